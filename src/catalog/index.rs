@@ -1,0 +1,160 @@
+//! The index: gzipped JSON lines that say where members and entries lie.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use base64::Engine;
+use serde::{Deserialize, Serialize};
+
+/// The format that this version writes.
+pub const INDEX_FORMAT: u32 = 1;
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Symlink,
+    /// A further name of a file that stands earlier in the archive.
+    Hardlink,
+    /// A named pipe.
+    Fifo,
+    /// A character or block device.
+    Device,
+    /// A table of a database: its `COPY` block or its `INSERT`s.
+    Table,
+}
+
+/// Bytes that are mostly UTF-8: a path. In JSON a string, or `{"base64": …}` if it is not UTF-8.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RawPath(pub Vec<u8>);
+
+impl RawPath {
+    /// The path for people.
+    #[must_use]
+    pub fn display(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+
+    /// The path for the system.
+    #[must_use]
+    pub fn as_os_str(&self) -> &OsStr {
+        OsStr::from_bytes(&self.0)
+    }
+}
+
+impl std::fmt::Debug for RawPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.display())
+    }
+}
+
+impl From<&str> for RawPath {
+    fn from(text: &str) -> Self {
+        Self(text.as_bytes().to_vec())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum RawPathJson {
+    Text(String),
+    Raw { base64: String },
+}
+
+impl Serialize for RawPath {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(&self.0) {
+            Ok(text) => serializer.serialize_str(text),
+            Err(_) => RawPathJson::Raw {
+                base64: base64::engine::general_purpose::STANDARD.encode(&self.0),
+            }
+            .serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for RawPath {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match RawPathJson::deserialize(deserializer)? {
+            RawPathJson::Text(text) => Ok(Self(text.into_bytes())),
+            RawPathJson::Raw { base64 } => base64::engine::general_purpose::STANDARD
+                .decode(base64)
+                .map(Self)
+                .map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+/// One thing inside a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The path inside the archive, without a slash at its end; `schema.table` for a table.
+    pub path: RawPath,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Where its bytes begin in the plaintext: its first tar header, or the first byte of the table's data.
+    pub offset: u64,
+    /// How many bytes of the plaintext belong to it, headers and padding included.
+    pub length: u64,
+    /// The content's size in bytes.
+    #[serde(default)]
+    pub size: u64,
+    /// Permission bits, for a file tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<u32>,
+    /// The numeric owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// The numeric group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gid: Option<u32>,
+    /// The owner's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The group's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Seconds since 1970, UTC, of the last change of the content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtime: Option<i64>,
+    /// Nanoseconds beyond `mtime`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub mtime_nanos: u32,
+    /// Where a symbolic link points, or which earlier path a hard link shares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<RawPath>,
+    /// Rows, for a table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+}
+
+/// The place of one member: `plain` bytes inflated, `stored` bytes deflated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberSize {
+    /// Plaintext bytes.
+    pub plain: u32,
+    /// Stored bytes.
+    pub stored: u32,
+}
+
+/// Consecutive members, from a known place on.
+///
+/// Offsets count from the beginning of the backup's data, over all its data objects as `cat` joins them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberRun {
+    /// Where the first member's content begins in the plaintext.
+    pub plain_offset: u64,
+    /// Where the first member begins in the stored bytes.
+    pub stored_offset: u64,
+    /// The members, in order.
+    pub members: Vec<MemberSize>,
+}

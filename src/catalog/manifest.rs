@@ -1,0 +1,255 @@
+//! The manifest: the JSON document that commits a backup and describes it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::base::failure::{Failure, Kind, Result};
+use crate::store::{Key, Role};
+
+/// The format that this version writes. Readers accept this and every older one.
+pub const MANIFEST_FORMAT: u32 = 1;
+
+/// A manifest may not be larger than this: it is read whole, from a store that may lie.
+pub const MANIFEST_BYTES_MAX: u64 = 16 * crate::base::units::MIB;
+
+/// How many problems a manifest names; the rest are only counted.
+pub const PROBLEMS_MAX: usize = 1000;
+
+/// Whether everything that was asked for is in the backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Everything is there.
+    Complete,
+    /// Some items could not be read, or changed while they were; the manifest names them.
+    Partial,
+}
+
+/// What happened to an item that is missing or not as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProblemKind {
+    /// It could not be opened or read; it is not in the backup, or its rest is zeros.
+    Unreadable,
+    /// It was there when the folder was listed and gone when it was opened.
+    Vanished,
+    /// It became shorter while it was read; the rest is zeros.
+    Shrank,
+    /// It became longer while it was read; what was added is not in the backup.
+    Grew,
+    /// Its time of change moved while it was read; the content may be a mixture.
+    Changed,
+    /// Its content is there, but something beside it (an attribute) is not.
+    Attributes,
+}
+
+/// An item that is missing from a backup or is not as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The path inside the backup, lossily if it is not UTF-8.
+    pub item: String,
+    /// What happened.
+    pub kind: ProblemKind,
+    /// The system's words.
+    pub message: String,
+}
+
+/// Where a backup came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceInfo {
+    /// `directory`, `postgresql`, `command`, `stdin`.
+    pub kind: String,
+    /// What was backed up, without secrets: a path, a URL, a command line.
+    pub what: String,
+    /// The database's name, for a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// The server's version, for a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
+    /// The program that made the dump.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// That program's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_version: Option<String>,
+    /// Options that shaped the content.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
+}
+
+/// Sums over the content, where they are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Regular files, hard links included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
+    /// Folders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folders: Option<u64>,
+    /// Everything else in a tree: links, pipes, devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<u64>,
+    /// Sockets and excluded items that were left out on purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<u64>,
+    /// Tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tables: Option<u64>,
+    /// Rows, where the dump shows them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+}
+
+/// One object of a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectRecord {
+    /// What it is for. Data objects are listed in the order in which `cat` joins them.
+    pub role: Role,
+    /// Its key.
+    pub key: Key,
+    /// Its version, in a bucket that keeps versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the stored bytes, in hexadecimal.
+    pub sha256: String,
+    /// MD5 of the stored bytes, in hexadecimal.
+    pub md5: String,
+    /// The store's entity tag, without quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// The size of each part but the last, in bytes; 0 if it was written in one step.
+    #[serde(default)]
+    pub part_bytes: u64,
+    /// How many parts it was written in; 0 if it was written in one step.
+    #[serde(default)]
+    pub parts: u32,
+    /// The random token in the object's metadata.
+    pub token: String,
+}
+
+/// The commit record of a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The format's number, [`MANIFEST_FORMAT`].
+    pub format: u32,
+    /// The base name of the data object without extensions.
+    pub id: String,
+    /// The series.
+    pub name: String,
+    /// The host that made it; for people, never for grouping.
+    pub host: String,
+    /// Where it came from.
+    pub source: SourceInfo,
+    /// When it was begun, UTC.
+    pub started: Timestamp,
+    /// When its source ended well, UTC.
+    pub finished: Timestamp,
+    /// Whether everything is in it.
+    pub state: State,
+    /// What is missing or not as it was; the first [`PROBLEMS_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
+    /// How many problems there were in all.
+    #[serde(default)]
+    pub problem_count: u64,
+    /// Its objects: data in order, then the index.
+    pub objects: Vec<ObjectRecord>,
+    /// The extension of the plaintext: `tar`, `sql`.
+    pub extension: String,
+    /// The plaintext's length in bytes.
+    pub plain_bytes: u64,
+    /// SHA-256 of the plaintext, in hexadecimal.
+    pub plain_sha256: String,
+    /// `gzip`.
+    pub codec: String,
+    /// The codec's level.
+    pub level: u32,
+    /// How many members the data has.
+    pub members: u64,
+    /// Those who can decrypt it; empty if it is not encrypted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<String>,
+    /// The user's tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// What the user should look into.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// Sums over the content.
+    #[serde(default)]
+    pub counts: Counts,
+    /// The version of this tool.
+    pub tool_version: String,
+    /// Fields of a later minor version, kept as they are.
+    #[serde(flatten)]
+    pub other: BTreeMap<String, serde_json::Value>,
+}
+
+impl Manifest {
+    /// The data objects, in the order in which `cat` joins them.
+    pub fn data_objects(&self) -> impl Iterator<Item = &ObjectRecord> {
+        self.objects.iter().filter(|object| object.role == Role::Data)
+    }
+
+    /// The index object.
+    #[must_use]
+    pub fn index_object(&self) -> Option<&ObjectRecord> {
+        self.objects.iter().find(|object| object.role == Role::Index)
+    }
+
+    /// The stored length of all data objects, in bytes.
+    #[must_use]
+    pub fn data_bytes(&self) -> u64 {
+        self.data_objects().map(|object| object.bytes).sum()
+    }
+
+    /// The manifest as it is stored.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn to_json(&self) -> Result<Vec<u8>> {
+        let mut json = serde_json::to_vec_pretty(self)
+            .map_err(|error| Failure::new(Kind::Failed, "Could not write the manifest").caused_by(error))?;
+        json.push(b'\n');
+        Ok(json)
+    }
+
+    /// Reads a manifest that stands at `key`.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] if a later version of this tool made it, [`Kind::Damaged`] if it is not a manifest or contradicts itself.
+    pub fn from_json(key: &Key, json: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct FormatOnly {
+            format: u32,
+        }
+        let damaged = |cause: anyhow::Error| {
+            Failure::new(Kind::Damaged, format!("Not a readable manifest: `{key}`"))
+                .caused_by(cause)
+                .hint("The data object beside it is a plain gzip file and may be whole; restore it by its own key")
+        };
+        let FormatOnly { format } = serde_json::from_slice(json).map_err(|error| damaged(error.into()))?;
+        if format > MANIFEST_FORMAT {
+            return Err(Failure::new(
+                Kind::Unsupported,
+                format!(
+                    "The manifest `{key}` has format {format}; this version of backup-cli reads up to {MANIFEST_FORMAT}"
+                ),
+            )
+            .hint("Install a newer backup-cli; or fetch the data object itself, which gunzip opens"));
+        }
+        let manifest: Self = serde_json::from_slice(json).map_err(|error| damaged(error.into()))?;
+        if manifest.format == 0 {
+            return Err(damaged(anyhow::anyhow!("Format 0 does not exist")));
+        }
+        if manifest.data_objects().next().is_none() {
+            return Err(damaged(anyhow::anyhow!("It names no data object")));
+        }
+        Ok(manifest)
+    }
+}

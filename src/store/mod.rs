@@ -1,0 +1,244 @@
+//! Where bytes live: the [`Store`] trait and its three homes.
+//!
+//! The trait has primitives only. It is synchronous and shared between threads: several parts in flight are
+//! several threads that call [`Upload::put_part`] at once.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::ops::{ControlFlow, Range};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::base::failure::Result;
+
+pub mod address;
+pub mod local;
+pub mod memory;
+pub mod s3;
+
+/// The name of the metadata entry (`x-amz-meta-…` on S3) that holds an upload's random token.
+pub const TOKEN_METADATA: &str = "backup-cli-token";
+
+/// The full name of an object within a store's bucket or folder, prefix included: UTF-8, `/` between folders.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Key(String);
+
+impl Key {
+    /// A key as it stands in the store.
+    pub fn new(key: impl Into<String>) -> Self {
+        Self(key.into())
+    }
+
+    /// The key's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The part after the last slash.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+
+    /// The same key with a suffix, for an object's companions.
+    #[must_use]
+    pub fn with_suffix(&self, suffix: &str) -> Self {
+        Self(format!("{}{suffix}", self.0))
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What an object is for. Storage class, tags and locks are chosen by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The backup's bytes.
+    Data,
+    /// The table of members and entries.
+    Index,
+    /// The commit record; always in the store's standard class, so that it can be read at once.
+    Manifest,
+}
+
+/// How an object is to be created.
+#[derive(Clone, Debug)]
+pub struct PutOptions {
+    /// What the object is for.
+    pub role: Role,
+    /// A random token, stored with the object, by which a lost reply is resolved.
+    pub token: String,
+    /// The MIME type.
+    pub content_type: &'static str,
+    /// Further metadata, small and not secret.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// What a store knows of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// The object's key.
+    pub key: Key,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// When the store received it, by the store's clock.
+    pub modified: Option<Timestamp>,
+    /// The entity tag without its quotes.
+    pub etag: Option<String>,
+    /// Whether this store computes `etag` as the MD5 of the content (of the parts' MD5s, for a multipart object):
+    /// not with SSE-KMS or SSE-C, and not on every provider.
+    pub etag_is_md5: bool,
+    /// The version, in a bucket that keeps versions.
+    pub version_id: Option<String>,
+    /// The storage class, where it is not the standard one.
+    pub storage_class: Option<String>,
+    /// The token given in [`PutOptions`]; only [`Store::head`] and the writing calls know it, a listing does not.
+    pub token: Option<String>,
+}
+
+/// What a store's provider allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The least size of a part that is not the last, in bytes.
+    pub part_bytes_min: u64,
+    /// The greatest size of a part, in bytes.
+    pub part_bytes_max: u64,
+    /// How many parts one object may have.
+    pub parts_max: u32,
+    /// Whether all parts but the last must have the same size.
+    pub parts_equal: bool,
+    /// The greatest size of an object, in bytes.
+    pub object_bytes_max: u64,
+}
+
+/// One part of an upload.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// From 1.
+    pub number: u32,
+    /// Where the part begins in the object, in bytes.
+    pub offset: u64,
+    /// The content.
+    pub body: Bytes,
+    /// The MD5 of the content, which the store checks on arrival where it can.
+    pub md5: [u8; 16],
+}
+
+/// A store's acknowledgement of a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartReceipt {
+    /// The part's number.
+    pub number: u32,
+    /// The part's length in bytes.
+    pub bytes: u64,
+    /// The MD5 that was sent.
+    pub md5: [u8; 16],
+    /// The tag by which the store wants the part named at the end.
+    pub etag: Option<String>,
+}
+
+/// An object that is being written in parts and that nobody can see yet.
+///
+/// Dropping it without [`Upload::complete`] or [`Upload::abort`] leaves no object; it may leave parts that cost money.
+pub trait Upload: Send + Sync {
+    /// Sends one part; idempotent, retried inside, callable from several threads at once.
+    ///
+    /// # Errors
+    /// When the retries are used up, or at once if the failure will not pass.
+    fn put_part(&self, part: Part) -> Result<PartReceipt>;
+
+    /// Makes the object visible, in one step, only if its key is still free.
+    ///
+    /// A lost reply is resolved by looking for the token and the size; a success is never reported without proof.
+    ///
+    /// # Errors
+    /// [`crate::base::failure::Kind::Conflict`] if another object has the key; anything else means that the object is not there, or
+    /// that it cannot be told.
+    fn complete(&self, receipts: &[PartReceipt], object_bytes: u64) -> Result<ObjectMeta>;
+
+    /// Throws the parts away; works after a cancellation too, and more than once.
+    ///
+    /// # Errors
+    /// If the parts may still be there.
+    fn abort(&self) -> Result<()>;
+}
+
+/// A place that holds objects.
+pub trait Store: Send + Sync {
+    /// The store as a URL without secrets, for messages and manifests: `s3://bucket/prefix`, `file:///dir`.
+    fn url(&self) -> String;
+
+    /// The prefix that belongs to this tool, with no slash at its end; empty for the whole store.
+    fn prefix(&self) -> &str;
+
+    /// What the provider allows.
+    fn limits(&self) -> Limits;
+
+    /// Writes a small object in one step, only if its key is still free; durable when it returns.
+    ///
+    /// # Errors
+    /// [`crate::base::failure::Kind::Conflict`] if another object has the key.
+    fn put(&self, key: &Key, body: Bytes, options: &PutOptions) -> Result<ObjectMeta>;
+
+    /// Begins an object of unknown length.
+    ///
+    /// # Errors
+    /// If the store refuses.
+    fn start_upload(&self, key: &Key, options: &PutOptions) -> Result<Box<dyn Upload>>;
+
+    /// Opens an object, or a range of its bytes, for reading. Fails early or yields exactly the range asked for:
+    /// a connection that ends early is an error, never an end of file.
+    ///
+    /// # Errors
+    /// [`crate::base::failure::Kind::NotFound`] if there is no such object.
+    fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send>>;
+
+    /// What is known of an object; `None` only if the store is sure that there is none.
+    ///
+    /// # Errors
+    /// If the store cannot tell.
+    fn head(&self, key: &Key) -> Result<Option<ObjectMeta>>;
+
+    /// Visits every object whose key begins with `prefix`, in the order of the keys' bytes, until the visitor breaks.
+    ///
+    /// # Errors
+    /// If any page fails: a listing is whole or an error. The visitor's own failure is passed on.
+    fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<ControlFlow<()>>) -> Result<()>;
+
+    /// Visits the "folders" right below `prefix` (which ends with a slash or is empty), in order, each with its slash.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    fn list_folders(&self, prefix: &str, visit: &mut dyn FnMut(&str) -> Result<ControlFlow<()>>) -> Result<()>;
+
+    /// Removes an object; removing what is not there is a success.
+    ///
+    /// # Errors
+    /// If the object may still be there.
+    fn delete(&self, key: &Key) -> Result<()>;
+
+    /// How many uploads that were begun below `prefix` are neither completed nor aborted, where the store can tell.
+    ///
+    /// # Errors
+    /// If the store cannot tell.
+    fn unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>>;
+}
+
+/// An upload that somebody began and nobody ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnfinishedUpload {
+    /// The key that the object would have.
+    pub key: Key,
+    /// The store's name for the upload.
+    pub upload_id: String,
+    /// When it was begun, by the store's clock.
+    pub initiated: Option<Timestamp>,
+}
