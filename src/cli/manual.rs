@@ -51,7 +51,8 @@ fn page(command: &clap::Command, path: &[String]) -> Result<Page> {
     // The options that go with every command are explained once, on the main page.
     let command = command.clone().mut_args(|argument| {
         let hide = !is_main && argument.is_global_set();
-        if hide { argument.hide(true) } else { argument }
+        // A manual explains what the short help leaves out.
+        argument.hide_short_help(false).hide(hide)
     });
     let man = Man::new(command.clone())
         .source(format!("backup-cli {}", env!("CARGO_PKG_VERSION")))

@@ -43,12 +43,8 @@ pub fn watch(cancel: &Cancel, current: &Current) -> Result<()> {
                     std::process::exit(i32::from(Kind::Interrupted.exit_code()));
                 } else {
                     // What unblocks the run may take its time, and a second signal must not have to wait for it.
-                    let cancel = cancel.clone();
-                    let asked = std::thread::Builder::new().spawn({
-                        let cancel = cancel.clone();
-                        move || cancel.cancel()
-                    });
-                    if asked.is_err() {
+                    let asked = cancel.clone();
+                    if std::thread::Builder::new().spawn(move || asked.cancel()).is_err() {
                         cancel.cancel();
                     }
                 }
@@ -56,4 +52,23 @@ pub fn watch(cancel: &Cancel, current: &Current) -> Result<()> {
         })
         .doing(|| "start the thread that watches for signals")?;
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn sigterm_asks_the_run_to_stop() {
+        let cancel = Cancel::new();
+        watch(&cancel, &Current::default()).unwrap();
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
+        let begun = Instant::now();
+        while !cancel.is_cancelled() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "the signal did not arrive");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }

@@ -62,10 +62,14 @@ impl Resolver<'_> {
             }
         }
         let sources = match &database_url.value {
-            Some(url) => Setting {
-                value: vec![url.clone()],
-                origin: database_url.origin.clone(),
-            },
+            Some(url) => {
+                let sources = Setting {
+                    value: vec![url.clone()],
+                    origin: database_url.origin.clone(),
+                };
+                self.show(&table::SOURCES, &sources.clone().map(Value::List));
+                sources
+            }
             None => Setting::built_in(Vec::new()),
         };
         (sources, Setting::built_in(None))

@@ -27,7 +27,7 @@ pub fn example() -> String {
         if specs.peek().is_none() {
             continue;
         }
-        let _ = write!(text, "\n# {}\n", chapter.title());
+        let _ = write!(text, "\n# ---- {} ----\n", chapter.title());
         for spec in specs {
             text.push('\n');
             for line in wrapped(&explanation(spec)) {

@@ -313,16 +313,16 @@ impl Reader<'_> {
                 );
             }
         }
-        if entries.contains_key("sources") && entries.contains_key("command") {
-            if let Some(Origin::Profile { line, .. } | Origin::Defaults { line, .. }) =
-                entries.get("command").map(|found| &found.origin)
-            {
-                self.problem(
-                    *line,
-                    "Both `sources` and `command` are set".to_owned(),
-                    Some("Make two profiles: a backup has one source or one command".to_owned()),
-                );
-            }
+        let command_line = match entries.get("command").map(|found| &found.origin) {
+            Some(Origin::Profile { line, .. } | Origin::Defaults { line, .. }) => *line,
+            _ => return,
+        };
+        if entries.contains_key("sources") {
+            self.problem(
+                command_line,
+                "Both `sources` and `command` are set".to_owned(),
+                Some("Make two profiles: a backup has one source or one command".to_owned()),
+            );
         }
     }
 }

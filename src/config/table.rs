@@ -59,13 +59,13 @@ impl Chapter {
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
-            Self::Source => "What is backed up",
-            Self::Store => "Where backups live",
-            Self::Credentials => "Credentials for S3",
-            Self::Objects => "How objects are stored",
-            Self::Transfer => "How bytes are moved",
-            Self::Run => "How a run behaves",
-            Self::Console => "What is printed",
+            Self::Source => "Source",
+            Self::Store => "Store",
+            Self::Credentials => "Credentials",
+            Self::Objects => "Objects",
+            Self::Transfer => "Transfer",
+            Self::Run => "Runs",
+            Self::Console => "Command line and output",
         }
     }
 }

@@ -345,6 +345,7 @@ mod tests {
             rate: 10.0,
             noun: "files",
         };
+        assert_eq!(super::super::views::short_facts(&moment), "20 B  10 B/s");
         assert_eq!(moment.fraction(), None);
         assert_eq!(moment.remaining(), None);
     }

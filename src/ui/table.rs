@@ -64,8 +64,8 @@ mod tests {
         ];
         assert_eq!(
             render(&columns, rows),
-            "NAME           SIZE  STATE\n\
-             web        1.00 GiB  complete\n\
+            "NAME          SIZE  STATE\n\
+             web       1.00 GiB  complete\n\
              a\\u{1b}b       7 B\n"
         );
     }

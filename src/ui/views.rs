@@ -73,6 +73,32 @@ fn facts(moment: &Moment) -> String {
     facts.join(", ")
 }
 
+/// `1.20 GiB / 3.40 GiB  120 MiB/s  ETA 18 s  1234/46000 files`: the same where every column counts.
+pub(super) fn short_facts(moment: &Moment) -> String {
+    let counters = &moment.counters;
+    let mut facts = vec![match moment.fraction() {
+        Some(_) => format!(
+            "{} / {}",
+            format_bytes(counters.plain_bytes),
+            format_bytes(counters.total_plain_bytes)
+        ),
+        None => format_bytes(counters.plain_bytes),
+    }];
+    facts.push(format!("{}/s", format_bytes(moment.rate as u64)));
+    if let Some(remaining) = moment.remaining() {
+        facts.push(format!("ETA {}", format_duration(remaining)));
+    }
+    match (counters.items, counters.total_items) {
+        (0, 0) => {}
+        (done, total) if total >= done => facts.push(format!("{done}/{total} {}", moment.noun)),
+        (done, _) => facts.push(format!("{done} {}", moment.noun)),
+    }
+    if counters.errors > 0 {
+        facts.push(format!("errors: {}", counters.errors));
+    }
+    facts.join("  ")
+}
+
 /// Nothing at all.
 #[derive(Debug)]
 pub(super) struct Silent;
@@ -182,7 +208,7 @@ impl Bar {
 
     fn style(has_total: bool) -> ProgressStyle {
         let template = match has_total {
-            true => "{prefix} [{bar:24}] {wide_msg}",
+            true => "{prefix} [{bar:10}] {wide_msg}",
             false => "{prefix} {spinner} {wide_msg}",
         };
         // The templates are constants; the plain style is there so that a mistake in one could not end a backup.
@@ -222,8 +248,8 @@ impl View for Bar {
         bar.set_prefix(title(moment.phase));
         let current = escape_line(&moment.counters.current);
         bar.set_message(match current.is_empty() {
-            true => facts(moment),
-            false => format!("{}  {current}", facts(moment)),
+            true => short_facts(moment),
+            false => format!("{}  {current}", short_facts(moment)),
         });
         bar.tick();
     }
