@@ -321,6 +321,7 @@ struct LocalUpload {
 #[derive(Default)]
 struct State {
     has_ended: bool,
+    is_published: bool,
     /// Offset and length of each part that has been written.
     parts: BTreeMap<u32, (u64, u64)>,
 }
@@ -354,8 +355,18 @@ impl LocalUpload {
         Ok(())
     }
 
+    /// Removes the temporary file, and the folders that were created for it.
+    fn throw_away(&self) -> Result<()> {
+        if lock(&self.state).is_published {
+            return Ok(());
+        }
+        self.staged.unlink()?;
+        self.store.tidy(&Place::of(self.key.as_str())?.folders)
+    }
+
     fn publish(&self, object_bytes: u64) -> Result<ObjectMeta> {
         self.staged.publish(object_bytes)?;
+        lock(&self.state).is_published = true;
         let meta = self
             .staged
             .file()
@@ -408,7 +419,7 @@ impl Upload for LocalUpload {
 
     fn abort(&self) -> Result<()> {
         lock(&self.state).has_ended = true;
-        self.staged.unlink()
+        self.throw_away()
     }
 }
 
@@ -441,8 +452,8 @@ impl State {
 
 impl Drop for LocalUpload {
     fn drop(&mut self) {
-        // After a success the temporary name is gone, and this finds nothing. A failure has no listener here.
-        drop(self.staged.unlink());
+        // A failure has no listener here.
+        drop(self.throw_away());
     }
 }
 

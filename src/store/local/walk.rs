@@ -213,7 +213,7 @@ impl Level {
             let is_temporary = text.starts_with(TEMPORARY_PREFIX);
             let is_wanted = match kind {
                 NameKind::File => is_temporary == (wanted == Wanted::Unfinished),
-                NameKind::Folder => !is_temporary && !(self.key.is_empty() && text == LOST_AND_FOUND),
+                NameKind::Folder => !(is_temporary || self.key.is_empty() && text == LOST_AND_FOUND),
             };
             if !is_wanted {
                 continue;
