@@ -8,8 +8,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use super::help;
 use crate::base::failure::{Failure, IoContext, Kind, Result};
 use crate::config::{
-    ConfigFile, Environment, Flags, Loaded, Secrets, Settings, console as early, example, file_to_write, first_problem,
-    table,
+    ConfigFile, Environment, Flags, Loaded, Secrets, Settings, early, example, file_to_write, first_problem, table,
 };
 use crate::ui::Console;
 use crate::ui::table::{Column, render};
@@ -196,7 +195,7 @@ fn init(file: Option<&Path>, flags: &Flags, environment: &Environment, console: 
     if file == Some(Path::new("-")) {
         return console.answer(&text);
     }
-    let named = early::early::<PathBuf>(&table::CONFIG, flags, environment)?;
+    let named = early::find::<PathBuf>(&table::CONFIG, flags, environment)?;
     let path = file_to_write(file.or(named.as_ref().map(|named| named.value.as_path())), environment)?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).doing(|| format!("create the folder `{}`", folder.display()))?;
@@ -231,7 +230,7 @@ fn init(file: Option<&Path>, flags: &Flags, environment: &Environment, console: 
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::config::ConsoleSettings;
+    use crate::ui::ConsoleSettings;
     use crate::ui::console::Shared;
 
     fn run_in(home: &Path, action: Action, flags: &Flags, json: bool) -> (Result<()>, String, String) {

@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 pub mod backup;
 pub mod completions;
 pub mod config;
+mod console;
 pub mod context;
 pub mod generate;
 pub mod help;
@@ -248,9 +249,10 @@ impl Cli {
             Ok(contexts) => contexts,
             Err(failure) => return Some(started.print(&failure)),
         };
+        let several = contexts.len() > 1;
         let mut worst = None;
         for context in contexts {
-            let result = started.run_one(&context, || match command {
+            let result = started.run_one(&context, several, || match command {
                 Command::Backup(args) => backup::run(args, &context),
                 Command::List(args) => list::run(args, &context),
                 Command::Show(args) => show::run(args, &context),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use clap::Parser;
 
 use super::signals::{self, Current};
-use super::{Cli, Context};
+use super::{Cli, Context, console};
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, Kind, Result};
-use crate::config::{ConsoleSettings, Environment, Flags, Loaded, Secrets, console, dotenv, first_problem, table};
-use crate::ui::{Console, Listener};
+use crate::config::{Environment, Flags, Loaded, Secrets, dotenv, early, first_problem, table};
+use crate::ui::{Console, ConsoleSettings, Listener};
 
 /// What is there before any command runs.
 pub struct Started {
@@ -33,9 +33,9 @@ pub fn start() -> Result<(Cli, Started), u8> {
         Console::new(settings, false).failure(failure);
         failure.kind().exit_code()
     };
-    let settings = ConsoleSettings::resolve(&flags, &environment)
-        .map_err(|failure| plain(&failure, ConsoleSettings::default()))?;
-    let env_file = console::early::<std::path::PathBuf>(&table::ENV_FILE, &flags, &environment)
+    let settings =
+        console::resolve(&flags, &environment).map_err(|failure| plain(&failure, ConsoleSettings::default()))?;
+    let env_file = early::find::<std::path::PathBuf>(&table::ENV_FILE, &flags, &environment)
         .map_err(|failure| plain(&failure, settings.clone()))?;
     if let Some(file) = env_file {
         dotenv::apply(&file, &environment).map_err(|failure| plain(&failure, settings.clone()))?;
@@ -98,16 +98,16 @@ impl Started {
         Ok(contexts)
     }
 
-    /// Runs a command in its context; what is drawn ends with it.
+    /// Runs a command in its context; what is drawn ends with it. One of several says which one it was.
     ///
     /// # Errors
     /// The command's own.
-    pub fn run_one(&self, context: &Context, run: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub fn run_one(&self, context: &Context, is_one_of_several: bool, run: impl FnOnce() -> Result<()>) -> Result<()> {
         self.current.set(&context.listener);
         let result = run();
         context.listener.end();
         match (&context.settings.profile, result) {
-            (Some(profile), Err(failure)) if failure.kind() != Kind::Interrupted => {
+            (Some(profile), Err(failure)) if is_one_of_several && failure.kind() != Kind::Interrupted => {
                 Err(failure.context(format!("The run of profile `{profile}` did not end well")))
             }
             (_, result) => result,

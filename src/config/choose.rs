@@ -1,12 +1,12 @@
 //! The two questions that several settings answer together: what is backed up, and where backups live.
 
-use super::address::StoreAddress;
 use super::file::Found;
 use super::layers::Layer;
 use super::resolve::Resolver;
 use super::table;
-use super::value::{FromValue, Origin, Raw, Setting, Value};
+use super::value::{FromValue, Origin, Raw, Setting, Value, one_sentence};
 use crate::base::failure::{Failure, Kind};
+use crate::store::address::StoreAddress;
 
 /// Whether the bucket was named by itself, not as part of an address.
 fn is_bucket_variable(origin: &Origin) -> bool {
@@ -128,13 +128,10 @@ impl Resolver<'_> {
                     }),
                     _,
                 ) => Setting { value: address, origin },
-                (_, Some(bucket)) => {
-                    let prefix = prefix.clone();
-                    bucket.map(|value| StoreAddress::S3 {
-                        bucket: String::from_value(value).unwrap_or_default(),
-                        prefix,
-                    })
-                }
+                (_, Some(bucket)) => match self.bucket(bucket, &prefix) {
+                    Some(found) => found,
+                    None => continue,
+                },
                 _ => continue,
             };
             // Declining AWS is said in the environment: it outranks what files say, but not a store that is named as directly.
@@ -169,6 +166,21 @@ impl Resolver<'_> {
         }
         self.show(&table::STORE, &store.clone().map(Value::Address));
         store
+    }
+
+    /// A bucket that was named by itself, with the prefix that goes with it.
+    fn bucket(&mut self, bucket: Setting<Value>, prefix: &str) -> Option<Setting<StoreAddress>> {
+        let name = String::from_value(bucket.value).unwrap_or_default();
+        match StoreAddress::parse(&format!("s3://{name}/{prefix}")) {
+            Ok(value) => Some(Setting {
+                value,
+                origin: bucket.origin,
+            }),
+            Err(failure) => {
+                self.problem(&table::S3_BUCKET, &bucket.origin, &one_sentence(&failure));
+                None
+            }
+        }
     }
 
     fn local_folder(&mut self) -> std::path::PathBuf {

@@ -1,25 +1,23 @@
 //! Settings: found in flags, environment and configuration file, resolved once, each with its origin.
 //!
 //! [`table`] says what settings there are; [`layers`] looks one up; [`resolve`](Settings::resolve) makes [`Settings`] of
-//! all; [`console`] has the few that are needed earlier. Nothing here touches the network.
+//! all; [`early`] looks up the few that are needed before that. Nothing here touches the network.
 
 use std::path::Path;
 
-mod address;
 mod choose;
-pub mod console;
 pub mod dotenv;
+pub mod early;
 pub mod environment;
 pub mod example;
 pub mod file;
 pub mod layers;
 mod resolve;
 pub mod settings;
+mod specs;
 pub mod table;
 pub mod value;
 
-pub use address::StoreAddress;
-pub use console::{ColorChoice, ConsoleSettings};
 pub use environment::Environment;
 pub use file::ConfigFile;
 pub use layers::{Flags, Layers};
@@ -47,8 +45,8 @@ impl Loaded {
     /// Every problem of the file.
     pub fn load(flags: &Flags, environment: Environment) -> Result<Self, Vec<Failure>> {
         let one = |failure| vec![failure];
-        let named = console::early::<std::path::PathBuf>(&table::CONFIG, flags, &environment).map_err(one)?;
-        let profiles = console::early::<Vec<String>>(&table::PROFILE, flags, &environment).map_err(one)?;
+        let named = early::find::<std::path::PathBuf>(&table::CONFIG, flags, &environment).map_err(one)?;
+        let profiles = early::find::<Vec<String>>(&table::PROFILE, flags, &environment).map_err(one)?;
         let standard = file::standard_paths(&environment);
         let file = ConfigFile::find(named.as_ref().map(|path| path.value.as_path()), &standard)?;
         Ok(Self {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::address::StoreAddress;
 use super::file::{Found, uncapitalised};
 use super::layers::{Form, Layer, Layers};
 use super::settings::{ChecksumMode, Credentials, Settings, Shown};
@@ -11,6 +10,7 @@ use super::table::{self, Privacy, Spec};
 use super::value::{FromValue, Origin, Raw, Setting, Shape, Value};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::secret::{MASK, Secret};
+use crate::store::address::StoreAddress;
 
 /// Whether secrets are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,7 @@ impl Resolver<'_> {
             path_style: self.optional(&table::PATH_STYLE),
             provider: self.optional(&table::PROVIDER),
             credentials: self.credentials(matches!(store.value, StoreAddress::S3 { .. })),
+            aws_profile: self.optional(&table::AWS_PROFILE),
             store,
             storage_class: self.optional(&table::STORAGE_CLASS),
             sse: self.optional(&table::SSE),
@@ -455,7 +456,12 @@ impl Resolver<'_> {
         for spec in PARTS {
             self.show_unset(spec);
         }
-        for layer in Layer::ALL {
+        // A profile of AWS's that is named nearer to the user than any key is meant instead of that key.
+        let profile_layer = match self.layers.find(&table::AWS_PROFILE) {
+            Ok(Some((layer, ..))) => layer,
+            _ => Layer::Fallback,
+        };
+        for layer in Layer::ALL.into_iter().filter(|layer| *layer <= profile_layer) {
             let mut found = Vec::new();
             for spec in PARTS {
                 match self.layers.in_layer(spec, layer) {

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::address::StoreAddress;
 use super::value::Setting;
 use crate::base::secret::Secret;
+use crate::store::address::StoreAddress;
 
 /// The settings of one run, each with its origin.
 #[derive(Clone)]
@@ -50,6 +50,8 @@ pub struct Settings {
     pub provider: Setting<Option<String>>,
     /// Static credentials; `None` leaves it to AWS's own chain.
     pub credentials: Setting<Option<Credentials>>,
+    /// The profile of AWS's own configuration files.
+    pub aws_profile: Setting<Option<String>>,
     /// The storage class of data objects.
     pub storage_class: Setting<Option<String>>,
     /// Encryption by the server: `AES256`, `aws:kms`, `aws:kms:dsse`.

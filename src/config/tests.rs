@@ -78,32 +78,40 @@ fn the_store_comes_from_the_first_layer_that_names_one() {
     for (variables, file, expected) in [
         (&[][..], "", local),
         (&[("XDG_DATA_HOME", "/data")], "", "file:///data/backup-cli/backups"),
-        (&[("BACKUP_S3_BUCKET", "b")], "", "s3://b/backups"),
+        (&[("BACKUP_S3_BUCKET", "bkt")], "", "s3://bkt/backups"),
         (&[("BACKUP_S3_BUCKET", "")], "", local),
         (
-            &[("BACKUP_S3_BUCKET", "b"), ("BACKUP_S3_PREFIX", "/a/b/")],
+            &[("BACKUP_S3_BUCKET", "bkt"), ("BACKUP_S3_PREFIX", "/a/b/")],
             "",
-            "s3://b/a/b",
+            "s3://bkt/a/b",
         ),
-        (&[("BACKUP_S3_BUCKET", "b"), ("BACKUP_STORE", "s3://c")], "", "s3://c"),
-        (&[("BACKUP_S3_BUCKET", "b")], s3_file, "s3://b/backups"),
-        (&[("AWS_S3_BUCKET", "b")], "", "s3://b/backups"),
-        (&[("AWS_S3_BUCKET", "b")], s3_file, "s3://file/p"),
         (
-            &[("BACKUP_USE_AWS", "false"), ("BACKUP_S3_BUCKET", "b")],
+            &[("BACKUP_S3_BUCKET", "bkt"), ("BACKUP_STORE", "s3://cold")],
+            "",
+            "s3://cold",
+        ),
+        (&[("BACKUP_S3_BUCKET", "bkt")], s3_file, "s3://bkt/backups"),
+        (&[("AWS_S3_BUCKET", "bkt")], "", "s3://bkt/backups"),
+        (&[("AWS_S3_BUCKET", "bkt")], s3_file, "s3://file/p"),
+        (
+            &[("BACKUP_USE_AWS", "false"), ("BACKUP_S3_BUCKET", "bkt")],
             s3_file,
             local,
         ),
-        (&[("BACKUP_USE_AWS", "false"), ("BACKUP_STORE", "s3://c")], "", "s3://c"),
+        (
+            &[("BACKUP_USE_AWS", "false"), ("BACKUP_STORE", "s3://cold")],
+            "",
+            "s3://cold",
+        ),
         (
             &[("BACKUP_USE_AWS", "false")],
             "[defaults]\nstore = \"/var/b\"\n",
             "file:///var/b",
         ),
         (
-            &[("BACKUP_USE_AWS", "true"), ("BACKUP_S3_BUCKET", "b")],
+            &[("BACKUP_USE_AWS", "true"), ("BACKUP_S3_BUCKET", "bkt")],
             "",
-            "s3://b/backups",
+            "s3://bkt/backups",
         ),
     ] {
         let settings = resolve(Flags::default(), variables, file, None);
@@ -160,7 +168,7 @@ fn a_shell_command_stays_one_text() {
 
 #[test]
 fn credentials_are_never_mixed_between_layers() {
-    let s3 = ("BACKUP_STORE", "s3://b");
+    let s3 = ("BACKUP_STORE", "s3://bkt");
     let application = [
         s3,
         ("AWS_ACCESS_KEY_ID", "app"),
@@ -190,6 +198,12 @@ fn credentials_are_never_mixed_between_layers() {
         problems[0].hints(),
         ["A part of them is set by environment BACKUP_AWS_ACCESS_KEY_ID; set the rest in the same place"]
     );
+    let mut profile = application.to_vec();
+    profile.push(("BACKUP_AWS_PROFILE", "backup"));
+    let settings = with_variables(&profile);
+    assert!(settings.credentials.is_none());
+    assert_eq!(settings.aws_profile.as_deref(), Some("backup"));
+
     // A local folder needs none.
     assert!(with_variables(&half[1..]).credentials.is_none());
     assert!(with_variables(&[s3]).credentials.is_none());
@@ -201,7 +215,7 @@ fn a_secret_may_come_from_a_file_or_a_command_but_only_in_one_way() {
     let file = folder.path().join("secret");
     std::fs::write(&file, "from-file\n").unwrap();
     let file = file.to_str().unwrap();
-    let base = [("BACKUP_STORE", "s3://b"), ("BACKUP_AWS_ACCESS_KEY_ID", "id")];
+    let base = [("BACKUP_STORE", "s3://bkt"), ("BACKUP_AWS_ACCESS_KEY_ID", "id")];
     let secret = |extra: &[(&str, &str)]| {
         let mut variables = base.to_vec();
         variables.extend_from_slice(extra);
@@ -244,7 +258,7 @@ fn a_secret_may_come_from_a_file_or_a_command_but_only_in_one_way() {
 #[test]
 fn nothing_secret_is_shown() {
     let settings = with_variables(&[
-        ("BACKUP_STORE", "s3://b"),
+        ("BACKUP_STORE", "s3://bkt"),
         ("BACKUP_AWS_ACCESS_KEY_ID", "AKID"),
         ("BACKUP_AWS_SECRET_ACCESS_KEY", "canary-secret-1"),
         ("BACKUP_AWS_SESSION_TOKEN", "canary-token-2"),
@@ -276,13 +290,14 @@ exclude-files = ["excludes"]
 exclude-caches = true
 one-file-system = true
 pg-dump-args = ["--no-owner"]
-store = "s3://b/p"
+store = "s3://bkt/p"
 name = "n"
 key-template = "{date}/x"
 region = "r"
 endpoint-url = "minio.example.org:9000"
 path-style = true
 provider = "minio"
+aws-profile = "ap"
 storage-class = "STANDARD_IA"
 sse-kms-key-id = "k"
 object-tags = ["a=b=c"]
@@ -309,13 +324,14 @@ safety-backup = false
     assert_eq!(*settings.exclude_files, [PathBuf::from("/excludes")]);
     assert!(*settings.exclude_caches && *settings.one_file_system && !*settings.safety_backup);
     assert_eq!(*settings.pg_dump_arguments, ["--no-owner"]);
-    assert_eq!(settings.store.to_string(), "s3://b/p");
+    assert_eq!(settings.store.to_string(), "s3://bkt/p");
     assert_eq!(settings.name.value, text("n"));
     assert_eq!(*settings.key_template, "{date}/x");
     assert_eq!(settings.region.value, text("r"));
     assert_eq!(settings.endpoint_url.value, text("https://minio.example.org:9000"));
     assert_eq!(settings.path_style.value, Some(true));
     assert_eq!(settings.provider.value, text("minio"));
+    assert_eq!(settings.aws_profile.value, text("ap"));
     assert_eq!(settings.storage_class.value, text("STANDARD_IA"));
     assert_eq!(settings.sse.value, text("aws:kms"));
     assert_eq!(settings.sse_kms_key_id.value, text("k"));
@@ -352,7 +368,7 @@ fn every_variable_of_this_tool_arrives() {
             let credentials = spec.chapter == table::Chapter::Credentials;
             if credentials {
                 variables.extend([
-                    ("BACKUP_STORE", "s3://b"),
+                    ("BACKUP_STORE", "s3://bkt"),
                     ("BACKUP_AWS_ACCESS_KEY_ID", "id"),
                     ("BACKUP_AWS_SECRET_ACCESS_KEY", "secret"),
                 ]);

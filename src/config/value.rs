@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::address::StoreAddress;
 use crate::base::units;
+use crate::store::address::StoreAddress;
 
 /// A value as it was found, before it is read as what the setting expects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,13 +242,13 @@ impl Shape {
                 .map_err(|_| described()),
             (Self::Path, Raw::Text(text)) => Ok(Value::Path(located(text, origin))),
             (Self::Address, Raw::Text(text)) => {
-                let address = StoreAddress::parse(text).map_err(|failure| failure.message().to_owned())?;
-                Ok(Value::Address(match address {
-                    StoreAddress::Local { folder } => StoreAddress::Local {
-                        folder: located(&folder.to_string_lossy(), origin),
-                    },
-                    s3 @ StoreAddress::S3 { .. } => s3,
-                }))
+                let text = match ["./", "../", "~/"].iter().any(|start| text.starts_with(start)) {
+                    true => located(text, origin).to_string_lossy().into_owned(),
+                    false => text.clone(),
+                };
+                StoreAddress::parse(&text)
+                    .map(Value::Address)
+                    .map_err(|failure| one_sentence(&failure))
             }
             (Self::Paths, Raw::Text(_) | Raw::List(_)) => Ok(Value::Paths(
                 items(raw, &['\n']).iter().map(|text| located(text, origin)).collect(),
@@ -281,6 +281,14 @@ impl Shape {
             _ => Err(described()),
         }
     }
+}
+
+/// A failure with what caused it and what to do, where there is room for one sentence.
+pub(super) fn one_sentence(failure: &crate::base::failure::Failure) -> String {
+    let mut parts = vec![failure.message().to_owned()];
+    parts.extend(failure.causes());
+    parts.extend(failure.hints().iter().cloned());
+    parts.join("; ")
 }
 
 /// The items of an array, or of a text with separators; empty items of a text are dropped.

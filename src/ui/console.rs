@@ -9,7 +9,39 @@ use serde::Serialize;
 use super::failure::{ExitError, Headings, clean, render};
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, IoContext, Kind, Result};
-use crate::config::{ColorChoice, ConsoleSettings};
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ColorChoice {
+    /// On a terminal that wants it.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How to talk to the user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConsoleSettings {
+    /// Print JSON.
+    pub json: bool,
+    /// Print errors only.
+    pub quiet: bool,
+    /// How much to log: 0 warnings, 1 information, 2 debugging, 3 everything.
+    pub verbose: u8,
+    /// Show no progress.
+    pub no_progress: bool,
+    /// Messages on standard error are JSON lines.
+    pub log_json: bool,
+    /// When to use colour.
+    pub color: ColorChoice,
+    /// Whether `NO_COLOR` is set to something.
+    pub no_color: bool,
+    /// Whether `TERM` says that the terminal cannot move its cursor.
+    pub dumb_terminal: bool,
+}
 
 /// Where output goes. Clones share it.
 #[derive(Clone)]

@@ -259,7 +259,7 @@ impl Rate {
 mod tests {
     use super::super::console::Shared as Sink;
     use super::*;
-    use crate::config::ConsoleSettings;
+    use crate::ui::ConsoleSettings;
 
     fn listener(settings: ConsoleSettings) -> (Listener, Sink, Sink) {
         let (out, err) = (Sink::default(), Sink::default());

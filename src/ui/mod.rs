@@ -9,5 +9,5 @@ pub mod panic;
 pub mod table;
 mod views;
 
-pub use console::Console;
+pub use console::{Console, ConsoleSettings};
 pub use listener::Listener;
