@@ -1,4 +1,5 @@
 //! What the binary does before it does anything: arguments, environment, configuration, exit codes.
+#![allow(clippy::expect_used)]
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -6,7 +7,12 @@ use std::process::{Command, Output, Stdio};
 /// The binary in an empty environment, with a home of its own.
 fn backup_cli(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_backup-cli"));
-    command.args(arguments).env_clear().env("HOME", home).current_dir(home).stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env_clear()
+        .env("HOME", home)
+        .current_dir(home)
+        .stdin(Stdio::null());
     command
 }
 
@@ -61,11 +67,23 @@ fn wrong_words_have_their_exit_codes() {
         (&["frobnicate"][..], 2, "unrecognized subcommand"),
         (&["backup", "x", "--level", "13"], 2, "Error: Wrong value of `--level`"),
         (&["--store", "ftp://x", "list"], 2, "Error: Wrong value of `--store`"),
-        (&["--config", "none.toml", "list"], 2, "Error: Could not read the configuration file"),
+        (
+            &["--config", "none.toml", "list"],
+            2,
+            "Error: Could not read the configuration file",
+        ),
         (&["--config", "c.toml", "list"], 2, "Hint: Did you mean `level`?"),
         (&["--profile", "web", "list"], 10, "Error: No such profile: `web`"),
-        (&["--env-file", "none.env", "list"], 2, "Error: Could not read the environment file"),
-        (&["-p", "a", "-p", "b", "show"], 2, "Error: This command takes one profile"),
+        (
+            &["--env-file", "none.env", "list"],
+            2,
+            "Error: Could not read the environment file",
+        ),
+        (
+            &["-p", "a", "-p", "b", "show"],
+            2,
+            "Error: This command takes one profile",
+        ),
     ] {
         let output = run(home.path(), arguments);
         let stderr = text(&output.stderr);
@@ -78,7 +96,10 @@ fn wrong_words_have_their_exit_codes() {
 #[test]
 fn failures_are_json_for_programs() {
     let home = home();
-    for (arguments, code) in [(&["--json", "--frobnicate"][..], 2), (&["--json", "-p", "web", "list"], 10)] {
+    for (arguments, code) in [
+        (&["--json", "--frobnicate"][..], 2),
+        (&["--json", "-p", "web", "list"], 10),
+    ] {
         let output = run(home.path(), arguments);
         assert_eq!(output.status.code(), Some(code));
         let stderr = text(&output.stderr);
@@ -103,7 +124,10 @@ fn an_environment_file_counts_below_the_environment_itself() {
     let setting = |key: &str| document["settings"][key].clone();
     assert_eq!(setting("store")["value"], "s3://from-file/backups");
     assert_eq!(setting("store")["origin"], ".env BACKUP_S3_BUCKET");
-    assert_eq!(setting("level"), serde_json::json!({"value": 9, "origin": "environment BACKUP_LEVEL"}));
+    assert_eq!(
+        setting("level"),
+        serde_json::json!({"value": 9, "origin": "environment BACKUP_LEVEL"})
+    );
     assert!(!text(&output.stdout).contains("canary"));
 }
 
@@ -124,8 +148,14 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 #[test]
 fn a_full_disk_below_standard_output_is_a_failure() {
     let home = home();
-    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
-    let output = backup_cli(home.path(), &["config", "show"]).stdout(full).output().expect("the binary starts");
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .expect("/dev/full");
+    let output = backup_cli(home.path(), &["config", "show"])
+        .stdout(full)
+        .output()
+        .expect("the binary starts");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(text(&output.stderr).starts_with("Error: Could not write to standard output\n"));
 }
@@ -137,7 +167,10 @@ fn a_second_signal_ends_what_cannot_be_ended_in_order() {
     let mut child = backup_cli(home.path(), &["list", "--store", "s3://bkt"])
         .env("PATH", "/usr/bin:/bin")
         .env("BACKUP_AWS_ACCESS_KEY_ID", "id")
-        .env("BACKUP_AWS_SECRET_ACCESS_KEY_COMMAND", "sh -c 'touch started; sleep 20'")
+        .env(
+            "BACKUP_AWS_SECRET_ACCESS_KEY_COMMAND",
+            "sh -c 'touch started; sleep 20'",
+        )
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
