@@ -10,9 +10,9 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use sha2::{Digest, Sha256};
 
+use super::member::MEMBER_STORED_BYTES_MAX;
 use super::member::MemberMaker;
 pub use super::member::{LEVEL_DEFAULT, LEVELS, MEMBER_PLAIN_BYTES_MAX};
-use super::member::MEMBER_STORED_BYTES_MAX;
 use super::stop::Stop;
 use crate::base::cancel::{Cancel, CancelGuard};
 use crate::base::failure::{Failure, Kind, Result, from_io, into_io};

@@ -30,8 +30,8 @@ pub(super) fn noise(length: usize, seed: u64) -> Vec<u8> {
 /// Bytes that compress about as well as text does, the same for the same seed.
 pub(super) fn prose(length: usize, seed: u64) -> Vec<u8> {
     const WORDS: [&str; 16] = [
-        "backup ", "store ", "the ", "member ", "of ", "stream\n", "a ", "0x1f8b ", "table ", "and ", "row ", "INSERT ",
-        "\t", "public.", "restore ", "in ",
+        "backup ", "store ", "the ", "member ", "of ", "stream\n", "a ", "0x1f8b ", "table ", "and ", "row ",
+        "INSERT ", "\t", "public.", "restore ", "in ",
     ];
     let mut bytes = Vec::with_capacity(length + 16);
     for choice in noise(length / 2 + 16, seed) {
@@ -105,7 +105,12 @@ impl TestStore {
     }
 
     pub(super) fn insert(&self, key: &str, content: &[u8]) {
-        let meta = meta_of(&Key::new(key), content, "test-token", format!("{}-1", hex::encode(md5_of(content))));
+        let meta = meta_of(
+            &Key::new(key),
+            content,
+            "test-token",
+            format!("{}-1", hex::encode(md5_of(content))),
+        );
         self.state
             .lock()
             .unwrap()
@@ -114,7 +119,12 @@ impl TestStore {
     }
 
     pub(super) fn content(&self, key: &str) -> Option<Vec<u8>> {
-        self.state.lock().unwrap().objects.get(key).map(|(content, _)| content.clone())
+        self.state
+            .lock()
+            .unwrap()
+            .objects
+            .get(key)
+            .map(|(content, _)| content.clone())
     }
 
     pub(super) fn keys(&self) -> Vec<String> {
@@ -159,7 +169,9 @@ impl Upload for TestUpload {
         }
         self.state.lock().unwrap().in_flight -= 1;
         if faults.fail_part == Some(part.number) {
-            return Err(Failure::new(Kind::Unreachable, format!("Could not send part {}", part.number)).hint("Test hint"));
+            return Err(
+                Failure::new(Kind::Unreachable, format!("Could not send part {}", part.number)).hint("Test hint"),
+            );
         }
         assert_eq!(md5_of(&part.body), part.md5);
         let receipt = PartReceipt {
@@ -194,7 +206,9 @@ impl Upload for TestUpload {
             return Err(Failure::new(Kind::Conflict, format!("`{}` exists", self.key)));
         }
         state.open.retain(|key| key != self.key.as_str());
-        state.objects.insert(self.key.as_str().to_owned(), (content, meta.clone()));
+        state
+            .objects
+            .insert(self.key.as_str().to_owned(), (content, meta.clone()));
         Ok(meta)
     }
 
@@ -270,7 +284,13 @@ impl Store for TestStore {
         Ok(Box::new(io::Cursor::new(bytes)))
     }
     fn head(&self, key: &Key) -> Result<Option<ObjectMeta>> {
-        Ok(self.state.lock().unwrap().objects.get(key.as_str()).map(|(_, meta)| meta.clone()))
+        Ok(self
+            .state
+            .lock()
+            .unwrap()
+            .objects
+            .get(key.as_str())
+            .map(|(_, meta)| meta.clone()))
     }
     fn list(&self, _prefix: &str, _visit: &mut dyn FnMut(ObjectMeta) -> Result<ControlFlow<()>>) -> Result<()> {
         panic!("this layer lists nothing")

@@ -83,7 +83,10 @@ fn what_the_user_asks_for_is_done_or_refused() {
         ..input(AWS)
     };
     let made = plan(&asked(Some(8 * MIB), None, 64 * MIB)).unwrap();
-    assert_eq!((made.part_bytes, made.in_flight, made.growth), (8 * MIB, 3, Growth::Fixed));
+    assert_eq!(
+        (made.part_bytes, made.in_flight, made.growth),
+        (8 * MIB, 3, Growth::Fixed)
+    );
     // Large parts leave room for fewer at once.
     let made = plan(&asked(Some(30 * MIB), None, 64 * MIB)).unwrap();
     assert_eq!((made.part_bytes, made.in_flight), (30 * MIB, 1));
