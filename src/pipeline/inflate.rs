@@ -299,7 +299,7 @@ impl<R: Read> Feeder<R> {
         loop {
             let offset = self.input.offset();
             let head = self.input.peek(MEMBER_HEADER_BYTES)?;
-            let first = head.first().copied();
+            let (first, length) = (head.first().copied(), head.len() as u64);
             match parse_header(head) {
                 Header::Ours { stored_bytes } => self.feed_member(offset, stored_bytes as usize)?,
                 Header::Foreign => self.feed_foreign(offset)?,
@@ -307,6 +307,8 @@ impl<R: Read> Feeder<R> {
                     return match first {
                         None if self.members > 0 => Ok(Codec::Gzip),
                         Some(0) if self.members > 0 => self.skip_padding().map(|()| Codec::Gzip),
+                        // The first byte of a member, and no second one.
+                        Some(0x1f) if self.members > 0 && length == 1 => Err(Some(cut_short(offset + 1, offset))),
                         Some(_) if self.members > 0 => Err(garbage(offset)),
                         _ if self.gzip_only => Err(not_gzip(first.is_none())),
                         _ => self.feed_plain().map(|()| Codec::Plain),
