@@ -18,6 +18,8 @@ mod workers;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 /// How many threads of this machine may work on members by default: one for each core.
 #[must_use]

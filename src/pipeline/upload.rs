@@ -10,13 +10,16 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use super::digest::{Digester, Digests, md5_of, multipart_etag};
+use super::digest::{Digests, multipart_etag};
 use super::plan::PartPlan;
 use super::stop::Stop;
 use crate::base::cancel::{Cancel, CancelGuard};
 use crate::base::failure::{Failure, Kind, Result, into_io};
 use crate::base::report::{Event, Reporter};
-use crate::store::{Key, ObjectMeta, Part, PartReceipt, PutOptions, Store, Upload};
+use crate::store::{Key, ObjectMeta, PartReceipt, PutOptions, Store, Upload};
+
+mod parts;
+use parts::{DigestJob, Job, Outlets, PartBuffer, Permit, digest_in_order, send_parts};
 
 /// An object that was completed and looked at again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +72,7 @@ struct Object {
     parts: u32,
     part_bytes: u64,
     receipts: Arc<Mutex<Vec<PartReceipt>>>,
+    completed: bool,
 }
 
 /// The part that is being filled.
@@ -76,58 +80,6 @@ struct Filling {
     buffer: Vec<u8>,
     part_bytes: usize,
     permit: Permit,
-}
-
-/// The right to hold one part in memory; goes back when the part is neither being sent nor hashed any more.
-struct Permit(Sender<()>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        // The channel has room for every permit; if it is gone, the writer is too.
-        let _ = self.0.try_send(());
-    }
-}
-
-/// A part's content, which gives its buffer back when the last user is done with it.
-struct PartBuffer {
-    bytes: Vec<u8>,
-    home: Sender<Vec<u8>>,
-}
-
-impl AsRef<[u8]> for PartBuffer {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for PartBuffer {
-    fn drop(&mut self) {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.clear();
-        let _ = self.home.try_send(bytes);
-    }
-}
-
-/// Where a full part goes; dropping them is the end of the stream.
-struct Outlets {
-    jobs: Sender<Job>,
-    digest: Sender<DigestJob>,
-}
-
-// In both jobs the body is dropped before its permit, so that a permit finds a spare buffer.
-struct Job {
-    upload: Arc<dyn Upload>,
-    number: u32,
-    offset: u64,
-    body: Bytes,
-    receipts: Arc<Mutex<Vec<PartReceipt>>>,
-    permit: Arc<Permit>,
-}
-
-struct DigestJob {
-    object: usize,
-    body: Bytes,
-    _permit: Arc<Permit>,
 }
 
 impl PartsWriter {
@@ -202,7 +154,7 @@ impl PartsWriter {
                 // An upload is aborted when none of its parts is on the way any more, or parts may be left over.
                 self.stop.end();
                 self.join();
-                let _ = self.abort_all(0);
+                let _ = self.abort_all();
                 return Err(failure);
             }
         };
@@ -216,7 +168,7 @@ impl PartsWriter {
     pub fn abort(mut self) -> Result<()> {
         self.stop.end();
         self.join();
-        self.abort_all(0)
+        self.abort_all()
     }
 
     fn write_some(&mut self, bytes: &[u8]) -> Result<usize> {
@@ -288,6 +240,7 @@ impl PartsWriter {
             parts: 0,
             part_bytes: 0,
             receipts: Arc::default(),
+            completed: false,
         });
         Ok(())
     }
@@ -316,7 +269,7 @@ impl PartsWriter {
         let digest = DigestJob {
             object: index,
             body: body.clone(),
-            _permit: permit.clone(),
+            permit: permit.clone(),
         };
         let job = Job {
             upload: object.upload.clone(),
@@ -375,7 +328,7 @@ impl PartsWriter {
                 Err(failure) => {
                     // This one may be there in spite of the failure; the later ones are not.
                     self.remove_completed(index);
-                    let _ = self.abort_all(index);
+                    let _ = self.abort_all();
                     return Err(failure);
                 }
             }
@@ -385,7 +338,7 @@ impl PartsWriter {
         Ok(uploaded)
     }
 
-    fn complete_one(&self, index: usize, digest: &Digests) -> Result<UploadedObject> {
+    fn complete_one(&mut self, index: usize, digest: &Digests) -> Result<UploadedObject> {
         let object = &self.objects[index];
         self.cancel.check()?;
         let mut receipts = std::mem::take(&mut *object.receipts.lock().unwrap_or_else(PoisonError::into_inner));
@@ -399,6 +352,8 @@ impl PartsWriter {
         let md5s: Vec<[u8; 16]> = receipts.iter().map(|receipt| receipt.md5).collect();
         let etag_expected = multipart_etag(&md5s);
         let completed = object.upload.complete(&receipts, object.bytes)?;
+        self.objects[index].completed = true;
+        let object = &self.objects[index];
         let mut meta = self.store.head(&object.key)?.ok_or_else(|| {
             Failure::new(
                 Kind::Damaged,
@@ -468,10 +423,10 @@ impl PartsWriter {
         }
     }
 
-    /// Aborts the uploads from `first` on.
-    fn abort_all(&mut self, first: usize) -> Result<()> {
+    /// Aborts all uploads that were not completed.
+    fn abort_all(&mut self) -> Result<()> {
         let mut outcome = Ok(());
-        for object in self.objects.drain(..).skip(first) {
+        for object in self.objects.drain(..).filter(|object| !object.completed) {
             if let Err(failure) = object.upload.abort() {
                 self.reporter.event(Event::Warning(format!(
                     "Parts of `{}` may be left over in the store and cost money: {}.",
@@ -516,58 +471,8 @@ impl Drop for PartsWriter {
     fn drop(&mut self) {
         self.stop.end();
         self.join();
-        let _ = self.abort_all(0);
+        let _ = self.abort_all();
     }
-}
-
-fn send_parts(stop: &Stop, work: &Receiver<Job>, reporter: &dyn Reporter) {
-    while let Some(job) = stop.receive(work) {
-        let Job {
-            upload,
-            number,
-            offset,
-            body,
-            receipts,
-            permit,
-        } = job;
-        let bytes = body.len() as u64;
-        let md5 = md5_of(&body);
-        let sent = upload.put_part(Part {
-            number,
-            offset,
-            body,
-            md5,
-        });
-        match sent {
-            Ok(receipt) if receipt.number == number && receipt.bytes == bytes && receipt.md5 == md5 => {
-                reporter.progress().add_stored(bytes);
-                receipts.lock().unwrap_or_else(PoisonError::into_inner).push(receipt);
-            }
-            Ok(_) => stop.fail(Failure::new(
-                Kind::Failed,
-                format!("The store acknowledged another part than part {number}, which is a bug"),
-            )),
-            Err(failure) => stop.fail(failure),
-        }
-        drop(permit);
-    }
-}
-
-fn digest_in_order(stop: &Stop, bodies: &Receiver<DigestJob>) -> Vec<Digests> {
-    let mut done = Vec::new();
-    let mut current = Digester::new();
-    let mut current_object = None;
-    while let Some(job) = stop.receive(bodies) {
-        if current_object.is_some_and(|object| object != job.object) {
-            done.push(std::mem::take(&mut current).finish());
-        }
-        current_object = Some(job.object);
-        current.update(&job.body);
-    }
-    if current_object.is_some() {
-        done.push(current.finish());
-    }
-    done
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::failure::from_io;
 use crate::base::report::Recorder;
-use crate::pipeline::digest::sha256_of;
+use crate::pipeline::digest::{md5_of, sha256_of};
 use crate::pipeline::plan::Growth;
 use crate::pipeline::testing::{Faults, TestStore, noise};
 use crate::store::Role;
