@@ -141,7 +141,16 @@ impl Problem {
             SdkError::DispatchFailure(failure) => {
                 let chain = failure.as_connector_error().map_or_else(Vec::new, |inner| chain(inner));
                 let text = chain.join(": ");
-                Self::new(class_of_dispatch(&text), last_words(&chain))
+                match class_of_dispatch(&text) {
+                    // The last words would be about the last place only.
+                    Class::NoCredentials if text.contains("no providers in chain") || text.contains("IMDS") => {
+                        Self::new(
+                            Class::NoCredentials,
+                            "Neither the environment nor a profile, a web identity, a container or an instance has any",
+                        )
+                    }
+                    class => Self::new(class, last_words(&chain)),
+                }
             }
             SdkError::ConstructionFailure(_) => {
                 let chain = chain(error);
@@ -300,7 +309,8 @@ fn class_of_answer(status: u16, code: Option<&str>) -> Class {
         | "EC2ThrottledException"
         | "PriorRequestNotComplete"
         | "TransactionInProgressException" => Class::Busy,
-        // Nothing in the request is at fault, and the server says nothing more.
+        // An error inside a success is as final as its code says; without one it cannot be understood.
+        "" if (200..300).contains(&status) => Class::Lost,
         _ => class_of_status(status),
     }
 }
@@ -315,8 +325,6 @@ fn class_of_status(status: u16) -> Class {
         409 => Class::Conflict,
         412 => Class::Precondition,
         416 => Class::Range,
-        // A body in a 200 that is an error without a known code.
-        200..=299 => Class::Lost,
         _ => Class::Fatal,
     }
 }
@@ -370,6 +378,7 @@ mod tests {
             (503, Some("SlowDown"), Class::Busy),
             (200, Some("InternalError"), Class::Busy),
             (200, None, Class::Lost),
+            (200, Some("InvalidPart"), Class::Fatal),
             (400, Some("EntityTooSmall"), Class::Fatal),
             (400, Some("InvalidPart"), Class::Fatal),
         ] {

@@ -17,45 +17,56 @@ use super::stat::{bare_etag, special_class, timestamp};
 /// What S3 gives at most per page.
 const PAGE_ENTRIES: i32 = 1000;
 
+/// How many entries are held back to be sorted, where the server may have an order of its own: about 25 MB.
+const SORTED_ENTRIES_MAX: usize = 100_000;
+
 impl Session {
-    /// Visits every object below a prefix.
+    /// Visits every object below a prefix, in the order of the keys' bytes.
     pub(super) fn list(
         &self,
         prefix: &str,
         visit: &mut dyn FnMut(ObjectMeta) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let mut pages = Pages::new(self, prefix, false);
+        let mut entries = InOrder::new(self.lists_in_order(), |meta: &ObjectMeta| meta.key.as_str(), visit);
         while let Some(page) = pages.next()? {
             let encoded = is_encoded(page.encoding_type());
             for object in page.contents() {
                 let meta = self.meta_of_listing(object, encoded)?;
-                pages.check_order(meta.key.as_str())?;
-                if visit(meta)?.is_break() {
+                pages.check_prefix(meta.key.as_str())?;
+                if entries.take(meta).map_err(|fault| pages.faulty(fault))?.is_break() {
                     return Ok(());
                 }
             }
         }
-        Ok(())
+        entries.finish().map_err(|fault| pages.faulty(fault))
     }
 
-    /// Visits the folders right below a prefix.
+    /// Visits the folders right below a prefix, in the order of their bytes.
     pub(super) fn list_folders(
         &self,
         prefix: &str,
         visit: &mut dyn FnMut(&str) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let mut pages = Pages::new(self, prefix, true);
+        let mut visit = |folder: String| visit(&folder);
+        let mut entries = InOrder::new(self.lists_in_order(), String::as_str, &mut visit);
         while let Some(page) = pages.next()? {
             let encoded = is_encoded(page.encoding_type());
             for folder in page.common_prefixes().iter().filter_map(|folder| folder.prefix()) {
                 let folder = decoded(folder, encoded)?;
-                pages.check_order(&folder)?;
-                if visit(&folder)?.is_break() {
+                pages.check_prefix(&folder)?;
+                if entries.take(folder).map_err(|fault| pages.faulty(fault))?.is_break() {
                     return Ok(());
                 }
             }
         }
-        Ok(())
+        entries.finish().map_err(|fault| pages.faulty(fault))
+    }
+
+    /// Whether listings arrive in the order of the keys' bytes; AWS's directory buckets have none.
+    fn lists_in_order(&self) -> bool {
+        self.provider.lists_in_order && !self.options.bucket.ends_with("--x-s3")
     }
 
     /// Every upload below a prefix that is neither completed nor aborted.
@@ -143,7 +154,6 @@ struct Pages<'a> {
     folders: bool,
     token: Option<String>,
     tokens: HashSet<String>,
-    last: Option<String>,
     done: bool,
 }
 
@@ -164,7 +174,6 @@ impl<'a> Pages<'a> {
             folders,
             token: None,
             tokens: HashSet::new(),
-            last: None,
             done: false,
         }
     }
@@ -207,16 +216,95 @@ impl<'a> Pages<'a> {
         Ok(Some(page))
     }
 
-    /// A server that ignores the token begins again from the front; a listing out of order would be merged wrongly.
-    fn check_order(&mut self, entry: &str) -> Result<()> {
-        if !entry.starts_with(self.prefix) {
-            return Err(incomplete(&self.request, "what was not asked for"));
+    fn check_prefix(&self, entry: &str) -> Result<()> {
+        match entry.starts_with(self.prefix) {
+            true => Ok(()),
+            false => Err(incomplete(&self.request, "what was not asked for")),
         }
-        if self.last.as_deref().is_some_and(|last| last >= entry) {
-            return Err(incomplete(&self.request, "entries out of order, or twice"));
+    }
+
+    fn faulty(&self, fault: Fault) -> Failure {
+        match fault {
+            Fault::Visitor(failure) => failure,
+            Fault::Order => incomplete(&self.request, "entries out of order, or twice"),
         }
-        self.last = Some(entry.to_owned());
-        Ok(())
+    }
+}
+
+/// Why the entries of a listing cannot be handed on.
+enum Fault {
+    /// They are not in order: a server that ignores the token begins again from the front.
+    Order,
+    /// The visitor failed.
+    Visitor(Failure),
+}
+
+/// Hands entries on in the order of their keys' bytes. A server that may have an order of its own (`a/…` before `a-b`,
+/// by folders) has its entries held back and sorted, until there are so many in order that it can be trusted.
+struct InOrder<'a, T> {
+    key: fn(&T) -> &str,
+    visit: &'a mut dyn FnMut(T) -> Result<ControlFlow<()>>,
+    trusted: bool,
+    sorted: bool,
+    held: Vec<T>,
+    last: Option<String>,
+}
+
+impl<'a, T> InOrder<'a, T> {
+    fn new(trusted: bool, key: fn(&T) -> &str, visit: &'a mut dyn FnMut(T) -> Result<ControlFlow<()>>) -> Self {
+        Self {
+            key,
+            visit,
+            trusted,
+            sorted: true,
+            held: Vec::new(),
+            last: None,
+        }
+    }
+
+    fn take(&mut self, entry: T) -> Result<ControlFlow<()>, Fault> {
+        if self.trusted {
+            return self.hand_on(entry);
+        }
+        self.sorted &= self
+            .held
+            .last()
+            .is_none_or(|last| (self.key)(last) < (self.key)(&entry));
+        self.held.push(entry);
+        if self.held.len() < SORTED_ENTRIES_MAX {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if !self.sorted {
+            return Err(Fault::Order);
+        }
+        self.trusted = true;
+        self.release()
+    }
+
+    fn finish(mut self) -> Result<(), Fault> {
+        if !self.sorted {
+            let key = self.key;
+            self.held.sort_by(|a, b| key(a).cmp(key(b)));
+        }
+        self.release().map(|_| ())
+    }
+
+    fn release(&mut self) -> Result<ControlFlow<()>, Fault> {
+        for entry in std::mem::take(&mut self.held) {
+            if self.hand_on(entry)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn hand_on(&mut self, entry: T) -> Result<ControlFlow<()>, Fault> {
+        let key = (self.key)(&entry);
+        if self.last.as_deref().is_some_and(|last| last >= key) {
+            return Err(Fault::Order);
+        }
+        self.last = Some(key.to_owned());
+        (self.visit)(entry).map_err(Fault::Visitor)
     }
 }
 
@@ -258,6 +346,51 @@ fn decoded(text: &str, encoded: bool) -> Result<String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    fn in_order(trusted: bool, keys: &[&str]) -> Option<Vec<String>> {
+        let mut seen = Vec::new();
+        let mut visit = |key: String| {
+            seen.push(key);
+            Ok(ControlFlow::Continue(()))
+        };
+        let mut entries = InOrder::new(trusted, String::as_str, &mut visit);
+        for key in keys {
+            let _flow = entries.take((*key).to_owned()).ok()?;
+        }
+        entries.finish().ok()?;
+        Some(seen)
+    }
+
+    #[test]
+    fn a_servers_own_order_is_put_right() {
+        assert_eq!(
+            in_order(false, &["a/b", "a-1", "a.txt"]).unwrap(),
+            ["a-1", "a.txt", "a/b"]
+        );
+        assert_eq!(in_order(true, &["a-1", "a/b"]).unwrap(), ["a-1", "a/b"]);
+    }
+
+    #[test]
+    fn entries_twice_are_a_fault_in_any_order() {
+        assert_eq!(in_order(false, &["b", "a", "b"]), None);
+        assert_eq!(in_order(true, &["a", "b", "a"]), None);
+    }
+
+    #[test]
+    fn a_server_is_trusted_after_many_entries_in_order() {
+        let mut seen = 0;
+        let mut visit = |_: String| {
+            seen += 1;
+            Ok(ControlFlow::Continue(()))
+        };
+        let mut entries = InOrder::new(false, String::as_str, &mut visit);
+        for number in 0..SORTED_ENTRIES_MAX {
+            assert!(entries.take(format!("{number:08}")).is_ok());
+        }
+        assert!(entries.held.is_empty() && entries.trusted);
+        assert!(matches!(entries.take("0".to_owned()), Err(Fault::Order)));
+        assert_eq!(seen, SORTED_ENTRIES_MAX);
+    }
 
     #[test]
     fn keys_are_decoded_only_if_the_server_encoded_them() {

@@ -43,6 +43,8 @@ pub struct Provider {
     pub conditional_writes: ConditionalWrites,
     /// Whether `x-amz-mp-object-size` is checked.
     pub object_size_checked: bool,
+    /// Whether listings come in the order of the keys' bytes.
+    pub lists_in_order: bool,
     /// How many parts of one upload may be on their way at once.
     pub parts_in_flight_max: usize,
 }
@@ -70,6 +72,7 @@ const OTHER: Provider = Provider {
     checksum: ChecksumMode::WhenRequired,
     conditional_writes: ConditionalWrites::Unproven,
     object_size_checked: false,
+    lists_in_order: false,
     parts_in_flight_max: PARTS_IN_FLIGHT_MAX,
 };
 
@@ -89,6 +92,7 @@ const AWS: Provider = Provider {
     checksum: ChecksumMode::WhenSupported,
     conditional_writes: ConditionalWrites::Obeyed,
     object_size_checked: true,
+    lists_in_order: true,
     ..OTHER
 };
 
@@ -102,6 +106,7 @@ pub const PROVIDERS: &[Provider] = &[
         hosts: &["r2.cloudflarestorage.com"],
         // Parts beyond a few per upload are answered with 429.
         parts_in_flight_max: 3,
+        lists_in_order: true,
         ..OTHER
     },
     Provider {
@@ -114,6 +119,7 @@ pub const PROVIDERS: &[Provider] = &[
             object_bytes_max: 10_000_000_000_000,
             ..S3_PARTS
         },
+        lists_in_order: true,
         ..OTHER
     },
     Provider {
@@ -128,6 +134,7 @@ pub const PROVIDERS: &[Provider] = &[
         },
         etag_is_md5: true,
         path_style: false,
+        lists_in_order: true,
         ..OTHER
     },
     Provider {
@@ -142,6 +149,7 @@ pub const PROVIDERS: &[Provider] = &[
         },
         etag_is_md5: true,
         path_style: false,
+        lists_in_order: true,
         ..OTHER
     },
     Provider {
@@ -151,6 +159,7 @@ pub const PROVIDERS: &[Provider] = &[
         hosts: &["storage.googleapis.com"],
         // Its own preconditions have other names.
         conditional_writes: ConditionalWrites::Ignored,
+        lists_in_order: true,
         ..OTHER
     },
     Provider {
@@ -160,6 +169,7 @@ pub const PROVIDERS: &[Provider] = &[
         hosts: &["digitaloceanspaces.com"],
         etag_is_md5: true,
         path_style: false,
+        lists_in_order: true,
         ..OTHER
     },
     Provider {
@@ -169,6 +179,7 @@ pub const PROVIDERS: &[Provider] = &[
         hosts: &["your-objectstorage.com"],
         etag_is_md5: true,
         path_style: false,
+        lists_in_order: true,
         ..OTHER
     },
     Provider {
@@ -182,6 +193,7 @@ pub const PROVIDERS: &[Provider] = &[
         },
         etag_is_md5: true,
         conditional_writes: ConditionalWrites::Obeyed,
+        lists_in_order: true,
         ..OTHER
     },
     Provider {
@@ -194,6 +206,7 @@ pub const PROVIDERS: &[Provider] = &[
             ..S3_PARTS
         },
         etag_is_md5: true,
+        lists_in_order: true,
         ..OTHER
     },
     Provider {
@@ -203,6 +216,7 @@ pub const PROVIDERS: &[Provider] = &[
         hosts: &[],
         etag_is_md5: true,
         conditional_writes: ConditionalWrites::Ignored,
+        lists_in_order: true,
         ..OTHER
     },
     Provider {

@@ -42,7 +42,10 @@ pub(super) fn open(session: &Arc<Session>, key: &Key, range: Option<Range<u64>>)
         }
     }
     let mut reader = ObjectReader {
-        request: Request::new(format!("read {name}"), "s3:GetObject", Some(key.as_str())),
+        request: Request {
+            answer_is_progress: false,
+            ..Request::new(format!("read {name}"), "s3:GetObject", Some(key.as_str()))
+        },
         session: Arc::clone(session),
         key: key.clone(),
         etag: None,

@@ -54,6 +54,8 @@ pub(super) struct Request {
     pub(super) attempt_timeout: Duration,
     /// Whether the SDK may repeat it by itself.
     pub(super) sdk_retries: bool,
+    /// Whether its answer proves that the store works; the head of a body that never comes does not.
+    pub(super) answer_is_progress: bool,
     /// What stops it.
     pub(super) stop: Stop,
 }
@@ -67,6 +69,7 @@ impl Request {
             key: key.map(str::to_owned),
             attempt_timeout: ATTEMPT_TIMEOUT_MIN,
             sdk_retries: true,
+            answer_is_progress: true,
             stop: Stop::OnCancel,
         }
     }
@@ -80,6 +83,7 @@ pub(super) struct Tries {
     failures: u32,
     corrupted: u32,
     renewals: u32,
+    clock_set: bool,
 }
 
 impl Tries {
@@ -90,6 +94,7 @@ impl Tries {
             failures: 0,
             corrupted: 0,
             renewals: 0,
+            clock_set: false,
         }
     }
 }
@@ -310,7 +315,9 @@ impl Session {
             Ok(answer) => {
                 self.contacted.store(true, Ordering::Release);
                 self.see_bucket();
-                self.progress();
+                if request.answer_is_progress {
+                    self.progress();
+                }
                 Ok(answer)
             }
             Err(error) => {
@@ -329,6 +336,11 @@ impl Session {
         match problem.class {
             Class::Region => return self.repair_region(request, tries, problem).await,
             Class::Expired => return self.renew_credentials(tries, problem).await,
+            // The answer told the SDK the time, and it signs the next request by that.
+            Class::Skew if !tries.clock_set => {
+                tries.clock_set = true;
+                return Ok(());
+            }
             // A metadata service that hiccups in the middle of a run is no missing configuration.
             Class::NoCredentials if contacted => {}
             class if class.passes() => {}
