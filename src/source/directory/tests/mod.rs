@@ -1,0 +1,1 @@
+//! Both ways together, against stock readers, and against archives made to harm.
