@@ -16,6 +16,10 @@ use crate::base::report::Event;
 use crate::catalog::manifest::ProblemKind;
 use crate::source::SourceContext;
 
+/// How deep a path may lead. No tree of this world is a tenth as deep, and going up and down takes the system quadratic
+/// time, which an archive could use to keep it busy for days.
+const DEPTH_MAX: usize = 10_000;
+
 /// How new files are opened: never an existing one, never through a link.
 const NEW_FILE_FLAGS: OFlags = OFlags::WRONLY
     .union(OFlags::CREATE)
@@ -189,10 +193,10 @@ impl<'a> Extractor<'a> {
                 }
                 self.made.files += 1;
             }
-            ItemKind::Hardlink => {
-                self.hard_link(name, path, &item.link)?;
-                self.made.files += 1;
-            }
+            ItemKind::Hardlink => match self.hard_link(name, path, &item.link)? {
+                FileType::RegularFile => self.made.files += 1,
+                _ => self.made.others += 1,
+            },
             ItemKind::Symlink | ItemKind::Fifo | ItemKind::CharDevice | ItemKind::BlockDevice => {
                 self.other(kind, name, path, item)?;
                 self.made.others += 1;
@@ -239,13 +243,11 @@ impl<'a> Extractor<'a> {
         Ok(())
     }
 
-    fn hard_link(&mut self, name: &[u8], path: &[u8], link: &[u8]) -> Result<(), Trouble> {
+    /// Adds a name to something that was made before, and says what that is.
+    fn hard_link(&mut self, name: &[u8], path: &[u8], link: &[u8]) -> Result<FileType, Trouble> {
         let first = inside(link).map_err(|why| Trouble::Item(format!("Its other name is of no use: {why}")))?;
         if first.is_empty() {
             return Err(Trouble::Item("It is a link to nothing".to_owned()));
-        }
-        if first == path {
-            return Ok(());
         }
         let folder = self.tree.current()?;
         let (first_parent, first_name) = split(&first);
@@ -269,13 +271,18 @@ impl<'a> Extractor<'a> {
             };
             // The other name is looked at first: making room for a link that cannot be made would lose what is there.
             match rustix::fs::statat(from, first_name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
-                    return Err(Trouble::Item("It claims to be another name of a folder".to_owned()));
-                }
-                Ok(_) => {
-                    return making(folder, name, path, || {
-                        rustix::fs::linkat(from, first_name, folder, name, AtFlags::empty())
-                    });
+                Ok(stat) => {
+                    let file_type = FileType::from_raw_mode(stat.st_mode);
+                    if file_type == FileType::Directory {
+                        return Err(Trouble::Item("It claims to be another name of a folder".to_owned()));
+                    }
+                    // An item that claims to be another name of itself is there already.
+                    if first != path {
+                        making(folder, name, path, || {
+                            rustix::fs::linkat(from, first_name, folder, name, AtFlags::empty())
+                        })?;
+                    }
+                    return Ok(file_type);
                 }
                 Err(errno) => result = errno,
             }
@@ -422,12 +429,15 @@ fn write_all(mut rest: &[u8], path: &[u8], write: impl Fn(&[u8], u64) -> Result<
 /// The path as it can be used inside the target: without slashes at its ends, empty parts and `.`.
 pub(super) fn inside(path: &[u8]) -> Result<Vec<u8>, &'static str> {
     let mut out = Vec::with_capacity(path.len());
+    let mut depth = 0;
     for part in path.split(|byte| *byte == b'/') {
         match part {
             b"" | b"." => {}
             b".." => return Err("Its path leads upwards by `..`"),
             part if part.contains(&0) => return Err("Its path has a NUL in it"),
+            _ if depth == DEPTH_MAX => return Err("Its path is deeper than any that makes sense"),
             part => {
+                depth += 1;
                 if !out.is_empty() {
                     out.push(b'/');
                 }

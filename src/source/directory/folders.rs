@@ -183,9 +183,11 @@ impl Folders {
         }
         let folder = rustix::fs::openat(current, name, FOLDER_FLAGS, Mode::empty()).map_err(refused)?;
         self.handles.push(folder, (stat.st_dev, stat.st_ino));
-        self.path.clear();
-        self.path.extend_from_slice(path);
-        self.open.push((path.len(), pending(&stat)));
+        if !self.path.is_empty() {
+            self.path.push(b'/');
+        }
+        self.path.extend_from_slice(name);
+        self.open.push((self.path.len(), pending(&stat)));
         Ok(())
     }
 

@@ -152,7 +152,7 @@ fn time(value: &[u8]) -> Result<Option<(i64, u32)>, String> {
         None => (false, text),
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
         return Err(wrong());
     }
     let whole: i64 = match whole {

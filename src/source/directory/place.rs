@@ -3,7 +3,6 @@
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use cap_std::fs::Dir;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, RawDir, Stat, Uid};
 use rustix::io::Errno;
 
@@ -24,10 +23,9 @@ const LISTING_BYTES: usize = 64 * 1024;
 /// [`Kind::Refused`] if something is in the way that must not be replaced; the system's; cancellation. The target is as
 /// before then, or the failure says what of it is not.
 pub(super) fn place(staging: &Staging, existing: Existing, cancel: &Cancel) -> Result<()> {
-    let target =
-        Dir::reopen_dir(&staging.target()).doing(|| format!("restore into `{}`", staging.target_path().display()))?;
+    let target = staging.target();
     if existing == Existing::Refuse {
-        let names = names_in(&target, Some(staging.name()))
+        let names = names_in(target, Some(staging.name()))
             .doing(|| format!("look into the target `{}`", staging.target_path().display()))?;
         if !names.is_empty() {
             return Err(not_empty(staging.target_path(), &names));

@@ -1,6 +1,6 @@
 //! The folder inside the target in which a restore is made before anything of the target changes.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use cap_std::fs::{Dir, DirBuilder, DirBuilderExt};
 use rand::Rng;
 use rustix::fs::{Mode, Timespec, Timestamps};
 
+use super::handles::FOLDER_FLAGS;
 use super::remove::remove;
 use crate::base::failure::{Failure, IoContext, Kind, Result};
 
@@ -57,7 +58,9 @@ impl Staging {
 
     fn create_in(target_path: &Path) -> Result<Self> {
         let doing = || format!("restore into `{}`", target_path.display());
-        let target = Dir::open_ambient_dir(target_path, ambient_authority()).doing(doing)?;
+        let target = Dir::open_ambient_dir(target_path, ambient_authority())
+            .and_then(|target| usable(&target, "."))
+            .doing(doing)?;
         let stat = rustix::fs::fstat(&target).map_err(std::io::Error::from).doing(doing)?;
         let suffix: String = rand::rng()
             .sample_iter(rand::distr::Alphanumeric)
@@ -68,8 +71,7 @@ impl Staging {
         let mut private = DirBuilder::new();
         private.mode(0o700);
         target.create_dir_with(&name, &private).doing(doing)?;
-        let folder = target
-            .open_dir(&name)
+        let folder = usable(&target, &name)
             .and_then(|folder| {
                 // A folder inherits the set-group bit from its parent, and would pass it on.
                 rustix::fs::fchmod(&folder, Mode::RWXU)?;
@@ -108,8 +110,8 @@ impl Staging {
     }
 
     /// The target.
-    pub(super) fn target(&self) -> BorrowedFd<'_> {
-        self.target.as_fd()
+    pub(super) fn target(&self) -> &Dir {
+        &self.target
     }
 
     /// The target's path, for messages.
@@ -127,9 +129,7 @@ impl Staging {
     /// # Errors
     /// The system's.
     pub(super) fn open(&self, name: &str) -> Result<Dir> {
-        self.folder
-            .open_dir(name)
-            .doing(|| format!("restore into `{}`", self.target_path.display()))
+        usable(&self.folder, name).doing(|| format!("restore into `{}`", self.target_path.display()))
     }
 
     /// The staging folder itself.
@@ -162,6 +162,12 @@ impl Drop for Staging {
         let _ = rustix::fs::futimens(&self.target, &self.target_times);
         remove_made(&self.made);
     }
+}
+
+/// Opens a folder so that it can be listed and its mode and times be set, which a handle of cap-std alone does not allow.
+fn usable(folder: &Dir, name: &str) -> std::io::Result<Dir> {
+    let opened = rustix::fs::openat(folder, name, FOLDER_FLAGS, Mode::empty())?;
+    Ok(Dir::from_std_file(opened.into()))
 }
 
 /// Makes the folders of `path` that are missing, and says which.
