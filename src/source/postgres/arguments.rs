@@ -8,7 +8,11 @@ const REFUSED: &[(&str, char, &str)] = &[
     ("format", 'F', "the dump is plain SQL, which needs no tool to come back"),
     ("jobs", 'j', "a plain dump has one stream"),
     ("compress", 'Z', "the backup is compressed as a whole"),
-    ("create", 'C', "the dump could only be restored over the database that it came from"),
+    (
+        "create",
+        'C',
+        "the dump could only be restored over the database that it came from",
+    ),
     ("dbname", 'd', "the database is named by the URL"),
     ("host", 'h', "the server is named by the URL"),
     ("port", 'p', "the server is named by the URL"),
@@ -41,7 +45,9 @@ pub fn check_arguments(arguments: &[String]) -> Result<()> {
         if let Some(long) = argument.strip_prefix("--") {
             let name = long.split_once('=').map_or(long, |(name, _)| name);
             // `getopt_long` takes any beginning that is not ambiguous.
-            let refused = REFUSED.iter().find(|(full, _, _)| name.len() > 1 && full.starts_with(name));
+            let refused = REFUSED
+                .iter()
+                .find(|(full, _, _)| name.len() > 1 && full.starts_with(name));
             if let Some((_, _, why)) = refused {
                 return refuse(argument, why);
             }
@@ -81,7 +87,9 @@ pub fn warnings(arguments: &[String]) -> Vec<String> {
     let has = |long: &str, letter: char| {
         arguments.iter().any(|argument| match argument.strip_prefix("--") {
             Some(name) => name.split_once('=').map_or(name, |(name, _)| name) == long,
-            None => argument.strip_prefix('-').is_some_and(|letters| letters.starts_with(letter)),
+            None => argument
+                .strip_prefix('-')
+                .is_some_and(|letters| letters.starts_with(letter)),
         })
     };
     let mut warnings = Vec::new();
@@ -109,15 +117,47 @@ mod tests {
     #[test]
     fn arguments_that_would_break_the_backup_are_refused() {
         for line in [
-            "-Fc", "-F c", "--format=c", "--form=d", "-f x", "--file x", "-sFd", "-j2", "-Z9", "--compress=gzip", "-C",
-            "--create", "-d x", "-hx", "-p 5", "-U me", "-W", "other", "-c", "--clean", "-n s other",
+            "-Fc",
+            "-F c",
+            "--format=c",
+            "--form=d",
+            "-f x",
+            "--file x",
+            "-sFd",
+            "-j2",
+            "-Z9",
+            "--compress=gzip",
+            "-C",
+            "--create",
+            "-d x",
+            "-hx",
+            "-p 5",
+            "-U me",
+            "-W",
+            "other",
+            "-c",
+            "--clean",
+            "-n s other",
         ] {
             let failure = check(line).unwrap_err();
             assert_eq!(failure.kind(), Kind::Config, "{line}");
         }
         for line in [
-            "", "-n s", "-ns", "-t file", "--table=x", "--exclude-table-data=y", "--inserts", "--no-owner", "-Ox",
-            "-c --if-exists", "--clean --if-exists", "-E UTF8", "-v", "--lock-wait-timeout=5s", "-T C",
+            "",
+            "-n s",
+            "-ns",
+            "-t file",
+            "--table=x",
+            "--exclude-table-data=y",
+            "--inserts",
+            "--no-owner",
+            "-Ox",
+            "-c --if-exists",
+            "--clean --if-exists",
+            "-E UTF8",
+            "-v",
+            "--lock-wait-timeout=5s",
+            "-T C",
         ] {
             assert!(check(line).is_ok(), "{line}");
         }

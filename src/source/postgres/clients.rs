@@ -116,7 +116,10 @@ pub fn find_clients(name: &str, folder: Option<&Path>, cancel: &Cancel) -> Resul
             continue;
         }
         cancel.check()?;
-        let said = Program::new(&path).arg("--version").env("LC_ALL", "C").output(Kind::Tool, cancel);
+        let said = Program::new(&path)
+            .arg("--version")
+            .env("LC_ALL", "C")
+            .output(Kind::Tool, cancel);
         match said.as_deref().map(Version::parse) {
             Ok(Some(version)) => clients.push(Client {
                 path,
@@ -154,7 +157,11 @@ pub fn choose_dumper(clients: &[Client], server: Version) -> Result<Client> {
     }
     let newest = clients.iter().max_by_key(|client| client.version);
     let found = newest.map_or_else(String::new, |client| {
-        format!("; the newest found is {} at `{}`", client.version, client.path.display())
+        format!(
+            "; the newest found is {} at `{}`",
+            client.version,
+            client.path.display()
+        )
     });
     let (first, second) = server.generation();
     let package = if first >= 10 {
@@ -162,10 +169,13 @@ pub fn choose_dumper(clients: &[Client], server: Version) -> Result<Client> {
     } else {
         format!("{first}.{second}")
     };
-    Err(
-        Failure::new(Kind::Tool, format!("The server is PostgreSQL {server}, and `pg_dump` must not be older{found}"))
-            .hint(format!("Install it, for example: apt-get install postgresql-client-{package}")),
+    Err(Failure::new(
+        Kind::Tool,
+        format!("The server is PostgreSQL {server}, and `pg_dump` must not be older{found}"),
     )
+    .hint(format!(
+        "Install it, for example: apt-get install postgresql-client-{package}"
+    )))
 }
 
 /// The newest client.
@@ -191,7 +201,9 @@ fn default_folders() -> Vec<PathBuf> {
         .filter(|folder| folder.is_absolute())
         .collect();
     for (parent, prefix, below) in VERSIONED_FOLDERS {
-        let Ok(entries) = std::fs::read_dir(parent) else { continue };
+        let Ok(entries) = std::fs::read_dir(parent) else {
+            continue;
+        };
         let mut found: Vec<PathBuf> = entries
             .flatten()
             .filter(|entry| {
@@ -241,7 +253,13 @@ mod tests {
 
     #[test]
     fn the_dumper_is_of_the_servers_version_or_the_next_newer_one() {
-        let clients = [client(14, 3), client(15, 1), client(15, 9), client(17, 2), client(18, 0)];
+        let clients = [
+            client(14, 3),
+            client(15, 1),
+            client(15, 9),
+            client(17, 2),
+            client(18, 0),
+        ];
         let choose = |major, minor| choose_dumper(&clients, Version { major, minor }).map(|client| client.version);
         assert_eq!(choose(15, 20).unwrap(), Version { major: 15, minor: 9 });
         assert_eq!(choose(16, 0).unwrap(), Version { major: 17, minor: 2 });

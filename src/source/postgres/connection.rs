@@ -1,7 +1,7 @@
 //! Hands a connection to `psql` and `pg_dump` without a secret on their command lines.
 
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -36,9 +36,9 @@ impl Connection {
         let password_file = match url.password() {
             None => None,
             Some(password) => {
-                // The folder is made with mode 0700.
                 let folder = tempfile::Builder::new()
                     .prefix("backup-cli-")
+                    .permissions(std::fs::Permissions::from_mode(0o700))
                     .tempdir()
                     .doing(|| "create a private temporary folder")?;
                 let path = folder.path().join("pgpass");
@@ -111,7 +111,6 @@ mod tests {
     use super::*;
     use crate::base::cancel::Cancel;
     use crate::base::failure::Kind;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn the_password_is_in_a_private_file_and_nowhere_else() {
@@ -122,9 +121,7 @@ mod tests {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let folder = path.parent().unwrap().to_owned();
         assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
-        let seen = connection
-            .program(Path::new("/bin/sh"), None)
-            .env("SHOW", "1");
+        let seen = connection.program(Path::new("/bin/sh"), None).env("SHOW", "1");
         let debug = format!("{seen:?}");
         assert!(!debug.contains("heim"), "{debug}");
         assert!(debug.contains("dbname='it\\\\'s one'"), "{debug}");
@@ -144,9 +141,19 @@ mod tests {
             .program(&script, Some("other"))
             .output(Kind::Failed, &Cancel::new())
             .unwrap();
-        for line in ["LC_ALL=C", "PGHOST=h", "PGPORT=5", "PGUSER=ann", "PGSSLMODE=require", "PGAPPNAME=backup-cli"] {
+        for line in [
+            "LC_ALL=C",
+            "PGHOST=h",
+            "PGPORT=5",
+            "PGUSER=ann",
+            "PGSSLMODE=require",
+            "PGAPPNAME=backup-cli",
+        ] {
             assert!(said.lines().any(|said| said == line), "{line} in {said}");
         }
-        assert!(said.contains("--no-password --dbname keepalives_idle='9' dbname='other'"), "{said}");
+        assert!(
+            said.contains("--no-password --dbname keepalives_idle='9' dbname='other'"),
+            "{said}"
+        );
     }
 }

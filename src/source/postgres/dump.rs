@@ -175,7 +175,8 @@ impl Source for PostgresSource {
 fn dump_failure(exit: &Exit, url: &PostgresUrl) -> Failure {
     let message = format!("`pg_dump` of `{url}` failed with {}", exit.describe());
     if exit.stderr_tail.is_empty() {
-        return Failure::new(Kind::Source, message).hint("`pg_dump` said nothing; was it killed, perhaps for want of memory?");
+        return Failure::new(Kind::Source, message)
+            .hint("`pg_dump` said nothing; was it killed, perhaps for want of memory?");
     }
     let trouble = Trouble::read(&exit.stderr_tail);
     let hint = if trouble.says("row-level security") {
@@ -200,7 +201,9 @@ fn dump_failure(exit: &Exit, url: &PostgresUrl) -> Failure {
 fn dump_warnings(stderr: &[String]) -> Vec<String> {
     let mut warnings: Vec<String> = Vec::new();
     for line in stderr {
-        let continues = ["pg_dump: detail: ", "pg_dump: hint: "].iter().find_map(|begin| line.strip_prefix(begin));
+        let continues = ["pg_dump: detail: ", "pg_dump: hint: "]
+            .iter()
+            .find_map(|begin| line.strip_prefix(begin));
         match (continues, warnings.last_mut()) {
             (Some(more), Some(last)) => {
                 last.push_str("; ");

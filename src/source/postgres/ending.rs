@@ -71,7 +71,10 @@ impl Ending {
             Flavour::Cluster => CLUSTER_FOOTER,
         };
         if !self.complete {
-            return Some(format!("its end marker `-- {}` is missing", String::from_utf8_lossy(marker)));
+            return Some(format!(
+                "its end marker `-- {}` is missing",
+                String::from_utf8_lossy(marker)
+            ));
         }
         if self.restricted.is_some() {
             return Some("the `\\unrestrict` that belongs to its `\\restrict` is missing".to_owned());
@@ -157,10 +160,14 @@ mod tests {
             let header = dump.find("database dump\n").unwrap() + "database dump\n".len();
             let last = match dump.rfind("\\unrestrict") {
                 Some(_) => dump.trim_end().len(),
-                None => dump.find(" dump complete").unwrap() + " dump complete".len(),
+                None => dump.rfind(" dump complete").unwrap() + " dump complete".len(),
             };
             for cut in header..last {
-                assert!(fault(&dump.as_bytes()[..cut]).is_some(), "cut at {cut}: {}", &dump[..cut]);
+                assert!(
+                    fault(&dump.as_bytes()[..cut]).is_some(),
+                    "cut at {cut}: {}",
+                    &dump[..cut]
+                );
             }
             for cut in last..=dump.len() {
                 assert_eq!(fault(&dump.as_bytes()[..cut]), None, "cut at {cut}");

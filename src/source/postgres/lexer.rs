@@ -164,9 +164,13 @@ impl Lexer {
             self.offset = base + at as u64;
             at = self.step(bytes, at, visitor);
             self.offset = base + at as u64;
-            if self.start.is_some() && self.head.len() < STATEMENT_HEAD_BYTES {
+            if let Some(start) = self.start
+                && self.head.len() < STATEMENT_HEAD_BYTES
+            {
+                // White space before the statement may have been read in the same step.
+                let from = begun.max(usize::try_from(start.saturating_sub(base)).unwrap_or(at));
                 let room = STATEMENT_HEAD_BYTES - self.head.len();
-                self.head.extend_from_slice(&bytes[begun..at.min(begun + room)]);
+                self.head.extend_from_slice(&bytes[from..at.min(from + room)]);
             }
             match at - begun {
                 0 => {}
@@ -447,9 +451,14 @@ impl Lexer {
                 self.lead.push(' ');
             }
             self.lead.push_str(&String::from_utf8_lossy(&word));
-            self.function = ["create function", "create procedure", "create or replace function", "create or replace procedure"]
-                .iter()
-                .any(|begin| self.lead.starts_with(begin));
+            self.function = [
+                "create function",
+                "create procedure",
+                "create or replace function",
+                "create or replace procedure",
+            ]
+            .iter()
+            .any(|begin| self.lead.starts_with(begin));
         }
         self.words += 1;
         if self.parens == 0 {
@@ -486,7 +495,11 @@ impl Lexer {
             end: self.offset,
             lead: &self.lead,
             head: &self.head,
-            rows: if self.kind == StatementKind::Insert { self.rows.max(1) } else { 0 },
+            rows: if self.kind == StatementKind::Insert {
+                self.rows.max(1)
+            } else {
+                0
+            },
         });
     }
 
@@ -571,7 +584,9 @@ impl Lexer {
         let mut index = 0;
         while index < rest.len() {
             if matched == 0 {
-                let Some(found) = memchr::memchr(b'$', &rest[index..]) else { break };
+                let Some(found) = memchr::memchr(b'$', &rest[index..]) else {
+                    break;
+                };
                 index += found + 1;
                 matched = 1;
                 continue;

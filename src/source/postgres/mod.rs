@@ -21,6 +21,6 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use dump::{PostgresOptions, PostgresSource};
 pub(in crate::source) use dump::READ_BYTES;
+pub use dump::{PostgresOptions, PostgresSource};
 pub use url::PostgresUrl;

@@ -107,7 +107,10 @@ impl Visitor for Outline {
             let opened = self.opened.filter(|opened| start <= opened + OPENING_BYTES_MAX);
             if let (Some(start), Some(header_path)) = (opened, header_path(text)) {
                 self.started = Some(String::from_utf8_lossy(&header_path).into_owned());
-                self.marks.push(Mark { offset: start, entry: None });
+                self.marks.push(Mark {
+                    offset: start,
+                    entry: None,
+                });
                 self.table = Some(Table {
                     start,
                     header_path,
@@ -236,23 +239,34 @@ mod tests {
     fn names_come_from_statements_as_they_are() {
         for (statement, name) in [
             ("COPY public.t (a) FROM stdin;", "public.t"),
-            ("COPY \"My Schema\".\"a.b\"\"c\nd\" (x) FROM stdin;", "My Schema.a.b\"c\nd"),
+            (
+                "COPY \"My Schema\".\"a.b\"\"c\nd\" (x) FROM stdin;",
+                "My Schema.a.b\"c\nd",
+            ),
             ("INSERT INTO public.t VALUES (1);", "public.t"),
             ("insert into t(a) values (1);", "t"),
         ] {
-            assert_eq!(table_name(statement.as_bytes()).unwrap(), name.as_bytes(), "{statement}");
+            assert_eq!(
+                table_name(statement.as_bytes()).unwrap(),
+                name.as_bytes(),
+                "{statement}"
+            );
         }
         assert_eq!(table_name(b"COPY \"never closed"), None);
     }
 
     #[test]
     fn headers_are_read_from_their_end() {
-        let header = b"Data for Name: a; Type: TABLE DATA; Schema: x; Owner: y; Type: TABLE DATA; Schema: public; Owner: me";
+        let header =
+            b"Data for Name: a; Type: TABLE DATA; Schema: x; Owner: y; Type: TABLE DATA; Schema: public; Owner: me";
         assert_eq!(
             header_path(header).unwrap(),
             b"public.a; Type: TABLE DATA; Schema: x; Owner: y"
         );
-        assert_eq!(header_path(b"Data for Name: BLOBS; Type: BLOBS; Schema: -; Owner: -"), None);
+        assert_eq!(
+            header_path(b"Data for Name: BLOBS; Type: BLOBS; Schema: -; Owner: -"),
+            None
+        );
         assert_eq!(header_path(b"Name: t; Type: TABLE; Schema: public; Owner: me"), None);
     }
 }

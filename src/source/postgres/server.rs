@@ -135,8 +135,11 @@ impl Server {
         let row = if rows.len() == 1 { rows.pop() } else { None };
         row.and_then(|row| row.try_into().ok()).ok_or_else(|| {
             Unanswered::Failure(
-                Failure::new(Kind::Failed, format!("The answer of `{}` has an unexpected shape", self.psql.path.display()))
-                    .hint("Is this a PostgreSQL server, and `psql` PostgreSQL's own?"),
+                Failure::new(
+                    Kind::Failed,
+                    format!("The answer of `{}` has an unexpected shape", self.psql.path.display()),
+                )
+                .hint("Is this a PostgreSQL server, and `psql` PostgreSQL's own?"),
             )
         })
     }
@@ -150,7 +153,10 @@ impl Server {
         let question = "SELECT current_setting('server_version_num')";
         match self.ask_row::<1>(database, question, cancel) {
             Ok([number]) => number.parse().map(Version::from_number).map_err(|_| {
-                Failure::new(Kind::Failed, format!("The server's version is not a number: `{number}`"))
+                Failure::new(
+                    Kind::Failed,
+                    format!("The server's version is not a number: `{number}`"),
+                )
             }),
             Err(Unanswered::Trouble(mut trouble)) => {
                 let wanted = database.or(url.database());
@@ -186,7 +192,10 @@ impl Server {
 
     /// Whether the server lets this user in elsewhere and says that there is no such database.
     fn lacks_database(&self, database: &str, cancel: &Cancel) -> bool {
-        let question = format!("SELECT count(*) FROM pg_database WHERE datname = {}", quote_literal(database));
+        let question = format!(
+            "SELECT count(*) FROM pg_database WHERE datname = {}",
+            quote_literal(database)
+        );
         MAINTENANCE_DATABASES.iter().any(|elsewhere| {
             self.ask_row::<1>(Some(elsewhere), &question, cancel)
                 .is_ok_and(|[count]| count == "0")

@@ -211,7 +211,9 @@ fn without_sqlstate(line: &str) -> (String, Option<String>) {
         let rest = line[after..].trim_start();
         let state = rest.get(..5).filter(|state| {
             rest[5..].starts_with(": ")
-                && state.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+                && state
+                    .bytes()
+                    .all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
                 && state.bytes().any(|byte| byte.is_ascii_digit())
         });
         if let Some(state) = state {
@@ -235,16 +237,37 @@ mod tests {
     fn words_of_clients_and_servers_are_sorted_into_kinds() {
         let at = "psql: error: connection to server at \"10.0.0.1\", port 5432 failed: ";
         for (text, kind) in [
-            (format!("{at}Connection refused\n\tIs the server running on that host?"), Kind::Unreachable),
+            (
+                format!("{at}Connection refused\n\tIs the server running on that host?"),
+                Kind::Unreachable,
+            ),
             (format!("{at}timeout expired"), Kind::Unreachable),
-            (format!("{at}FATAL:  the database system is starting up"), Kind::Unreachable),
-            (format!("{at}FATAL:  sorry, too many clients already"), Kind::Unreachable),
-            (format!("{at}FATAL:  password authentication failed for user \"u\""), Kind::Denied),
+            (
+                format!("{at}FATAL:  the database system is starting up"),
+                Kind::Unreachable,
+            ),
+            (
+                format!("{at}FATAL:  sorry, too many clients already"),
+                Kind::Unreachable,
+            ),
+            (
+                format!("{at}FATAL:  password authentication failed for user \"u\""),
+                Kind::Denied,
+            ),
             (format!("{at}fe_sendauth: no password supplied"), Kind::Denied),
-            (format!("{at}FATAL:  no pg_hba.conf entry for host \"x\", user \"u\""), Kind::Denied),
+            (
+                format!("{at}FATAL:  no pg_hba.conf entry for host \"x\", user \"u\""),
+                Kind::Denied,
+            ),
             (format!("{at}FATAL:  role \"u\" does not exist"), Kind::Denied),
-            (format!("{at}FATAL:  Peer authentication failed for user \"u\""), Kind::Denied),
-            (format!("{at}FATAL:  permission denied for database \"d\""), Kind::Denied),
+            (
+                format!("{at}FATAL:  Peer authentication failed for user \"u\""),
+                Kind::Denied,
+            ),
+            (
+                format!("{at}FATAL:  permission denied for database \"d\""),
+                Kind::Denied,
+            ),
             (format!("{at}FATAL:  database \"d\" does not exist"), Kind::NotFound),
             (format!("{at}FATAL:  Datenbank »d« existiert nicht"), Kind::Failed),
             (
@@ -252,10 +275,14 @@ mod tests {
                 Kind::Unreachable,
             ),
             (
-                "psql: error: connection to server on socket \"/tmp/.s.PGSQL.1\" failed: No such file or directory".to_owned(),
+                "psql: error: connection to server on socket \"/tmp/.s.PGSQL.1\" failed: No such file or directory"
+                    .to_owned(),
                 Kind::Unreachable,
             ),
-            ("psql: error: FATAL:  database \"d\" does not exist".to_owned(), Kind::NotFound),
+            (
+                "psql: error: FATAL:  database \"d\" does not exist".to_owned(),
+                Kind::NotFound,
+            ),
             ("ERROR:  42501: permission denied for table t".to_owned(), Kind::Denied),
             ("FEHLER:  42501: keine Berechtigung".to_owned(), Kind::Denied),
             ("FATAL:  57P01: terminating connection".to_owned(), Kind::Unreachable),
@@ -269,7 +296,8 @@ mod tests {
 
     #[test]
     fn codes_and_places_in_the_source_are_not_shown() {
-        let trouble = read("psql:<stdin>:5: ERROR:  42704: role \"x\" does not exist\nLOCATION:  get_role_oid, acl.c:5205");
+        let trouble =
+            read("psql:<stdin>:5: ERROR:  42704: role \"x\" does not exist\nLOCATION:  get_role_oid, acl.c:5205");
         assert_eq!(trouble.sqlstate.as_deref(), Some("42704"));
         assert_eq!(trouble.to_string(), "psql:<stdin>:5: ERROR: role \"x\" does not exist");
         assert!(!trouble.no_connection);

@@ -308,7 +308,10 @@ impl fmt::Display for PostgresUrl {
         }
         let port = self.ports.first().filter(|_| self.hosts.is_empty());
         let port = port.map(|port| ("port", port.as_str()));
-        let parameters = self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let parameters = self
+            .parameters
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
         for (index, (name, value)) in port.into_iter().chain(parameters).enumerate() {
             write!(f, "{}{name}={}", if index == 0 { '?' } else { '&' }, escape(value))?;
         }
@@ -331,8 +334,10 @@ fn decode(part: &str, text: &str) -> Result<Option<String>> {
     let bytes = text.as_bytes();
     for (at, byte) in bytes.iter().enumerate() {
         if *byte == b'%' && !(hex(bytes.get(at + 1)) && hex(bytes.get(at + 2))) {
-            return Err(wrong(format!("{part} has a `%` that two hexadecimal digits do not follow"))
-                .hint("Write a percent sign as %25"));
+            return Err(
+                wrong(format!("{part} has a `%` that two hexadecimal digits do not follow"))
+                    .hint("Write a percent sign as %25"),
+            );
         }
     }
     let decoded = percent_decode_str(text)
@@ -348,8 +353,10 @@ fn check_port(port: &str) -> Result<()> {
     if port.is_empty() || port.parse::<u16>().is_ok_and(|port| port > 0) {
         return Ok(());
     }
-    Err(wrong(format!("the port is not a number from 1 to 65535: `{}`", shown(port)))
-        .hint("A `/`, `?`, `#`, `:` or `@` inside a password must be percent-encoded, for example %2F"))
+    Err(
+        wrong(format!("the port is not a number from 1 to 65535: `{}`", shown(port)))
+            .hint("A `/`, `?`, `#`, `:` or `@` inside a password must be percent-encoded, for example %2F"),
+    )
 }
 
 #[cfg(test)]
@@ -358,7 +365,11 @@ mod tests {
 
     fn variables(text: &str) -> String {
         let url = PostgresUrl::parse(text).unwrap();
-        let mut out: Vec<String> = url.variables().iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let mut out: Vec<String> = url
+            .variables()
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
         out.extend(url.database().map(|name| format!("db={name}")));
         out.extend(url.password().map(|secret| format!("pw={}", secret.expose())));
         out.extend(url.settings().iter().map(|(key, value)| format!("{key}={value}")));
@@ -380,18 +391,27 @@ mod tests {
             ("postgres://[::1]:5433/d", "PGHOST=::1 PGPORT=5433 db=d"),
             ("postgres://[fe80::1]/d", "PGHOST=fe80::1 db=d"),
             ("postgres://a:1,b,[::1]:3/d", "PGHOST=a,b,::1 PGPORT=1,,3 db=d"),
-            ("postgres://%2Fvar%2Frun%2Fpostgresql/d", "PGHOST=/var/run/postgresql db=d"),
+            (
+                "postgres://%2Fvar%2Frun%2Fpostgresql/d",
+                "PGHOST=/var/run/postgresql db=d",
+            ),
             (
                 "postgres:///d?host=/tmp/x&port=7&user=u",
                 "PGHOST=/tmp/x PGPORT=7 PGUSER=u db=d",
             ),
-            ("postgres://h/d?sslmode=verify-full", "PGHOST=h PGSSLMODE=verify-full db=d"),
+            (
+                "postgres://h/d?sslmode=verify-full",
+                "PGHOST=h PGSSLMODE=verify-full db=d",
+            ),
             ("postgres://h/d?ssl=true", "PGHOST=h PGSSLMODE=require db=d"),
             ("postgres://h/my%20db%2Fx", "PGHOST=h db=my db/x"),
             ("postgres://h?dbname=x&password=geheim", "PGHOST=h db=x pw=geheim"),
             ("postgres://h/d?keepalives_idle=5", "PGHOST=h db=d keepalives_idle=5"),
             ("postgres://h/d?schema=public&pgbouncer=true", "PGHOST=h db=d"),
-            ("postgres://h/d?options=-c%20geqo%3Doff", "PGHOST=h PGOPTIONS=-c geqo=off db=d"),
+            (
+                "postgres://h/d?options=-c%20geqo%3Doff",
+                "PGHOST=h PGOPTIONS=-c geqo=off db=d",
+            ),
         ] {
             assert_eq!(variables(text), expected, "{text}");
         }
@@ -419,7 +439,10 @@ mod tests {
         ] {
             let failure = PostgresUrl::parse(text).unwrap_err();
             assert_eq!(failure.kind(), Kind::Usage, "{text}");
-            assert!(!format!("{failure:?} {:?}", failure.hints()).contains("geheim1"), "{text}");
+            assert!(
+                !format!("{failure:?} {:?}", failure.hints()).contains("geheim1"),
+                "{text}"
+            );
         }
         let failure = PostgresUrl::parse("postgres://h/d?sslmod=require").unwrap_err();
         assert_eq!(failure.hints(), ["Did you mean `sslmode`?"]);
@@ -429,7 +452,10 @@ mod tests {
     fn display_leaves_the_password_out_and_reads_back() {
         for (text, shown) in [
             ("postgres://", "postgres://"),
-            ("postgresql://u:geheim2@h:1/d?sslmode=require", "postgres://u@h:1/d?sslmode=require"),
+            (
+                "postgresql://u:geheim2@h:1/d?sslmode=require",
+                "postgres://u@h:1/d?sslmode=require",
+            ),
             ("postgres://a:1,[::1]/d", "postgres://a:1,[::1]/d"),
             ("postgres:///d?host=/tmp&port=5", "postgres://%2Ftmp:5/d"),
             ("postgres:///d?port=5&password=geheim2", "postgres:///d?port=5"),
@@ -441,7 +467,9 @@ mod tests {
             let again = PostgresUrl::parse(shown).unwrap();
             assert_eq!(again.variables(), url.variables(), "{text}");
         }
-        let url = PostgresUrl::parse("postgres://u:geheim2@h/d").unwrap().with_database("x");
+        let url = PostgresUrl::parse("postgres://u:geheim2@h/d")
+            .unwrap()
+            .with_database("x");
         assert_eq!(url.to_string(), "postgres://u@h/x");
         assert!(url.password().is_some());
     }

@@ -152,5 +152,6 @@ impl<'a> DumpWriter<'a> {
 }
 
 fn write_all(sink: &mut dyn SourceSink, bytes: &[u8]) -> Result<()> {
-    sink.write_all(bytes).map_err(|error| from_io("pass the dump on", error))
+    sink.write_all(bytes)
+        .map_err(|error| from_io("pass the dump on", error))
 }
