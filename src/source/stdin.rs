@@ -13,7 +13,7 @@ use super::content::ContentWriter;
 use super::postgres::READ_BYTES;
 use super::{Estimate, Source, SourceContext, SourceReport, SourceSink};
 use crate::base::cancel::Cancel;
-use crate::base::failure::{Failure, IoContext, Kind, Result};
+use crate::base::failure::{Failure, IoContext, Kind, Result, io_failure};
 use crate::catalog::manifest::SourceInfo;
 
 /// Whatever comes in on standard input, to its end.
@@ -84,7 +84,7 @@ impl Source for StdinSource {
                 Ok(0) => break,
                 Ok(count) => writer.write(&buffer[..count])?,
                 Err(Errno::INTR | Errno::AGAIN) => {}
-                Err(error) => return Err(error).map_err(std::io::Error::from).doing(|| "read standard input"),
+                Err(error) => return Err(io_failure("read standard input", error.into())),
             }
         }
         context.cancel.check()?;
@@ -132,11 +132,7 @@ impl Waiter {
             match rustix::event::poll(&mut both, None) {
                 Ok(_) => return Ok(()),
                 Err(Errno::INTR) => {}
-                Err(error) => {
-                    return Err(error)
-                        .map_err(std::io::Error::from)
-                        .doing(|| "wait for standard input");
-                }
+                Err(error) => return Err(io_failure("wait for standard input", error.into())),
             }
         }
     }

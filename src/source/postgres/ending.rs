@@ -27,8 +27,6 @@ pub struct Ending {
     complete: bool,
     restricted: Option<Vec<u8>>,
     uses_restrict: bool,
-    dumped_by: Option<String>,
-    dumped_from: Option<String>,
 }
 
 impl Ending {
@@ -42,18 +40,6 @@ impl Ending {
     #[must_use]
     pub fn uses_restrict(&self) -> bool {
         self.uses_restrict
-    }
-
-    /// The version of `pg_dump` that the script names.
-    #[must_use]
-    pub fn dumped_by(&self) -> Option<&str> {
-        self.dumped_by.as_deref()
-    }
-
-    /// The version of the server that the script names.
-    #[must_use]
-    pub fn dumped_from(&self) -> Option<&str> {
-        self.dumped_from.as_deref()
     }
 
     /// Why the script, which has been read to its end by `lexer`, is not whole; `None` if it is.
@@ -104,12 +90,6 @@ impl Visitor for Ending {
         };
         if text == marker {
             self.complete = true;
-        }
-        if let Some(version) = text.strip_prefix(b"Dumped by pg_dump version ") {
-            self.dumped_by = Some(String::from_utf8_lossy(version).into_owned());
-        }
-        if let Some(version) = text.strip_prefix(b"Dumped from database version ") {
-            self.dumped_from = Some(String::from_utf8_lossy(version).into_owned());
         }
     }
 

@@ -64,12 +64,6 @@ impl Server {
         &self.connection
     }
 
-    /// The `psql` in use.
-    #[must_use]
-    pub fn psql(&self) -> &Client {
-        &self.psql
-    }
-
     /// Runs statements in `database`, one after the other, each by itself, of which only the last may return rows.
     ///
     /// # Errors
@@ -88,6 +82,8 @@ impl Server {
             .args(["--set", "ON_ERROR_STOP=1", "--set", "VERBOSITY=verbose"])
             .arg(format!("--field-separator={FIELD_SEPARATOR}"))
             .arg(format!("--record-separator={ROW_SEPARATOR}"));
+        // Nobody's function in a public schema may stand in for the system's own.
+        program = program.args(["--command", "SET search_path TO pg_catalog"]);
         for statement in statements {
             program = program.arg("--command").arg(statement);
         }

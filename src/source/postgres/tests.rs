@@ -92,7 +92,7 @@ fn what_is_held_back_stays_small() {
         let mut sink = MemorySink::default();
         let recorder = Recorder::default();
         let mut writer = DumpWriter::new(&mut sink, recorder.progress());
-        writer.write(script[..4_000_000].as_bytes()).unwrap();
+        writer.write(&script.as_bytes()[..4_000_000]).unwrap();
         drop(writer);
         assert!(sink.bytes.len() > 3_990_000, "{}: {}", &script[..60], sink.bytes.len());
     }

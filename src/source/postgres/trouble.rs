@@ -99,6 +99,13 @@ impl Trouble {
         list.iter().any(|words| self.says(words))
     }
 
+    fn is_unreachable(&self) -> bool {
+        match self.sqlstate {
+            Some(_) => ["08", "57P", "53300"].iter().any(|state| self.has_state(state)),
+            None => self.says_one_of(UNREACHABLE),
+        }
+    }
+
     fn has_state(&self, state: &str) -> bool {
         self.sqlstate.as_deref().is_some_and(|own| own.starts_with(state))
     }
@@ -127,9 +134,7 @@ impl Trouble {
             Kind::NoSpace
         } else if self.sqlstate.is_none() && self.says_one_of(DENIED) {
             Kind::Denied
-        } else if self.has_state("08") || self.has_state("57P") || self.has_state("53300") {
-            Kind::Unreachable
-        } else if self.sqlstate.is_none() && self.says_one_of(UNREACHABLE) {
+        } else if self.is_unreachable() {
             Kind::Unreachable
         } else {
             Kind::Failed
