@@ -1,0 +1,1 @@
+//! Proof that the fixtures do what the tests believe of them.
