@@ -13,5 +13,6 @@
     reason = "a fixture that cannot go on fails its test by panicking"
 )]
 
+mod postgres;
 mod support;
 mod support_selftest;

@@ -6,7 +6,7 @@ use super::clients::{Client, Version};
 use super::lexer::Lexer;
 use super::screen::Screen;
 use super::server::Server;
-use super::trouble::Trouble;
+use super::trouble::{Trouble, warnings};
 use crate::base::failure::{Failure, Kind, Result, from_io};
 use crate::base::process::Running;
 use crate::source::SourceContext;
@@ -159,11 +159,7 @@ impl<'a> Dump<'a> {
         if !exit.is_success() {
             return Err(restore_failure(trouble, &exit.describe(), server, database));
         }
-        Ok(trouble
-            .lines
-            .into_iter()
-            .filter(|line| line.contains("WARNING:"))
-            .collect())
+        Ok(warnings(&exit.stderr_tail))
     }
 
     /// Pours everything; false if `psql` did not take it all, in which case its own words say why.

@@ -197,11 +197,11 @@ impl Target {
             _ if self.version.major >= 15 => create_options.push_str(" LOCALE_PROVIDER libc"),
             _ => {}
         }
-        create_options.push_str(&format!(
-            " TABLESPACE {} OWNER {}",
-            quote_name(&tablespace),
-            quote_name(&owner)
-        ));
+        // Naming the ordinary one would ask for a right on it that nobody has been given.
+        if tablespace != "pg_default" {
+            create_options.push_str(&format!(" TABLESPACE {}", quote_name(&tablespace)));
+        }
+        create_options.push_str(&format!(" OWNER {}", quote_name(&owner)));
         Ok(Some(Existing {
             oid,
             bytes: bytes.parse().unwrap_or(0),

@@ -208,6 +208,22 @@ impl Trouble {
     }
 }
 
+/// What the server warned of while all went well, without codes.
+///
+/// `pg_dump` puts large objects into a transaction of their own, which inside another one is worth a warning to the server.
+#[must_use]
+pub fn warnings(stderr: &[String]) -> Vec<String> {
+    const TRANSACTION_STATES: &[&str] = &["25001", "25P01"];
+    stderr
+        .iter()
+        .filter(|line| !line.contains("NOTICE:") && !line.contains("INFO:"))
+        .filter_map(|line| match without_sqlstate(line) {
+            (shown, Some(state)) if !TRANSACTION_STATES.contains(&state.as_str()) => Some(shown),
+            _ => None,
+        })
+        .collect()
+}
+
 /// Takes `42P01: ` out of `ERROR:  42P01: relation does not exist`, where verbose clients put it.
 fn without_sqlstate(line: &str) -> (String, Option<String>) {
     let mut from = 0;
@@ -297,6 +313,19 @@ mod tests {
             assert_eq!(read(&text).kind(), kind, "{text}");
         }
         assert!(read(&format!("{at}FATAL:  Datenbank »d« existiert nicht")).is_unclear());
+    }
+
+    #[test]
+    fn warnings_are_told_from_notices_and_from_the_dumps_own_doing() {
+        let lines = [
+            "psql:<stdin>:5: WARNING:  25001: there is already a transaction in progress",
+            "psql:<stdin>:6: WARNUNG:  55000: »wal_level« reicht nicht",
+            "HINT:  Set wal_level to logical.",
+            "LOCATION:  CreatePublication, publicationcmds.c:1",
+            "NOTICE:  42P07: relation \"t\" already exists, skipping",
+        ];
+        let found = warnings(&lines.map(str::to_owned));
+        assert_eq!(found, ["psql:<stdin>:6: WARNUNG: »wal_level« reicht nicht"]);
     }
 
     #[test]
