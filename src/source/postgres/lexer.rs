@@ -272,10 +272,10 @@ impl Lexer {
                     memchr::memchr(b'\'', rest)
                 };
                 let Some(found) = found else { return bytes.len() };
-                self.state = if rest[found] == b'\\' {
-                    State::SingleEscaped
-                } else {
-                    State::SingleEnd { escapes }
+                self.state = match (rest[found], rest.get(found + 1)) {
+                    (b'\\', _) => State::SingleEscaped,
+                    (_, Some(b'\'') | None) => State::SingleEnd { escapes },
+                    _ => State::Plain,
                 };
                 at + found + 1
             }
@@ -619,7 +619,8 @@ impl Lexer {
     fn copy_lines(&mut self, bytes: &[u8], mut at: usize) -> usize {
         let mut rows = 0;
         self.state = State::CopyStart { matched: 0 };
-        while at < bytes.len() && bytes[at] != b'\\' {
+        // Only a backslash and a dot can begin the end; a backslash at the end of the piece is looked at with the next one.
+        while at < bytes.len() && (bytes[at] != b'\\' || bytes.get(at + 1).is_some_and(|byte| *byte != b'.')) {
             match memchr::memchr(b'\n', &bytes[at..]) {
                 Some(found) => {
                     rows += 1;

@@ -22,6 +22,8 @@ mod url;
 pub(in crate::source) mod writer;
 
 #[cfg(test)]
+mod lexer_tests;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod tests;

@@ -106,14 +106,20 @@ impl Target {
             ));
         }
         for row in ask(format!(
-            "SELECT datconnlimit, coalesce(shobj_description(oid, 'pg_database'), '') FROM pg_database WHERE oid = {oid}"
+            "SELECT datconnlimit, coalesce(shobj_description(oid, 'pg_database'), ''), datallowconn \
+             FROM pg_database WHERE oid = {oid}"
         ))? {
-            let [limit, comment] = row.as_slice() else { continue };
+            let [limit, comment, connects] = row.as_slice() else {
+                continue;
+            };
             if limit != "-1" {
                 statements.push(format!("ALTER DATABASE {name} CONNECTION LIMIT {limit}"));
             }
             if !comment.is_empty() {
                 statements.push(format!("COMMENT ON DATABASE {name} IS {}", quote_literal(comment)));
+            }
+            if connects == "f" {
+                statements.push(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
             }
         }
         let mut warnings = Vec::new();
