@@ -1,1 +1,18 @@
-//! The integration suite.
+//! The integration suite: one binary, so that it links once.
+//!
+//! What needs a server starts it; what a server needs, `tests/setup` installs. No test skips itself.
+
+#![allow(
+    missing_docs,
+    reason = "the documented interface is the library's; here the names of the tests speak"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a fixture that cannot go on fails its test by panicking"
+)]
+
+mod postgres;
+mod support;
+mod support_selftest;
