@@ -2,6 +2,8 @@
 //!
 //! It takes the script in pieces of any size and holds no more than a few short texts, so that rows of any length pass.
 
+use super::statement::OpenStatement;
+
 /// Bytes of a statement kept for those who look at it: two quoted identifiers of 63 bytes each fit several times.
 pub const STATEMENT_HEAD_BYTES: usize = 1024;
 
@@ -10,12 +12,6 @@ pub const LINE_BYTES_MAX: usize = 1024;
 
 /// A dollar-quote's tag may not be longer; PostgreSQL's own identifiers end at 63 bytes.
 const TAG_BYTES_MAX: usize = 256;
-
-/// Words of a statement kept: `create or replace function` and one more.
-const LEAD_WORDS_MAX: usize = 5;
-
-/// Bytes of a word kept: the longest that matters is `standard_conforming_strings`.
-const WORD_BYTES_MAX: usize = 32;
 
 /// A statement that has just ended with its semicolon.
 #[derive(Debug)]
@@ -62,14 +58,6 @@ enum State {
     CopyLine,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum StatementKind {
-    Unknown,
-    Copy,
-    Insert,
-    Other,
-}
-
 /// The state of a script after the bytes read so far.
 #[derive(Debug)]
 pub struct Lexer {
@@ -83,17 +71,7 @@ pub struct Lexer {
     start: Option<u64>,
     ended: bool,
     head: Vec<u8>,
-    kind: StatementKind,
-    lead: String,
-    words: usize,
-    word: Vec<u8>,
-    after_from: bool,
-    reads_stdin: bool,
-    after_values: bool,
-    function: bool,
-    parens: u32,
-    begins: u32,
-    rows: u64,
+    open: OpenStatement,
     // `COPY` statements on one line are all sent before their data is read.
     copies: u32,
     copy_start: u64,
@@ -113,17 +91,7 @@ impl Default for Lexer {
             start: None,
             ended: false,
             head: Vec::new(),
-            kind: StatementKind::Unknown,
-            lead: String::new(),
-            words: 0,
-            word: Vec::new(),
-            after_from: false,
-            reads_stdin: false,
-            after_values: false,
-            function: false,
-            parens: 0,
-            begins: 0,
-            rows: 0,
+            open: OpenStatement::default(),
             copies: 0,
             copy_start: 0,
             copy_line: 0,
@@ -317,15 +285,13 @@ impl Lexer {
         let base = self.offset - at as u64;
         while at < bytes.len() {
             let byte = bytes[at];
-            if !self.word.is_empty() {
+            if self.open.in_word() {
                 if is_word(byte) {
-                    if self.word.len() < WORD_BYTES_MAX {
-                        self.word.push(byte.to_ascii_lowercase());
-                    }
+                    self.open.push_word(byte);
                     at += 1;
                     continue;
                 }
-                self.end_word();
+                self.open.end_word();
             }
             if self.start.is_none() {
                 match byte {
@@ -362,7 +328,7 @@ impl Lexer {
                     return at + 1;
                 }
                 b'"' => {
-                    self.after_from = false;
+                    self.open.quoted_name();
                     self.state = State::Double;
                     return at + 1;
                 }
@@ -389,23 +355,18 @@ impl Lexer {
                     self.state = State::Command { start };
                     return at + 1;
                 }
-                b'(' => {
-                    if self.parens == 0 && self.after_values {
-                        self.rows += 1;
-                    }
-                    self.parens = self.parens.saturating_add(1);
-                }
-                b')' => self.parens = self.parens.saturating_sub(1),
-                b';' if self.parens == 0 && self.begins == 0 => {
+                b'(' => self.open.open_paren(),
+                b')' => self.open.close_paren(),
+                b';' if self.open.ends_at_semicolon() => {
                     self.ended = true;
                     return at + 1;
                 }
-                _ if !self.wants_words() => {
+                _ if !self.open.wants_words() => {
                     let skipped = bytes[at..].iter().position(|byte| SPECIAL[usize::from(*byte)]);
                     at = skipped.map_or(bytes.len(), |skipped| at + skipped.max(1));
                     continue;
                 }
-                _ if is_word_start(byte) && !is_word(before) => self.word.push(byte.to_ascii_lowercase()),
+                _ if is_word_start(byte) && !is_word(before) => self.open.push_word(byte),
                 _ => {}
             }
             at += 1;
@@ -413,93 +374,27 @@ impl Lexer {
         at
     }
 
-    fn wants_words(&self) -> bool {
-        self.words < LEAD_WORDS_MAX
-            || self.function
-            || self.kind == StatementKind::Copy
-            || (self.kind == StatementKind::Insert && !self.after_values)
-    }
-
     fn begin_statement(&mut self, start: u64) {
         self.start = Some(start);
         self.ended = false;
         self.head.clear();
-        self.kind = StatementKind::Unknown;
-        self.lead.clear();
-        self.words = 0;
-        self.word.clear();
-        self.after_from = false;
-        self.reads_stdin = false;
-        self.after_values = false;
-        self.function = false;
-        self.parens = 0;
-        self.begins = 0;
-        self.rows = 0;
-    }
-
-    fn end_word(&mut self) {
-        let word = std::mem::take(&mut self.word);
-        if self.words == 0 {
-            self.kind = match word.as_slice() {
-                b"copy" => StatementKind::Copy,
-                b"insert" => StatementKind::Insert,
-                _ => StatementKind::Other,
-            };
-        }
-        if self.words < LEAD_WORDS_MAX {
-            if !self.lead.is_empty() {
-                self.lead.push(' ');
-            }
-            self.lead.push_str(&String::from_utf8_lossy(&word));
-            self.function = [
-                "create function",
-                "create procedure",
-                "create or replace function",
-                "create or replace procedure",
-            ]
-            .iter()
-            .any(|begin| self.lead.starts_with(begin));
-        }
-        self.words += 1;
-        if self.parens == 0 {
-            match self.kind {
-                StatementKind::Copy => {
-                    self.reads_stdin |= self.after_from && word == b"stdin";
-                    self.after_from = word == b"from";
-                }
-                StatementKind::Insert => self.after_values |= word == b"values",
-                _ => {}
-            }
-            // A function's body in standard SQL holds semicolons that do not end the statement.
-            match word.as_slice() {
-                b"begin" if self.function => self.begins += 1,
-                b"case" if self.function && self.begins > 0 => self.begins += 1,
-                b"end" if self.function => self.begins = self.begins.saturating_sub(1),
-                _ => {}
-            }
-        }
-        self.word = word;
-        self.word.clear();
+        self.open.clear();
     }
 
     fn end_statement(&mut self, visitor: &mut impl Visitor) {
         self.ended = false;
         let Some(start) = self.start.take() else { return };
-        if self.lead.starts_with("set standard_conforming_strings") {
+        if self.open.lead().starts_with("set standard_conforming_strings") {
             let text = self.head.to_ascii_lowercase();
             self.standard_strings = !text.windows(3).any(|three| three == b"off");
         }
-        self.copies += u32::from(self.reads_stdin);
+        self.copies += u32::from(self.open.reads_stdin());
         visitor.statement(&Statement {
             start,
             end: self.offset,
-            lead: &self.lead,
+            lead: self.open.lead(),
             head: &self.head,
-            rows: if self.kind == StatementKind::Insert {
-                self.rows.max(1)
-            } else {
-                0
-            },
+            rows: self.open.rows(),
         });
     }
 

@@ -15,6 +15,7 @@ mod outline;
 mod restore;
 mod screen;
 mod server;
+mod statement;
 mod swap;
 mod target;
 mod trouble;
