@@ -193,7 +193,7 @@ never\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l from-s3-latest -d 'Restore the newest backup of the bucket'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l list-s3 -d 'List what could be restored, and restore nothing'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l merge -d 'Restore into a folder that is not empty; files of the backup replace those with the same path'
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l replace -d 'Replace the folder or database that is there'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l replace -d 'Replace what is there: top-level items of the folder with the same names, or the file'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l drop-replaced -d 'Drop the replaced database instead of keeping it under a dated name'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l no-safety-backup -d 'Do not back up first what is replaced'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s n -l dry-run -d 'Show what would be done, without doing it'

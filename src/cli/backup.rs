@@ -2,9 +2,22 @@
 
 use clap::Args as ClapArgs;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::assemble::{Job, backup_options, jobs, open_store};
+use super::start::worse;
+use super::words::{count, counts, lines, sizes};
 use super::{Context, TransferArgs, given, help};
 use crate::base::failure::{Failure, Kind, Result};
+use crate::base::units::{format_bytes, format_duration};
+use crate::catalog::manifest::{Manifest, State};
 use crate::config::{Flags, table};
+use crate::ops::Run;
+use crate::ops::backup::{BackupPlan, backup, plan_backup};
+use crate::source::Source;
+use crate::store::Store;
+use crate::ui::escape::escape_text;
 
 /// Back up directories, a database, or the output of a command
 ///
@@ -156,6 +169,156 @@ impl Args {
 ///
 /// # Errors
 /// Whatever keeps it from being made; [`Kind::Incomplete`] if it was made without some items.
-pub fn run(_args: &Args, _context: &Context) -> Result<()> {
-    Err(Failure::new(Kind::Unsupported, "This build cannot make backups"))
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    let run = context.run();
+    let store = open_store(&context.settings, &run)?;
+    let mut jobs = jobs(&context.settings)?;
+    let Some(last) = jobs.pop() else { return Ok(()) };
+    let mut worst: Option<Kind> = None;
+    for job in jobs {
+        if let Err(failure) = one(args, job, &store, context, &run) {
+            if failure.kind() == Kind::Interrupted {
+                return Err(failure);
+            }
+            context.console.failure(&failure);
+            worst = Some(worst.map_or(failure.kind(), |worst| worse(worst, failure.kind())));
+        }
+    }
+    // The last failure is printed by whoever called; the exit code is that of the worst one.
+    match (one(args, last, &store, context, &run), worst) {
+        (result, None) => result,
+        (Ok(()), Some(kind)) => Err(Failure::new(kind, "Not every backup of this run ended well")),
+        (Err(failure), Some(kind)) => {
+            let kind = worse(kind, failure.kind());
+            Err(failure.with_kind(kind))
+        }
+    }
+}
+
+fn one(args: &Args, mut job: Job, store: &Arc<dyn Store>, context: &Context, run: &Run) -> Result<()> {
+    let name = context.settings.name.value.clone().unwrap_or(job.default_name);
+    let options = backup_options(&context.settings, store.as_ref(), &name)?;
+    job.warnings.iter().for_each(|warning| context.console.warning(warning));
+    if args.dry_run {
+        let planned = plan_backup(store, job.source.as_mut(), &options, run)?;
+        context.listener.end();
+        return print_plan(&planned, job.source.as_ref(), &name, store.as_ref(), context);
+    }
+    let began = std::time::Instant::now();
+    let outcome = backup(store, job.source.as_mut(), &options, run)?;
+    context.listener.end();
+    let manifest = &outcome.manifest;
+    manifest
+        .warnings
+        .iter()
+        .for_each(|warning| context.console.warning(&sentence(warning)));
+    print_summary(manifest, began.elapsed(), store.as_ref(), context)?;
+    if manifest.state == State::Partial {
+        return Err(Failure::new(
+            Kind::Incomplete,
+            format!(
+                "The backup `{}` is partial: {} missing or changed",
+                manifest.id,
+                count(manifest.problem_count, "item is", "items are")
+            ),
+        )
+        .hint(format!(
+            "It can be restored as it is; `backup-cli show {}` names what is missing",
+            manifest.id
+        )));
+    }
+    Ok(())
+}
+
+/// A warning of a tool as a sentence: tools do not end theirs with a stop.
+fn sentence(text: &str) -> String {
+    match text.ends_with(['.', '!', '?']) {
+        true => text.to_owned(),
+        false => format!("{text}."),
+    }
+}
+
+fn print_plan(
+    planned: &BackupPlan,
+    source: &dyn Source,
+    name: &str,
+    store: &dyn Store,
+    context: &Context,
+) -> Result<()> {
+    let info = source.info();
+    if context.console.is_json() {
+        return context.console.json_line(&serde_json::json!({
+            "message_type": "summary",
+            "dry_run": true,
+            "name": name,
+            "source": info,
+            "key": planned.data_key,
+            "store": store.url(),
+            "total_bytes_processed": planned.estimate.plain_bytes,
+            "total_files_processed": planned.estimate.items,
+            "part_bytes": planned.parts.part_bytes,
+            "parts_in_flight": planned.parts.in_flight,
+        }));
+    }
+    let unknown = || "not known before it is read".to_owned();
+    let size = planned
+        .estimate
+        .plain_bytes
+        .map_or_else(unknown, |bytes| format!("about {}", format_bytes(bytes)));
+    let size = match planned.estimate.items {
+        Some(items) => format!("{size}, {}", count(items, "item", "items")),
+        None => size,
+    };
+    let parts = format!(
+        "{} each, {} at once",
+        format_bytes(planned.parts.part_bytes),
+        planned.parts.in_flight
+    );
+    let text = format!(
+        "Would back up, but this is a dry run:\n{}",
+        lines(&[
+            ("source", format!("{} {}", info.kind, info.what)),
+            ("size", size),
+            ("name", name.to_owned()),
+            ("store", store.url()),
+            ("object", planned.data_key.to_string()),
+            ("parts", parts),
+        ])
+    );
+    context.console.summary(&escape_text(&text))
+}
+
+fn print_summary(manifest: &Manifest, took: Duration, store: &dyn Store, context: &Context) -> Result<()> {
+    if context.console.is_json() {
+        return context.console.json_line(&serde_json::json!({
+            "message_type": "summary",
+            "dry_run": false,
+            "snapshot_id": manifest.id,
+            "name": manifest.name,
+            "state": manifest.state,
+            "store": store.url(),
+            "key": manifest.data_objects().next().map(|object| &object.key),
+            "total_files_processed": manifest.counts.files,
+            "total_bytes_processed": manifest.plain_bytes,
+            "data_added": manifest.plain_bytes,
+            "data_added_packed": manifest.data_bytes(),
+            "counts": manifest.counts,
+            "error_count": manifest.problem_count,
+            "warnings": manifest.warnings,
+            "backup_start": manifest.started,
+            "backup_end": manifest.finished,
+            "total_duration": took.as_secs_f64(),
+        }));
+    }
+    let mut pairs = vec![("content", counts(&manifest.counts)), ("size", sizes(manifest))];
+    pairs.retain(|(_, value)| !value.is_empty());
+    let text = format!(
+        "Backed up {} to {} in {}.\n  {}\n{}",
+        manifest.source.what,
+        store.url(),
+        format_duration(took),
+        manifest.id,
+        lines(&pairs)
+    );
+    context.console.summary(&escape_text(&text))
 }

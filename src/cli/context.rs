@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::base::cancel::Cancel;
-use crate::base::report::Reporter;
+use crate::base::clock::SystemClock;
 use crate::config::Settings;
+use crate::ops::Run;
 use crate::ui::{Console, Listener};
 
 /// What one run of a command works with.
@@ -20,9 +21,13 @@ pub struct Context {
 }
 
 impl Context {
-    /// The listener as what the use cases report to.
+    /// What the use cases need from their caller.
     #[must_use]
-    pub fn reporter(&self) -> Arc<dyn Reporter> {
-        self.listener.clone()
+    pub fn run(&self) -> Run {
+        Run {
+            cancel: self.cancel.clone(),
+            reporter: self.listener.clone(),
+            clock: Arc::new(SystemClock),
+        }
     }
 }

@@ -21,7 +21,7 @@ pub struct Args {
 }
 
 /// Manual pages that are written by hand, as file names and texts.
-pub const EXTRA_PAGES: &[(&str, &str)] = &[];
+pub const EXTRA_PAGES: &[(&str, &str)] = &[("backup-cli-format.5", include_str!("pages/backup-cli-format.5"))];
 
 /// The folders that hold nothing but generated files.
 pub const FOLDERS: [&str; 3] = ["man", "completions", "examples"];

@@ -4,6 +4,7 @@
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+pub mod assemble;
 pub mod backup;
 pub mod completions;
 pub mod config;
@@ -18,7 +19,9 @@ pub mod restore;
 pub mod show;
 pub mod signals;
 mod start;
+pub mod target;
 pub mod version;
+pub mod words;
 
 pub use context::Context;
 pub use start::{Started, start};

@@ -26,6 +26,24 @@ pub enum Content {
     Unknown,
 }
 
+impl Content {
+    /// What it is, with its article, for sentences.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::PgDumpCustom => "a dump in pg_dump's custom format",
+            Self::Sql => "an SQL dump",
+            Self::Sqlite => "an SQLite database",
+            Self::Tar => "an archive of files",
+            Self::Gzip => "gzip inside gzip",
+            Self::Zstd => "compressed by zstd",
+            Self::Age => "encrypted by age",
+            Self::Empty => "empty",
+            Self::Unknown => "of an unknown kind",
+        }
+    }
+}
+
 /// Who wrote a plain SQL dump, where its end can be judged or its restore needs other words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SqlDialect {

@@ -13,6 +13,10 @@
     reason = "a fixture that cannot go on fails its test by panicking"
 )]
 
+mod command_line;
+mod generated;
+mod ops_backup;
 mod postgres;
 mod support;
 mod support_selftest;
+mod tree;

@@ -14,7 +14,8 @@ use lexer::{Token, is_word, tokens_of};
 const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
-    &["config", "ui"],
+    &["ui"],
+    &["config"],
     &["ops"],
     &["source"],
     &["pipeline"],

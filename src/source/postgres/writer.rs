@@ -90,7 +90,6 @@ impl<'a> DumpWriter<'a> {
             .unwrap_or(offset);
         self.pass(settled, &mut rest)?;
         self.held.extend_from_slice(rest);
-        self.progress.add_plain(bytes.len() as u64);
         if let Some(table) = self.watch.outline.take_started() {
             self.progress.set_current(&table);
         }
