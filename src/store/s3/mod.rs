@@ -1,7 +1,7 @@
 //! Objects in an S3 bucket, or in a bucket of any server that speaks S3.
 //!
 //! The trait is synchronous: every call runs its future on the caller's own thread, over connections that a small
-//! runtime of the store carries. All requests go through [`session`].
+//! runtime of the store carries. All requests go through `session`.
 
 use std::io::Read;
 use std::ops::{ControlFlow, Range};

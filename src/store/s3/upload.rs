@@ -394,7 +394,11 @@ impl S3Upload {
                 Ok(Standing::Taken) => return Err(session.taken(&self.key)),
                 Ok(Standing::Free) => {}
                 // Who may only write cannot look, but may repeat what is repeatable.
-                Err(failure) if failure.kind() == Kind::Denied && !upload_is_over => return Ok(None),
+                Err(failure)
+                    if failure.kind() == Kind::Denied && matches!(problem.class, Class::Lost | Class::Busy) =>
+                {
+                    return Ok(None);
+                }
                 Err(failure) => {
                     return Err(failure.context(format!(
                         "Could not tell whether {} was completed",

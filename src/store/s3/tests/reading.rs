@@ -59,10 +59,10 @@ fn a_body_that_breaks_off_is_resumed_where_it_broke() {
 #[test]
 fn a_body_that_never_comes_is_given_up_after_the_budget() {
     let bench = Bench::with(ranged(0), |options| {
-        options.retry.budget = Duration::from_millis(200);
+        options.retry.budget = Duration::from_secs(1);
     });
     assert_eq!(kind_of(read(&bench, None).unwrap_err()), Kind::Unreachable);
-    assert!(bench.retries() > 3);
+    assert!(bench.retries() >= 3);
 }
 
 #[test]

@@ -173,13 +173,13 @@ fn a_store_that_keeps_failing_is_given_up_after_the_budget() {
         |_| Reply::error(503, "SlowDown"),
         |options| {
             options.provider = Some("minio".to_owned());
-            options.retry.budget = Duration::from_millis(300);
+            options.retry.budget = Duration::from_secs(1);
         },
     );
     let begun = Instant::now();
     assert_eq!(bench.put().unwrap_err().kind(), Kind::Unreachable);
-    assert!(begun.elapsed() >= Duration::from_millis(300));
-    assert!(bench.retries() > 5);
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+    assert!(bench.retries() >= 3);
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_cancellation_ends_a_request_and_a_wait_at_once() {
             (putting.join().unwrap(), cancelled.elapsed())
         });
         assert_eq!(failure.kind(), Kind::Interrupted);
-        assert!(took < Duration::from_secs(1), "{took:?}");
+        assert!(took < Duration::from_secs(5), "{took:?}");
     }
 }
 
@@ -274,7 +274,9 @@ fn no_more_parts_are_on_their_way_than_the_provider_takes() {
             let upload = &upload;
             scope.spawn(move || upload.put_part(part(number, b"hello")).unwrap_err());
         }
-        std::thread::sleep(Duration::from_millis(500));
+        // Head, Get and Create came before.
+        bench.server.wait_for(3 + 3);
+        std::thread::sleep(Duration::from_millis(200));
         assert_eq!(on_their_way.load(std::sync::atomic::Ordering::SeqCst), 3);
         upload.abort().unwrap();
     });
