@@ -1,1 +1,2 @@
 //! The integration suite.
+mod directory_readers;
