@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use backup_cli::base::cancel::Cancel;
@@ -91,6 +92,8 @@ fn run_at(time: &str) -> Run {
     }
 }
 
+static LOCK_FOLDERS: AtomicU32 = AtomicU32::new(0);
+
 fn options(name: &str) -> BackupOptions {
     BackupOptions {
         name: name.into(),
@@ -105,7 +108,9 @@ fn options(name: &str) -> BackupOptions {
             memory_bytes: 64 << 20,
         },
         expected_bytes: None,
-        lock_folder: std::env::temp_dir().join(format!("backup-cli-test-locks-{}", std::process::id())),
+        // Every memory store has the same URL, so tests that run at once would lock each other out of a common folder.
+        lock_folder: std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("locks-{}-{}", std::process::id(), LOCK_FOLDERS.fetch_add(1, Ordering::Relaxed))),
         lock_timeout: Duration::ZERO,
     }
 }
@@ -267,11 +272,11 @@ fn two_runs_of_a_series_at_once_are_kept_apart() {
     let _held =
         backup_cli::ops::lock::SeriesLock::take(&options.lock_folder, &store.url(), "locked", Duration::ZERO, &run)
             .unwrap();
-    let source = Scripted {
+    let mut source = Scripted {
         bytes: 10,
         end: End::Well,
     };
-    let failure = backup_scripted(&store, "locked", source, &run).unwrap_err();
+    let failure = backup(&store, &mut source, &options, &run).unwrap_err();
     assert_eq!(failure.kind(), Kind::Locked);
     assert_nothing_left(store.as_ref(), "lock");
 }

@@ -56,36 +56,6 @@ impl SourceSink for MemorySink {
     }
 }
 
-/// A sink that counts and throws away, for archives that no memory holds.
-#[derive(Default)]
-pub(super) struct CountingSink {
-    pub(super) bytes: u64,
-    pub(super) entries: u64,
-}
-
-impl Write for CountingSink {
-    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-        self.bytes += buffer.len() as u64;
-        Ok(buffer.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl SourceSink for CountingSink {
-    fn position(&self) -> u64 {
-        self.bytes
-    }
-    fn cut(&mut self) -> Result<()> {
-        Ok(())
-    }
-    fn entry(&mut self, _entry: &Entry) -> Result<()> {
-        self.entries += 1;
-        Ok(())
-    }
-}
-
 /// A run's surroundings.
 #[derive(Default)]
 pub(super) struct Surroundings {
