@@ -154,12 +154,14 @@ pub fn backup(
     let (parts, members) = sink.members.finish()?;
     let finished = run.clock.now();
 
-    run.phase(Phase::Committing);
-    let objects = parts.finish()?;
+    // Before the data becomes visible: from then on, whatever fails has to be rolled back.
     let index = std::mem::replace(
         &mut *index.lock().unwrap_or_else(PoisonError::into_inner),
         IndexSpool::create()?,
     );
+
+    run.phase(Phase::Committing);
+    let objects = parts.finish()?;
     let mut manifest = describe(source, &planned, options, report, &members, finished);
     manifest.objects = objects.iter().map(|object| object_record(Role::Data, object)).collect();
     let (manifest_key, manifest) = commit(store, &planned.data_key, index, manifest, &options.transfer, run)?;

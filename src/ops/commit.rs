@@ -72,10 +72,13 @@ pub(super) fn commit(
     let outcome = upload_index(store, data_key, index, &manifest.name, transfer, run).and_then(|record| {
         manifest.objects.push(record);
         run.cancel.check()?;
-        store.put(&manifest_key, Bytes::from(manifest.to_json()?), &options)
+        let json = Bytes::from(manifest.to_json()?);
+        let bytes = json.len() as u64;
+        store.put(&manifest_key, json, &options)?;
+        expect_manifest(store.as_ref(), &manifest_key, bytes)
     });
     let failure = match outcome {
-        Ok(_) => return Ok((manifest_key, manifest)),
+        Ok(()) => return Ok((manifest_key, manifest)),
         Err(failure) => failure,
     };
     // Data may only be removed when it is certain that no manifest names it.
@@ -95,6 +98,21 @@ pub(super) fn commit(
             .context("The backup was uploaded but it cannot be told whether it was committed")
             .hint("`backup-cli list` shows it if it was; run the backup again if it was not")),
     }
+}
+
+/// A store that acknowledges a manifest and does not keep it would make a backup that nobody ever finds.
+fn expect_manifest(store: &dyn Store, key: &Key, bytes: u64) -> Result<()> {
+    let found = match store.head(key) {
+        Ok(Some(meta)) if meta.bytes == bytes => return Ok(()),
+        Ok(Some(meta)) => format!("holds {} bytes of it instead of {bytes}", meta.bytes),
+        Ok(None) => "then has no such object".to_owned(),
+        // It was acknowledged, and nothing speaks against it.
+        Err(_) => return Ok(()),
+    };
+    Err(Failure::new(
+        Kind::Damaged,
+        format!("The store acknowledged `{key}` and {found}"),
+    ))
 }
 
 fn upload_index(

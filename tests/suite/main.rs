@@ -14,6 +14,7 @@
 )]
 
 mod command_line;
+mod commit_faults;
 mod directory_readers;
 mod generated;
 mod ops_backup;

@@ -38,6 +38,7 @@ pub use provider::{ConditionalWrites, PROVIDERS, Provider};
 pub use retry::RetryOptions;
 
 use errors::Class;
+use options::CLEAN_UP_PATIENCE;
 use session::{Request, Session, Stop};
 
 /// A bucket and a prefix in it.
@@ -99,7 +100,12 @@ impl Store for S3Store {
     }
 
     fn head(&self, key: &Key) -> Result<Option<ObjectMeta>> {
-        self.session.block_on(self.session.stat(key, &Stop::OnCancel))
+        // After a cancellation only the clean-up looks, and it has to see.
+        let stop = match self.session.is_cancelled() {
+            true => Stop::After(CLEAN_UP_PATIENCE),
+            false => Stop::OnCancel,
+        };
+        self.session.block_on(self.session.stat(key, &stop))
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<ControlFlow<()>>) -> Result<()> {
@@ -111,7 +117,15 @@ impl Store for S3Store {
     }
 
     fn delete(&self, key: &Key) -> Result<()> {
-        self.session.block_on(self.session.remove(key, None, &Stop::OnCancel))
+        let remove = |stop| self.session.block_on(self.session.remove(key, None, stop));
+        if !self.session.is_cancelled() {
+            match remove(&Stop::OnCancel) {
+                Err(failure) if failure.kind() == Kind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
+        // What a run that was asked to stop has made is removed all the same.
+        remove(&Stop::After(CLEAN_UP_PATIENCE))
     }
 
     fn unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>> {

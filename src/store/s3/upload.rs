@@ -19,14 +19,11 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::store::{Key, ObjectMeta, Part, PartReceipt, PutOptions, Role, Upload};
 
 use super::errors::{Class, Problem};
-use super::options::COMPLETE_TIMEOUT_MIN;
+use super::options::{CLEAN_UP_PATIENCE, COMPLETE_TIMEOUT_MIN};
 use super::provider::ConditionalWrites;
 use super::put::may_refuse_condition;
 use super::session::{Request, Session, Stop, Tries};
 use super::stat::{Standing, bare_etag, real_version};
-
-/// How long an abort may go on trying: the user has asked to stop, and is waiting.
-const ABORT_PATIENCE: Duration = Duration::from_secs(45);
 
 /// An abort that gets no answer in this time is repeated.
 const ABORT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -429,7 +426,7 @@ impl S3Upload {
     /// Aborts until no part is left, and removes an object that a completion of unknown outcome made.
     async fn throw_away(&self) -> Result<()> {
         let session = &self.session;
-        let stop = Stop::After(ABORT_PATIENCE);
+        let stop = Stop::After(CLEAN_UP_PATIENCE);
         let request = Request {
             stop: stop.clone(),
             attempt_timeout: ABORT_ATTEMPT_TIMEOUT,
