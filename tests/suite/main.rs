@@ -19,6 +19,7 @@ mod directory_readers;
 mod generated;
 mod ops_backup;
 mod postgres;
+mod s3_faults;
 mod support;
 mod support_selftest;
 mod tree;
