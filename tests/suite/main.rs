@@ -20,6 +20,7 @@ mod generated;
 mod ops_backup;
 mod postgres;
 mod s3_faults;
+mod store_contract;
 mod support;
 mod support_selftest;
 mod tree;
