@@ -19,6 +19,8 @@ mod directory_readers;
 mod generated;
 mod ops_backup;
 mod postgres;
+mod ranged_restore;
+mod rollover;
 mod s3_faults;
 mod store_contract;
 mod support;
