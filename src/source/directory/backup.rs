@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
+use rustix::fs::{Access, AtFlags, CWD};
 
 use super::archiver::{Archiver, RECORD_BYTES};
 use super::estimate::{ESTIMATE_TIME_MAX, Estimator};
 use super::excludes::Excludes;
 use super::roots::{self, Root};
 use super::walk::{WalkOptions, walk};
-use crate::base::failure::{IoContext, Kind, Result};
+use crate::base::failure::{Failure, IoContext, Kind, Result};
 use crate::base::report::Event;
 use crate::catalog::manifest::SourceInfo;
 use crate::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
@@ -87,13 +86,10 @@ impl Source for DirectorySource {
                     root.real.display()
                 )));
             }
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-            let is_readable = rustix::fs::open(&root.real, flags, Mode::empty());
-            if let Err(errno @ (Errno::ACCESS | Errno::PERM)) = is_readable {
-                return Err(std::io::Error::from(errno))
-                    .doing(|| format!("read `{}`", root.given.display()))
-                    .map_err(|failure| failure.hint("Run the backup as a user that may read it"));
-            }
+            rustix::fs::accessat(CWD, &root.real, Access::READ_OK, AtFlags::EACCESS)
+                .map_err(std::io::Error::from)
+                .doing(|| format!("read `{}`", root.given.display()))
+                .map_err(|failure| failure.hint("Run the backup as a user that may read it"))?;
         }
         self.prepared = Some(prepared);
         Ok(())
@@ -163,10 +159,21 @@ impl Source for DirectorySource {
 
     fn stream(&mut self, sink: &mut dyn SourceSink, context: &SourceContext<'_>) -> Result<SourceReport> {
         let prepared = self.prepared()?;
+        let given: Vec<String> = prepared
+            .roots
+            .iter()
+            .map(|root| format!("`{}`", root.given.display()))
+            .collect();
         let begin = sink.position();
         let mut archiver = Archiver::new(sink, context);
         for root in &prepared.roots {
             walk(root, &self.walk_options(&prepared), &mut archiver, context.cancel)?;
+        }
+        if archiver.is_empty() {
+            return Err(
+                Failure::new(Kind::Source, format!("Nothing could be read of {}", given.join(", ")))
+                    .hint("What was there when the backup began is gone, or cannot be read"),
+            );
         }
         archiver.finish(begin)
     }
