@@ -79,6 +79,20 @@ impl Progress {
     pub fn add_error(&self) {
         self.errors.fetch_add(1, Ordering::Relaxed);
     }
+    /// Begins anew, for the next stage of a run that moves other bytes.
+    pub fn reset(&self) {
+        for counter in [
+            &self.plain_bytes,
+            &self.stored_bytes,
+            &self.items,
+            &self.errors,
+            &self.total_plain_bytes,
+            &self.total_items,
+        ] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        self.set_current("");
+    }
     /// The expected totals; 0 means unknown.
     pub fn set_totals(&self, plain_bytes: u64, items: u64) {
         self.total_plain_bytes.store(plain_bytes, Ordering::Relaxed);

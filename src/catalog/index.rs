@@ -138,7 +138,10 @@ pub struct Entry {
 }
 
 /// The place of one member: `plain` bytes inflated, `stored` bytes deflated.
+///
+/// In JSON the pair `[plain, stored]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u32, u32)", into = "(u32, u32)")]
 pub struct MemberSize {
     /// Plaintext bytes.
     pub plain: u32,
@@ -157,4 +160,16 @@ pub struct MemberRun {
     pub stored_offset: u64,
     /// The members, in order.
     pub members: Vec<MemberSize>,
+}
+
+impl From<(u32, u32)> for MemberSize {
+    fn from((plain, stored): (u32, u32)) -> Self {
+        Self { plain, stored }
+    }
+}
+
+impl From<MemberSize> for (u32, u32) {
+    fn from(size: MemberSize) -> Self {
+        (size.plain, size.stored)
+    }
 }

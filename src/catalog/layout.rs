@@ -1,1 +1,420 @@
-//! Not yet written.
+//! Where a backup's objects lie: the key template, ids, and the companions of a data object.
+//!
+//! With the default template a backup of the series `app` lies at
+//! `<prefix>/20260131/app_backup_20260131_020000.sql.gz`, its index and manifest beside it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::base::failure::{Failure, Kind, Result};
+use crate::store::Key;
+
+/// The template that is used when the user gives none.
+pub const DEFAULT_TEMPLATE: &str = "{date}/{name}_backup_{date}_{time}";
+
+/// What follows a data object's key to name its index.
+pub const INDEX_SUFFIX: &str = ".index.gz";
+/// What follows a data object's key to name its manifest.
+pub const MANIFEST_SUFFIX: &str = ".manifest.json";
+/// What follows a data object's key, with a number of four or more digits, to name its continuation.
+pub const PART_SUFFIX: &str = ".part-";
+
+/// A series name may not be longer than this, so that keys stay below S3's 1,024 bytes.
+const NAME_BYTES_MAX: usize = 128;
+
+/// Checks a series name: letters, digits, `.`, `_` and `-`, not beginning with a dot or a dash.
+///
+/// # Errors
+/// [`Kind::Usage`].
+pub fn check_name(name: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(allowed) || name.starts_with(['.', '-']) {
+        return Err(Failure::new(Kind::Usage, format!("Not a name for a backup: `{name}`")).hint(
+            "Use up to 128 letters, digits, `.`, `_` and `-`, beginning with a letter or a digit, for example --name app",
+        ));
+    }
+    Ok(())
+}
+
+/// Makes a series name out of any text: what is not allowed becomes `_`.
+#[must_use]
+pub fn name_from(text: &str) -> String {
+    let mut name: String = text
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
+                c
+            } else {
+                '_'
+            }
+        })
+        .take(NAME_BYTES_MAX)
+        .collect();
+    while name.starts_with(['.', '-', '_']) {
+        name.remove(0);
+    }
+    if name.is_empty() { "backup".to_owned() } else { name }
+}
+
+/// How keys are made: a template with `{name}`, `{host}`, `{date}`, `{time}` and the user's own variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    prefix: String,
+    template: String,
+    variables: BTreeMap<String, String>,
+}
+
+impl Layout {
+    /// A layout below `prefix` (no slash at its end; may be empty).
+    ///
+    /// # Errors
+    /// [`Kind::Config`] if the template misses `{name}`, `{date}` or `{time}`, or names an unknown variable.
+    pub fn new(prefix: &str, template: &str, variables: BTreeMap<String, String>) -> Result<Self> {
+        let wrong = |why: String| {
+            Failure::new(Kind::Config, format!("Not a usable key template: `{template}`"))
+                .caused_by(anyhow::anyhow!(why))
+                .hint(format!("The built-in template is `{DEFAULT_TEMPLATE}`"))
+        };
+        let layout = Self {
+            prefix: prefix.trim_matches('/').to_owned(),
+            template: template.trim_matches('/').to_owned(),
+            variables,
+        };
+        for needed in ["{name}", "{date}", "{time}"] {
+            if !layout.template.contains(needed) {
+                return Err(wrong(format!(
+                    "`{needed}` is missing, so that two backups could get one key"
+                )));
+            }
+        }
+        let base = layout.template.rsplit('/').next().unwrap_or_default();
+        if !base.contains("{date}") || !base.contains("{time}") {
+            return Err(wrong(
+                "The last segment needs `{date}` and `{time}`: it is the backup's id".to_owned(),
+            ));
+        }
+        let probe = layout
+            .expand("probe", "host", DateTime::constant(2026, 1, 31, 2, 0, 0, 0))
+            .map_err(|failure| wrong(failure.message().to_owned()))?;
+        if probe.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+            return Err(wrong("A segment is empty, `.` or `..`".to_owned()));
+        }
+        Ok(layout)
+    }
+
+    /// The default layout below `prefix`.
+    ///
+    /// # Errors
+    /// Never for the built-in template; the signature is that of [`Layout::new`].
+    pub fn with_prefix(prefix: &str) -> Result<Self> {
+        Self::new(prefix, DEFAULT_TEMPLATE, BTreeMap::new())
+    }
+
+    fn expand(&self, name: &str, host: &str, at: DateTime) -> Result<String> {
+        let mut out = String::new();
+        let mut rest = self.template.as_str();
+        while let Some(open) = rest.find('{') {
+            out.push_str(&rest[..open]);
+            let Some(close) = rest[open..].find('}') else {
+                return Err(Failure::new(Kind::Config, "A `{` has no `}`"));
+            };
+            let variable = &rest[open + 1..open + close];
+            match variable {
+                "name" => out.push_str(name),
+                "host" => out.push_str(&name_from(host)),
+                "date" => out.push_str(&at.strftime("%Y%m%d").to_string()),
+                "time" => out.push_str(&at.strftime("%H%M%S").to_string()),
+                other => match self.variables.get(other) {
+                    Some(value) => out.push_str(&name_from(value)),
+                    None => {
+                        return Err(Failure::new(Kind::Config, format!("Nothing is known of `{{{other}}}`")));
+                    }
+                },
+            }
+            rest = &rest[open + close + 1..];
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    /// The key of a data object, for example `backups/20260131/app_backup_20260131_020000.tar.gz`.
+    ///
+    /// # Errors
+    /// If the template names an unknown variable, which [`Layout::new`] has ruled out.
+    pub fn data_key(
+        &self,
+        name: &str,
+        host: &str,
+        started: Timestamp,
+        extension: &str,
+        codec_extension: &str,
+    ) -> Result<Key> {
+        let stem = self.expand(name, host, TimeZone::UTC.to_datetime(started))?;
+        let mut key = String::new();
+        if !self.prefix.is_empty() {
+            key.push_str(&self.prefix);
+            key.push('/');
+        }
+        key.push_str(&stem);
+        for extension in [extension, codec_extension] {
+            if !extension.is_empty() {
+                key.push('.');
+                key.push_str(extension);
+            }
+        }
+        Ok(Key::new(key))
+    }
+
+    /// What every key of the series `name` begins with: everything before the first variable that changes from run to run.
+    #[must_use]
+    pub fn series_prefix(&self, name: &str) -> String {
+        let stable = ["{date}", "{time}", "{host}"]
+            .iter()
+            .filter_map(|variable| self.template.find(variable))
+            .min()
+            .unwrap_or(0);
+        let head = Self {
+            template: self.template[..stable].to_owned(),
+            ..self.clone()
+        };
+        let folders = head
+            .expand(name, "", DateTime::constant(2026, 1, 1, 0, 0, 0, 0))
+            .unwrap_or_default();
+        if self.prefix.is_empty() {
+            folders
+        } else {
+            format!("{}/{folders}", self.prefix)
+        }
+    }
+}
+
+/// What a key is, by its name alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyRole {
+    /// A data object, or somebody else's object.
+    Data,
+    /// A continuation of the data object `of`.
+    Continuation {
+        /// The first data object's key.
+        of: Key,
+    },
+    /// The index of the data object `of`.
+    Index {
+        /// The data object's key.
+        of: Key,
+    },
+    /// The manifest of the data object `of`.
+    Manifest {
+        /// The data object's key.
+        of: Key,
+    },
+}
+
+/// Says what a key is, by its name alone.
+#[must_use]
+pub fn role_of(key: &Key) -> KeyRole {
+    let text = key.as_str();
+    if let Some(of) = text.strip_suffix(MANIFEST_SUFFIX) {
+        return KeyRole::Manifest { of: Key::new(of) };
+    }
+    if let Some(of) = text.strip_suffix(INDEX_SUFFIX) {
+        return KeyRole::Index { of: Key::new(of) };
+    }
+    if let Some((of, number)) = text.rsplit_once(PART_SUFFIX)
+        && number.len() >= 4
+        && number.bytes().all(|b| b.is_ascii_digit())
+    {
+        return KeyRole::Continuation { of: Key::new(of) };
+    }
+    KeyRole::Data
+}
+
+/// The extensions that may stand at the end of a data object's name, and are not part of the id.
+const EXTENSIONS: [&str; 15] = [
+    "age", "gz", "zst", "tar", "sql", "dump", "sqlite", "sqlite3", "db", "bin", "tgz", "json", "archive", "rdb", "out",
+];
+
+/// The id of the backup whose data lies at `key`: the file name without its extensions.
+#[must_use]
+pub fn id_of(key: &Key) -> String {
+    let mut id = key.file_name();
+    // With our own pattern everything after the seconds is an extension, whatever the user called it.
+    if let Some(end) = stamp_end(id) {
+        return id[..end].to_owned();
+    }
+    while let Some((stem, extension)) = id.rsplit_once('.') {
+        if stem.is_empty() || !EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()) {
+            break;
+        }
+        id = stem;
+    }
+    id.to_owned()
+}
+
+/// Where the last `YYYYMMDD_HHMMSS` of a name ends, if a dot or nothing follows it.
+fn stamp_end(name: &str) -> Option<usize> {
+    stamp_start(name).map(|start| start + STAMP_BYTES)
+}
+
+const STAMP_BYTES: usize = "YYYYMMDD_HHMMSS".len();
+
+fn stamp_start(name: &str) -> Option<usize> {
+    let bytes = name.as_bytes();
+    (0..=bytes.len().checked_sub(STAMP_BYTES)?).rev().find(|start| {
+        let stamp = &bytes[*start..start + STAMP_BYTES];
+        stamp.iter().enumerate().all(|(at, b)| {
+            if at == 8 {
+                matches!(b, b'_' | b'-')
+            } else {
+                b.is_ascii_digit()
+            }
+        }) && (*start == 0 || !bytes[start - 1].is_ascii_digit())
+            && bytes.get(start + STAMP_BYTES).is_none_or(|b| *b == b'.')
+    })
+}
+
+/// The series and the time that an object's name tells, if it follows the pattern `<name>_backup_<YYYYMMDD>_<HHMMSS>`
+/// or at least ends in such a time.
+#[must_use]
+pub fn name_and_time_of(key: &Key) -> (String, Option<Timestamp>) {
+    let id = id_of(key);
+    let Some(start) = stamp_start(&id) else {
+        return (id, None);
+    };
+    let digits = &id[start..start + STAMP_BYTES];
+    let number = |from: usize, to: usize| digits[from..to].parse::<i16>().unwrap_or(-1);
+    let small = |from: usize, to: usize| i8::try_from(number(from, to)).unwrap_or(-1);
+    let time = DateTime::new(
+        number(0, 4),
+        small(4, 6),
+        small(6, 8),
+        small(9, 11),
+        small(11, 13),
+        small(13, 15),
+        0,
+    )
+    .ok()
+    .and_then(|at| TimeZone::UTC.to_timestamp(at).ok());
+    let head = id[..start].trim_end_matches(['_', '-', '.']);
+    let name = head
+        .strip_suffix("_backup")
+        .or_else(|| head.strip_suffix("-backup"))
+        .unwrap_or(head);
+    let name = if name.is_empty() { "backup" } else { name };
+    (name.to_owned(), time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_default_layout_is_that_of_the_older_scripts() {
+        let layout = Layout::with_prefix("backups").unwrap();
+        let key = layout
+            .data_key("astro", "h", at("2025-01-20T14:30:00Z"), "sql", "gz")
+            .unwrap();
+        assert_eq!(key.as_str(), "backups/20250120/astro_backup_20250120_143000.sql.gz");
+        assert_eq!(id_of(&key), "astro_backup_20250120_143000");
+        assert_eq!(
+            name_and_time_of(&key),
+            ("astro".to_owned(), Some(at("2025-01-20T14:30:00Z")))
+        );
+        assert_eq!(layout.series_prefix("astro"), "backups/");
+    }
+
+    #[test]
+    fn a_template_puts_the_series_before_the_date() {
+        let variables = BTreeMap::from([("user".to_owned(), "u/1".to_owned())]);
+        let layout = Layout::new("", "users/{user}/{name}/{date}/{name}_{date}_{time}", variables).unwrap();
+        let key = layout
+            .data_key("daily", "h", at("2025-01-20T14:30:00Z"), "tar", "gz")
+            .unwrap();
+        assert_eq!(key.as_str(), "users/u_1/daily/20250120/daily_20250120_143000.tar.gz");
+        assert_eq!(layout.series_prefix("daily"), "users/u_1/daily/");
+    }
+
+    #[test]
+    fn templates_that_would_collide_or_escape_are_refused() {
+        for template in [
+            "{name}/{date}",
+            "{date}_{time}",
+            "{name}_{date}_{time}/x",
+            "{name}/../{date}_{time}",
+            "{nam}{name}{date}{time}",
+            "{name_{date}{time}",
+        ] {
+            assert!(Layout::new("p", template, BTreeMap::new()).is_err(), "{template}");
+        }
+    }
+
+    #[test]
+    fn roles_are_read_off_the_name() {
+        let of = Key::new("p/x.sql.gz");
+        assert_eq!(role_of(&of), KeyRole::Data);
+        assert_eq!(
+            role_of(&Key::new("p/x.sql.gz.index.gz")),
+            KeyRole::Index { of: of.clone() }
+        );
+        assert_eq!(
+            role_of(&Key::new("p/x.sql.gz.manifest.json")),
+            KeyRole::Manifest { of: of.clone() }
+        );
+        assert_eq!(role_of(&Key::new("p/x.sql.gz.part-0002")), KeyRole::Continuation { of });
+        assert_eq!(role_of(&Key::new("p/x.part-two")), KeyRole::Data);
+    }
+
+    #[test]
+    fn ids_and_names_of_foreign_objects() {
+        for (key, id, name, time) in [
+            (
+                "b/app_backup_20250120_143000.sql.gz",
+                "app_backup_20250120_143000",
+                "app",
+                true,
+            ),
+            ("b/app-2025.tar.gz", "app-2025", "app-2025", false),
+            ("b/dump.sql", "dump", "dump", false),
+            (
+                "b/backup-20250107-143022.tar.gz",
+                "backup-20250107-143022",
+                "backup",
+                true,
+            ),
+            (
+                "b/app_backup_20250120_143000.custom.ext.gz",
+                "app_backup_20250120_143000",
+                "app",
+                true,
+            ),
+            (
+                "b/x_backup_20259999_999999.sql.gz",
+                "x_backup_20259999_999999",
+                "x",
+                false,
+            ),
+            ("b/.hidden", ".hidden", ".hidden", false),
+        ] {
+            let key = Key::new(key);
+            assert_eq!(id_of(&key), id);
+            let (found, stamp) = name_and_time_of(&key);
+            assert_eq!((found.as_str(), stamp.is_some()), (name, time), "{key}");
+        }
+    }
+
+    #[test]
+    fn names_are_checked_and_made() {
+        assert!(check_name("app-1.prod_x").is_ok());
+        for name in ["", "a/b", "a b", "-x", ".x", "ä"] {
+            assert!(check_name(name).is_err(), "{name}");
+            assert!(check_name(&name_from(name)).is_ok(), "{name}");
+        }
+    }
+}

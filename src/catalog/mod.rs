@@ -1,6 +1,7 @@
 //! What is stored: where keys lie, what a manifest and an index say, how backups are listed and chosen.
 
 pub mod index;
+pub mod index_file;
 pub mod layout;
 pub mod listing;
 pub mod manifest;

@@ -1,1 +1,295 @@
-//! Not yet written.
+//! Choosing a backup: `latest`, `oldest`, `NAME@latest`, an id or a unique prefix of one, or an object's own key.
+
+use jiff::Timestamp;
+
+use super::layout::{KeyRole, Layout, role_of};
+use super::listing::{Found, is_uncommitted, load_manifest, scan};
+use super::manifest::Manifest;
+use crate::base::cancel::Cancel;
+use crate::base::failure::{Failure, Kind, Result};
+use crate::store::{Key, ObjectMeta, Store};
+
+/// What is appended to a series' name for the backups that a restore takes of what it is about to replace.
+///
+/// They are a series of their own, and an unnamed `latest` never means one of them.
+pub const SAFETY_SUFFIX: &str = "-before-restore";
+
+/// How many candidates a message names.
+const NAMED_MAX: usize = 8;
+
+/// A backup as the user names it, within one store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackupRef {
+    /// The newest one, of a series if named.
+    Latest {
+        /// The series.
+        name: Option<String>,
+    },
+    /// The oldest one, of a series if named.
+    Oldest {
+        /// The series.
+        name: Option<String>,
+    },
+    /// An id, or a unique prefix of one.
+    Id(String),
+    /// An object by its own key: data, index or manifest.
+    Object(Key),
+}
+
+impl BackupRef {
+    /// Reads `latest`, `oldest`, `NAME@latest`, `NAME@oldest`, or an id. URLs and paths are the caller's.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let (name, word) = match text.rsplit_once('@') {
+            Some((name, word)) if !name.is_empty() => (Some(name.to_owned()), word),
+            _ => (None, text),
+        };
+        match word {
+            "latest" => Self::Latest { name },
+            "oldest" => Self::Oldest { name },
+            _ => Self::Id(text.to_owned()),
+        }
+    }
+}
+
+/// A backup that has been found, with its manifest unless it is unmanaged.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// What the keys tell.
+    pub found: Found,
+    /// The commit record; `None` for somebody else's object.
+    pub manifest: Option<Manifest>,
+}
+
+impl Chosen {
+    /// The series.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.manifest
+            .as_ref()
+            .map_or(&self.found.name_hint, |manifest| &manifest.name)
+    }
+
+    /// When it was begun.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        self.manifest
+            .as_ref()
+            .map_or(self.found.time, |manifest| manifest.started)
+    }
+}
+
+/// What limits the choice.
+#[derive(Clone, Debug, Default)]
+pub struct Choice<'a> {
+    /// The series, if the user or the profile names one.
+    pub name: Option<&'a str>,
+    /// Only what was begun at or before this time.
+    pub at: Option<Timestamp>,
+}
+
+/// Finds the backup that `reference` means.
+///
+/// # Errors
+/// [`Kind::NotFound`] if there is none; [`Kind::Usage`] if several are meant.
+pub fn choose(
+    store: &dyn Store,
+    layout: &Layout,
+    reference: &BackupRef,
+    choice: &Choice<'_>,
+    cancel: &Cancel,
+) -> Result<Chosen> {
+    match reference {
+        BackupRef::Latest { name } => by_age(store, layout, name.as_deref().or(choice.name), choice.at, true, cancel),
+        BackupRef::Oldest { name } => by_age(store, layout, name.as_deref().or(choice.name), choice.at, false, cancel),
+        BackupRef::Id(id) => by_id(store, id, cancel),
+        BackupRef::Object(key) => by_key(store, key),
+    }
+}
+
+fn prefix_folder(store: &dyn Store) -> String {
+    match store.prefix() {
+        "" => String::new(),
+        prefix => format!("{prefix}/"),
+    }
+}
+
+fn none_found(store: &dyn Store, what: &str) -> Failure {
+    Failure::new(Kind::NotFound, format!("No {what} in `{}`", store.url()))
+        .hint("`backup-cli list` shows what is there; check --store, --profile and --name")
+}
+
+fn by_age(
+    store: &dyn Store,
+    layout: &Layout,
+    name: Option<&str>,
+    at: Option<Timestamp>,
+    newest: bool,
+    cancel: &Cancel,
+) -> Result<Chosen> {
+    let prefix = name.map_or_else(|| prefix_folder(store), |name| layout.series_prefix(name));
+    let mut found = scan(store, &prefix, cancel)?;
+    found.retain(|candidate| at.is_none_or(|at| candidate.time <= at));
+    if name.is_none() {
+        found.retain(|candidate| !candidate.name_hint.ends_with(SAFETY_SUFFIX));
+    }
+    if !newest {
+        found.reverse();
+    }
+    let what = match name {
+        Some(name) => format!("backup of `{name}`"),
+        None => "backup".to_owned(),
+    };
+    // Committed backups first: somebody else's newer object has not been proved whole.
+    let (managed, unmanaged): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|candidate| candidate.manifest_key.is_some());
+    let mut chosen: Option<Chosen> = None;
+    for candidate in managed {
+        cancel.check()?;
+        if name.is_some_and(|name| candidate.name_hint != name && is_named_by_us(&candidate)) {
+            continue;
+        }
+        if name.is_none()
+            && let Some(chosen) = &chosen
+        {
+            refuse_several(chosen.name(), &candidate)?;
+            continue;
+        }
+        let Some(key) = &candidate.manifest_key else { continue };
+        let manifest = load_manifest(store, key)?;
+        if name.is_some_and(|name| manifest.name != name) {
+            continue;
+        }
+        chosen = Some(Chosen {
+            found: candidate,
+            manifest: Some(manifest),
+        });
+        if name.is_some() {
+            break;
+        }
+    }
+    if let Some(chosen) = chosen {
+        return Ok(chosen);
+    }
+    let mut chosen: Option<Chosen> = None;
+    for candidate in unmanaged {
+        cancel.check()?;
+        if name.is_some_and(|name| candidate.name_hint != name) {
+            continue;
+        }
+        if let Some(chosen) = &chosen {
+            refuse_several(chosen.name(), &candidate)?;
+            continue;
+        }
+        if !is_uncommitted(store, &candidate)? {
+            chosen = Some(Chosen {
+                found: candidate,
+                manifest: None,
+            });
+            if name.is_some() {
+                break;
+            }
+        }
+    }
+    chosen.ok_or_else(|| none_found(store, &what))
+}
+
+/// With several series in a store, an unnamed `latest` would depend on which ran last.
+fn refuse_several(first: &str, other: &Found) -> Result<()> {
+    if other.name_hint == first || !is_named_by_us(other) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::Usage,
+        format!(
+            "There are backups of several names here, among them `{first}` and `{}`",
+            other.name_hint
+        ),
+    )
+    .hint(format!("Say which: --name {first}, or `{first}@latest`")))
+}
+
+/// Whether the name in the key follows the built-in template, so that it is the series' name exactly.
+fn is_named_by_us(found: &Found) -> bool {
+    found.id.starts_with(&format!("{}_backup_", found.name_hint))
+}
+
+fn by_id(store: &dyn Store, id: &str, cancel: &Cancel) -> Result<Chosen> {
+    let found = scan(store, &prefix_folder(store), cancel)?;
+    let exact: Vec<&Found> = found.iter().filter(|candidate| candidate.id == id).collect();
+    let mut matching = if exact.is_empty() {
+        found.iter().filter(|candidate| candidate.id.starts_with(id)).collect()
+    } else {
+        exact
+    };
+    if matching.len() > 1 && matching.iter().any(|candidate| candidate.manifest_key.is_some()) {
+        matching.retain(|candidate| candidate.manifest_key.is_some());
+    }
+    match matching.as_slice() {
+        [] => Err(none_found(store, &format!("backup with the id `{id}`"))
+            .hint(format!("For a file on this machine, write a path with a slash: ./{id}"))),
+        [one] => by_found(store, (*one).clone()),
+        several => {
+            let names: Vec<&str> = several
+                .iter()
+                .take(NAMED_MAX)
+                .map(|candidate| candidate.id.as_str())
+                .collect();
+            Err(Failure::new(
+                Kind::Usage,
+                format!("`{id}` begins {} ids, among them {}", several.len(), names.join(", ")),
+            )
+            .hint("Write more of the id"))
+        }
+    }
+}
+
+fn by_found(store: &dyn Store, found: Found) -> Result<Chosen> {
+    let manifest = match &found.manifest_key {
+        Some(key) => Some(load_manifest(store, key)?),
+        None => None,
+    };
+    Ok(Chosen { found, manifest })
+}
+
+fn by_key(store: &dyn Store, key: &Key) -> Result<Chosen> {
+    let data_key = match role_of(key) {
+        KeyRole::Data => key.clone(),
+        KeyRole::Continuation { of } | KeyRole::Index { of } | KeyRole::Manifest { of } => of,
+    };
+    let manifest_key = data_key.with_suffix(super::layout::MANIFEST_SUFFIX);
+    let manifest = match store.head(&manifest_key)? {
+        Some(_) => Some(load_manifest(store, &manifest_key)?),
+        None => None,
+    };
+    let keys: Vec<Key> = match &manifest {
+        Some(manifest) => manifest.data_objects().map(|object| object.key.clone()).collect(),
+        None => vec![data_key.clone()],
+    };
+    let mut metas: Vec<ObjectMeta> = Vec::new();
+    for key in keys {
+        if let Some(meta) = store.head(&key)? {
+            metas.push(meta);
+        }
+    }
+    if metas.is_empty() && manifest.is_none() {
+        return Err(
+            Failure::new(Kind::NotFound, format!("No object `{data_key}` in `{}`", store.url()))
+                .hint("`backup-cli list` shows what is there"),
+        );
+    }
+    let (name_hint, time) = super::layout::name_and_time_of(&data_key);
+    let found = Found {
+        id: super::layout::id_of(&data_key),
+        name_hint,
+        time: time
+            .or_else(|| metas.first().and_then(|meta| meta.modified))
+            .unwrap_or(Timestamp::UNIX_EPOCH),
+        storage_class: metas.first().and_then(|meta| meta.storage_class.clone()),
+        data: metas.into_iter().map(|meta| (meta.key, meta.bytes)).collect(),
+        manifest_key: manifest.is_some().then_some(manifest_key),
+        data_key,
+    };
+    Ok(Chosen { found, manifest })
+}

@@ -1,1 +1,348 @@
-//! Not yet written.
+//! The command line: one file a command, with its arguments on top and what it does below.
+//!
+//! Parse, then resolve, then act: nothing touches disk or network before the settings of every run are known.
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+pub mod assemble;
+pub mod backup;
+pub mod completions;
+pub mod config;
+mod console;
+pub mod context;
+pub mod generate;
+pub mod help;
+pub mod list;
+pub mod ls;
+mod manual;
+pub mod restore;
+pub mod show;
+pub mod signals;
+mod start;
+pub mod target;
+pub mod version;
+pub mod words;
+
+pub use context::Context;
+pub use start::{Started, start};
+
+use crate::base::failure::{Kind, Result};
+use crate::config::{Flags, table};
+
+/// Back up directories and databases to S3 or to a folder, and bring them back
+///
+/// Streams a directory, a PostgreSQL dump or a command's output through gzip into S3 (or into a local folder), and
+/// restores it. Every backup is a plain .tar.gz or .sql.gz that stock tools open; nothing is listed before its source
+/// has proved that it ended well.
+#[derive(Debug, Parser)]
+#[command(
+    name = "backup-cli",
+    version,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_long_help = help::closing("backup-cli"),
+)]
+pub struct Cli {
+    #[allow(missing_docs)]
+    #[command(subcommand)]
+    pub command: Command,
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub global: GlobalArgs,
+}
+
+/// The commands.
+// What stands above a variant would replace the help that its arguments bring along.
+#[allow(missing_docs)]
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Backup(Box<backup::Args>),
+    List(list::Args),
+    Show(show::Args),
+    Ls(ls::Args),
+    Restore(Box<restore::Args>),
+    Config(config::Args),
+    Completions(completions::Args),
+    Version(version::Args),
+    #[command(hide = true)]
+    Generate(generate::Args),
+}
+
+/// Options that go with every command.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Read this configuration file
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath, hide_short_help = true)]
+    pub config: Option<std::path::PathBuf>,
+
+    /// Use this profile of the configuration file; repeat it for several runs, one after the other
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub profile: Vec<String>,
+
+    /// Where backups live: s3://bucket/prefix, file:///folder or a folder
+    #[arg(long, global = true, value_name = "URL")]
+    pub store: Option<String>,
+
+    /// The name of the series: all backups under one name belong together
+    #[arg(long, global = true, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// The URL of an S3 server other than AWS
+    #[arg(long, global = true, value_name = "URL", value_hint = clap::ValueHint::Url, hide_short_help = true)]
+    pub endpoint_url: Option<String>,
+
+    /// The region of the bucket
+    #[arg(long, global = true, value_name = "REGION", hide_short_help = true)]
+    pub region: Option<String>,
+
+    /// Whose limits and habits to expect, where the endpoint does not tell it
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub provider: Option<String>,
+
+    /// Name the bucket in the path of requests (or, with =false, in the host name)
+    #[arg(
+        long,
+        global = true,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_short_help = true
+    )]
+    pub path_style: Option<bool>,
+
+    /// Read variables from a dotenv file where the environment does not have them
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath, hide_short_help = true)]
+    pub env_file: Option<std::path::PathBuf>,
+
+    /// Print JSON: one document, or lines with a message_type for long commands
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Print errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+
+    /// Log what happens inside; repeat it for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Do not show progress
+    #[arg(long, global = true, hide_short_help = true)]
+    pub no_progress: bool,
+
+    /// The format of messages on standard error
+    #[arg(long, global = true, value_name = "FORMAT", value_parser = ["text", "json"], hide_short_help = true)]
+    pub log_format: Option<String>,
+
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", value_parser = ["auto", "always", "never"], hide_short_help = true)]
+    pub color: Option<String>,
+}
+
+impl GlobalArgs {
+    /// These options as a layer of settings.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let verbose = (self.verbose > 0).then(|| self.verbose.min(3).to_string());
+        Flags::default()
+            .text(&table::CONFIG, "--config", path(&self.config).as_deref())
+            .list(&table::PROFILE, "--profile", &self.profile)
+            .text(&table::STORE, "--store", self.store.as_deref())
+            .text(&table::NAME, "--name", self.name.as_deref())
+            .text(&table::ENDPOINT_URL, "--endpoint-url", self.endpoint_url.as_deref())
+            .text(&table::REGION, "--region", self.region.as_deref())
+            .text(&table::PROVIDER, "--provider", self.provider.as_deref())
+            .switch(&table::PATH_STYLE, "--path-style", self.path_style)
+            .text(&table::ENV_FILE, "--env-file", path(&self.env_file).as_deref())
+            .switch(&table::JSON, "--json", given(self.json))
+            .switch(&table::QUIET, "--quiet", given(self.quiet))
+            .text(&table::VERBOSE, "--verbose", verbose.as_deref())
+            .switch(&table::NO_PROGRESS, "--no-progress", given(self.no_progress))
+            .text(&table::LOG_FORMAT, "--log-format", self.log_format.as_deref())
+            .text(&table::COLOR, "--color", self.color.as_deref())
+    }
+}
+
+/// A flag that can only turn something on says nothing when it is not there.
+fn given(flag: bool) -> Option<bool> {
+    flag.then_some(true)
+}
+
+/// Options on how bytes are moved, of the commands that move many.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Performance")]
+pub struct TransferArgs {
+    /// How many threads compress or inflate [default: one for each core]
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    pub threads: Option<String>,
+
+    /// How many parts are sent or fetched at the same time [default: chosen from the memory]
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    pub parts_in_flight: Option<String>,
+
+    /// How much memory the run may take [default: 128MiB]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
+    pub memory: Option<String>,
+}
+
+impl TransferArgs {
+    fn flags(&self) -> Flags {
+        Flags::default()
+            .text(&table::THREADS, "--threads", self.threads.as_deref())
+            .text(
+                &table::PARTS_IN_FLIGHT,
+                "--parts-in-flight",
+                self.parts_in_flight.as_deref(),
+            )
+            .text(&table::MEMORY, "--memory", self.memory.as_deref())
+    }
+}
+
+impl Command {
+    /// What the command's own options say about settings.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        match self {
+            Self::Backup(args) => args.flags(),
+            Self::Restore(args) => args.flags(),
+            _ => Flags::default(),
+        }
+    }
+
+    /// Whether standard output carries a backup's content.
+    #[must_use]
+    pub fn writes_data_to_stdout(&self) -> bool {
+        matches!(self, Self::Restore(args) if args.to.as_deref() == Some("-"))
+    }
+
+    /// Whether several profiles make sense: what is asked of each is independent of the others.
+    fn takes_several_profiles(&self) -> bool {
+        matches!(self, Self::Backup(_) | Self::List(_) | Self::Config(_))
+    }
+}
+
+impl Cli {
+    /// Runs the command, once for each profile, and prints what fails.
+    ///
+    /// Returns how it ended: the worst of the runs, or `None` if all was done.
+    #[must_use]
+    pub fn run(&self, started: &Started) -> Option<Kind> {
+        let console = &started.console;
+        let one = |result: Result<()>| result.map_err(|failure| started.print(&failure)).err();
+        match &self.command {
+            Command::Completions(args) => one(completions::run(args, console)),
+            Command::Generate(args) => one(generate::run(args, console)),
+            Command::Version(args) => one(version::run(args, console)),
+            Command::Config(args) => one(config::run(args, &self.flags(), &started.environment, console)),
+            command => self.run_with_settings(command, started),
+        }
+    }
+
+    fn flags(&self) -> Flags {
+        self.command.flags().and(self.global.flags())
+    }
+
+    fn run_with_settings(&self, command: &Command, started: &Started) -> Option<Kind> {
+        let contexts = match started.contexts(&self.flags(), command.takes_several_profiles()) {
+            Ok(contexts) => contexts,
+            Err(failure) => return Some(started.print(&failure)),
+        };
+        let several = contexts.len() > 1;
+        let mut worst = None;
+        for context in contexts {
+            let result = started.run_one(&context, several, || match command {
+                Command::Backup(args) => backup::run(args, &context),
+                Command::List(args) => list::run(args, &context),
+                Command::Show(args) => show::run(args, &context),
+                Command::Ls(args) => ls::run(args, &context),
+                Command::Restore(args) => restore::run(args, &context),
+                // These have been dispatched before settings were asked for.
+                Command::Config(_) | Command::Completions(_) | Command::Generate(_) | Command::Version(_) => Ok(()),
+            });
+            if let Err(failure) = result {
+                let kind = started.print(&failure);
+                worst = Some(worst.map_or(kind, |worst| start::worse(worst, kind)));
+                if kind == Kind::Interrupted {
+                    break;
+                }
+            }
+        }
+        worst
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(arguments: &[&str]) -> Cli {
+        Cli::try_parse_from(std::iter::once(&"backup-cli").chain(arguments)).unwrap()
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_words_of_the_seeds_are_understood() {
+        for line in [
+            "restore --from-s3-latest",
+            "restore --from-s3-latest --confirm",
+            "restore --from-s3-latest --dry-run",
+            "restore --list-s3",
+            "restore --from-s3 s3://b/backups/20250128/astro_backup_20250128_143000.sql.gz",
+            "restore --backup-file /var/backups/astro_backup_20250128_143000.sql.gz",
+            "restore latest --to /srv -y",
+            "restore latest --to /srv --yes",
+            "backup /srv/www --name www --tag a --tag b",
+            "backup --command 'mongodump' --profile x -p y",
+            "backup - --stdin-name dump",
+            "--json list",
+            "list --json --name x",
+            "config check",
+        ] {
+            parse(&line.split(' ').collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn contradictions_are_usage_errors() {
+        for line in [
+            "restore latest --from-s3-latest",
+            "restore --from-s3 s3://b/k --backup-file f",
+            "restore latest --merge --replace",
+            "backup /srv --command x",
+            "--color pink list",
+        ] {
+            let arguments = std::iter::once("backup-cli").chain(line.split(' '));
+            let error = Cli::try_parse_from(arguments).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_command_says_its_exit_status() {
+        let mut command = Cli::command();
+        command.build();
+        let mut stack: Vec<clap::Command> = vec![command];
+        while let Some(mut command) = stack.pop() {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("EXIT STATUS"), "{}", command.get_name());
+            assert!(help.contains("\n  0 "), "{}", command.get_name());
+            stack.extend(
+                command
+                    .get_subcommands()
+                    .filter(|sub| sub.get_name() != "help")
+                    .cloned(),
+            );
+        }
+    }
+}

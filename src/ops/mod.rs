@@ -1,1 +1,56 @@
-//! Not yet written.
+//! The use cases: they read top to bottom, and know nothing of flags, printing or the environment.
+
+use std::sync::Arc;
+
+use crate::base::cancel::Cancel;
+use crate::base::clock::Clock;
+use crate::base::failure::Failure;
+use crate::base::report::{Event, Phase, Reporter};
+use crate::source::SourceContext;
+
+pub mod backup;
+pub mod commit;
+pub mod list;
+pub mod lock;
+pub mod ls;
+pub mod plaintext;
+pub mod restore;
+
+/// What every use case needs from whoever calls it.
+#[derive(Clone)]
+pub struct Run {
+    /// Set when the run has to end.
+    pub cancel: Cancel,
+    /// Who listens.
+    pub reporter: Arc<dyn Reporter>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Run {
+    /// The part that sources see.
+    #[must_use]
+    pub fn source_context(&self) -> SourceContext<'_> {
+        SourceContext {
+            cancel: &self.cancel,
+            reporter: self.reporter.as_ref(),
+        }
+    }
+
+    /// What an interrupted run fails with is a consequence; the interruption is the news.
+    fn interruption_or(&self, failure: Failure) -> Failure {
+        self.cancel.check().err().unwrap_or(failure)
+    }
+
+    fn phase(&self, phase: Phase) {
+        self.reporter.event(Event::Phase(phase));
+    }
+
+    fn note(&self, text: impl Into<String>) {
+        self.reporter.event(Event::Note(text.into()));
+    }
+
+    fn warn(&self, text: impl Into<String>) {
+        self.reporter.event(Event::Warning(text.into()));
+    }
+}

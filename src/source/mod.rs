@@ -88,7 +88,10 @@ pub trait Source: Send {
 }
 
 pub mod command;
+mod content;
 pub mod detect;
 pub mod directory;
 pub mod postgres;
 pub mod stdin;
+#[cfg(test)]
+pub(crate) mod testing;

@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::base::failure::Result;
 
 pub mod address;
+#[doc(hidden)]
+pub mod contract;
+#[doc(hidden)]
+pub mod faulty;
 pub mod local;
 pub mod memory;
 pub mod s3;

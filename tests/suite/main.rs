@@ -13,5 +13,11 @@
     reason = "a fixture that cannot go on fails its test by panicking"
 )]
 
+mod command_line;
+mod directory_readers;
+mod generated;
+mod ops_backup;
+mod postgres;
 mod support;
 mod support_selftest;
+mod tree;

@@ -1,0 +1,282 @@
+//! From settings to the things that use cases work on: stores, sources, options.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::base::failure::{Failure, Kind, Result};
+use crate::catalog::layout::{Layout, name_from};
+use crate::catalog::selection::SAFETY_SUFFIX;
+use crate::config::settings::{ChecksumMode as ConfiguredChecksums, Settings};
+use crate::ops::Run;
+use crate::ops::backup::{BackupOptions, TransferOptions};
+use crate::ops::restore::SafetyBackup;
+use crate::source::Source;
+use crate::source::command::CommandSource;
+use crate::source::detect::{Content, DETECT_BYTES, detect};
+use crate::source::directory::{DirectoryOptions, DirectorySource};
+use crate::source::postgres::{PostgresOptions, PostgresSource, PostgresUrl};
+use crate::source::stdin::StdinSource;
+use crate::store::Store;
+use crate::store::address::StoreAddress;
+use crate::store::local::LocalStore;
+use crate::store::s3::{ChecksumMode, RetryOptions, S3Options, S3Store, Sse, StaticCredentials};
+
+/// The extension of a stream whose kind nobody told.
+const UNKNOWN_EXTENSION: &str = "bin";
+
+/// The name of a backup of a database that only libpq's own settings name.
+pub const UNNAMED_DATABASE: &str = "postgres";
+
+/// One backup that a command line or a profile asks for.
+pub struct Job {
+    /// The series, unless the user names it.
+    pub default_name: String,
+    /// Where the bytes come from.
+    pub source: Box<dyn Source>,
+    /// What the user should know about the source, each in a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// Opens the store that the settings name.
+pub fn open_store(settings: &Settings, run: &Run) -> Result<Arc<dyn Store>> {
+    open_store_at(&settings.store.value, settings, run)
+}
+
+/// Opens another store with the same credentials and options.
+pub fn open_store_at(address: &StoreAddress, settings: &Settings, run: &Run) -> Result<Arc<dyn Store>> {
+    match address {
+        StoreAddress::Local { folder } => Ok(Arc::new(LocalStore::open(folder.clone())?)),
+        StoreAddress::S3 { bucket, prefix } => {
+            let options = s3_options(settings, bucket, prefix)?;
+            Ok(Arc::new(S3Store::open(
+                options,
+                run.cancel.clone(),
+                run.reporter.clone(),
+            )?))
+        }
+    }
+}
+
+fn s3_options(settings: &Settings, bucket: &str, prefix: &str) -> Result<S3Options> {
+    let mut options = S3Options::new(bucket, prefix);
+    options.region.clone_from(&settings.region.value);
+    options.endpoint_url.clone_from(&settings.endpoint_url.value);
+    options.path_style = settings.path_style.value;
+    options.provider.clone_from(&settings.provider.value);
+    options.profile.clone_from(&settings.aws_profile.value);
+    options.storage_class.clone_from(&settings.storage_class.value);
+    options.credentials = settings
+        .credentials
+        .value
+        .as_ref()
+        .map(|credentials| StaticCredentials {
+            access_key_id: credentials.access_key_id.clone(),
+            secret_access_key: credentials.secret_access_key.clone(),
+            session_token: credentials.session_token.clone(),
+        });
+    options.sse = sse(settings)?;
+    options.tags = settings.object_tags.value.iter().cloned().collect();
+    options.checksum = match settings.checksum.value {
+        ConfiguredChecksums::Auto => None,
+        ConfiguredChecksums::WhenSupported => Some(ChecksumMode::WhenSupported),
+        ConfiguredChecksums::WhenRequired => Some(ChecksumMode::WhenRequired),
+    };
+    options.retry = RetryOptions {
+        first_wait: settings.retry_delay.value,
+        max_wait: settings.retry_delay_max.value,
+        budget: settings.retry_budget.value,
+        ..RetryOptions::default()
+    };
+    Ok(options)
+}
+
+fn sse(settings: &Settings) -> Result<Option<Sse>> {
+    let key_id = settings.sse_kms_key_id.value.clone();
+    match (settings.sse.value.as_deref(), key_id) {
+        (None, None) => Ok(None),
+        (Some("AES256"), None) => Ok(Some(Sse::Aes256)),
+        (None | Some("aws:kms"), key_id) => Ok(Some(Sse::Kms { key_id })),
+        (Some(other), _) => Err(Failure::new(
+            Kind::Config,
+            format!("Not a server-side encryption that can be used here: `{other}`"),
+        )
+        .hint("Write AES256, or aws:kms with or without --sse-kms-key-id")),
+    }
+}
+
+/// Where keys lie in `store`.
+pub fn layout(settings: &Settings, store: &dyn Store) -> Result<Layout> {
+    Layout::new(store.prefix(), &settings.key_template.value, BTreeMap::new())
+}
+
+/// How a backup of the series `name` is made.
+pub fn backup_options(settings: &Settings, store: &dyn Store, name: &str) -> Result<BackupOptions> {
+    Ok(BackupOptions {
+        name: name.to_owned(),
+        host: settings.host.value.clone(),
+        tags: settings.tags.value.clone(),
+        layout: layout(settings, store)?,
+        level: settings.level.value,
+        transfer: TransferOptions {
+            threads: settings.threads.value,
+            part_bytes: settings.part_bytes.value,
+            parts_in_flight: settings.parts_in_flight.value,
+            // The other half is the program itself, members in flight and the client's buffers.
+            memory_bytes: settings.memory_bytes.value / 2,
+        },
+        expected_bytes: settings.expected_bytes.value,
+        lock_folder: settings.lock_folder.value.clone(),
+        lock_timeout: settings.lock_timeout.value,
+    })
+}
+
+/// How the database that a restore replaces is backed up first.
+pub fn safety_backup(settings: &Settings, database: &str, run: &Run) -> Result<SafetyBackup> {
+    let store = open_store(settings, run)?;
+    let mut name = settings.name.value.clone().unwrap_or_else(|| name_from(database));
+    name.push_str(SAFETY_SUFFIX);
+    let options = backup_options(settings, store.as_ref(), &name)?;
+    Ok(SafetyBackup { store, options })
+}
+
+/// The backups that the settings ask for: paths together are one, every database is one.
+///
+/// # Errors
+/// [`Kind::Usage`] if there is nothing to back up, or several things under one name.
+pub fn jobs(settings: &Settings) -> Result<Vec<Job>> {
+    if let Some(argv) = &settings.command.value {
+        return Ok(vec![command_job(argv, settings)]);
+    }
+    let mut paths: Vec<PathBuf> = Vec::new();
+    let mut jobs = Vec::new();
+    for source in &settings.sources.value {
+        if source == "-" {
+            jobs.push(stdin_job(settings));
+        } else if is_postgres(source) {
+            jobs.push(postgres_job(source, settings)?);
+        } else if let Some((scheme, _)) = source.split_once("://") {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("This version cannot back up `{scheme}://…` directly"),
+            )
+            .hint("Use the program that dumps it: `backup-cli backup --command 'mariadb-dump …' --extension sql`"));
+        } else {
+            paths.push(PathBuf::from(source));
+        }
+    }
+    if !paths.is_empty() {
+        jobs.insert(0, directory_job(paths, settings));
+    }
+    match jobs.len() {
+        0 => Err(Failure::new(Kind::Usage, "Nothing to back up was named").hint(
+            "Name a folder, postgres://…, --command 'PROGRAM …' or `-` for standard input; or set `sources` in the profile, or DATABASE_URL",
+        )),
+        1 => Ok(jobs),
+        several => match &settings.name.value {
+            None => Ok(jobs),
+            Some(name) => Err(Failure::new(Kind::Usage, format!("{several} backups cannot share the name `{name}`"))
+                .hint("Leave --name out, so that each takes the name of its database or folder; or run it once for each")),
+        },
+    }
+}
+
+/// Whether a source or a target is the URL of a PostgreSQL database.
+pub fn is_postgres(text: &str) -> bool {
+    text.starts_with("postgres://") || text.starts_with("postgresql://")
+}
+
+fn command_job(argv: &[String], settings: &Settings) -> Job {
+    let program = match settings.shell.value {
+        true => argv.iter().flat_map(|text| text.split_whitespace()).next(),
+        false => argv.first().map(String::as_str),
+    };
+    let program = Path::new(program.unwrap_or_default()).file_name().unwrap_or_default();
+    let extension = settings
+        .extension
+        .value
+        .clone()
+        .unwrap_or_else(|| UNKNOWN_EXTENSION.to_owned());
+    Job {
+        default_name: name_from(&program.to_string_lossy()),
+        source: Box::new(CommandSource::new(argv.to_vec(), settings.shell.value, extension)),
+        warnings: Vec::new(),
+    }
+}
+
+fn stdin_job(settings: &Settings) -> Job {
+    let name = settings.stdin_name.value.clone().unwrap_or_else(|| "stdin".to_owned());
+    let (stem, own_extension) = match name.rsplit_once('.') {
+        Some((stem, extension)) if !stem.is_empty() => (stem.to_owned(), Some(extension.to_owned())),
+        _ => (name, None),
+    };
+    let extension = settings
+        .extension
+        .value
+        .clone()
+        .or(own_extension)
+        .unwrap_or_else(|| UNKNOWN_EXTENSION.to_owned());
+    Job {
+        default_name: name_from(&stem),
+        source: Box::new(StdinSource::new(extension)),
+        warnings: Vec::new(),
+    }
+}
+
+fn postgres_job(url: &str, settings: &Settings) -> Result<Job> {
+    let url = PostgresUrl::parse(url)?;
+    Ok(Job {
+        default_name: name_from(url.database().unwrap_or(UNNAMED_DATABASE)),
+        source: Box::new(PostgresSource::new(PostgresOptions {
+            url,
+            extra_arguments: settings.pg_dump_arguments.value.clone(),
+            client_folder: None,
+        })),
+        warnings: Vec::new(),
+    })
+}
+
+fn directory_job(paths: Vec<PathBuf>, settings: &Settings) -> Job {
+    let first = paths
+        .first()
+        .map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()));
+    let base = first
+        .as_deref()
+        .and_then(Path::file_name)
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let warnings = paths
+        .iter()
+        .filter(|path| is_sqlite(path))
+        .map(|path| {
+            format!(
+                "`{}` is an SQLite database and is copied as a file: the copy is only good if nobody writes to it meanwhile. \
+                 `--command 'sqlite3 {} .dump' --extension sql` gives a consistent one.",
+                path.display(),
+                path.display()
+            )
+        })
+        .collect();
+    Job {
+        default_name: name_from(&base),
+        source: Box::new(DirectorySource::new(DirectoryOptions {
+            paths,
+            exclude: settings.excludes.value.clone(),
+            exclude_files: settings.exclude_files.value.clone(),
+            exclude_caches: settings.exclude_caches.value,
+            one_file_system: settings.one_file_system.value,
+        })),
+        warnings,
+    }
+}
+
+fn is_sqlite(path: &Path) -> bool {
+    if !path.metadata().is_ok_and(|meta| meta.is_file()) {
+        return false;
+    }
+    let mut head = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(DETECT_BYTES as u64).read_to_end(&mut head));
+    read.is_ok() && detect(&head) == Content::Sqlite
+}

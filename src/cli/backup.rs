@@ -1,0 +1,324 @@
+//! `backup`: makes a backup of one source.
+
+use clap::Args as ClapArgs;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::assemble::{Job, backup_options, jobs, open_store};
+use super::start::worse;
+use super::words::{count, counts, lines, sizes};
+use super::{Context, TransferArgs, given, help};
+use crate::base::failure::{Failure, Kind, Result};
+use crate::base::units::{format_bytes, format_duration};
+use crate::catalog::manifest::{Manifest, State};
+use crate::config::{Flags, table};
+use crate::ops::Run;
+use crate::ops::backup::{BackupPlan, backup, plan_backup};
+use crate::source::Source;
+use crate::store::Store;
+use crate::ui::escape::escape_text;
+
+/// Back up directories, a database, or the output of a command
+///
+/// A source is a directory or a file, a URL such as postgres://user@host/database, or `-` for standard input. Several
+/// paths go into one backup. Without a source, the profile's is taken, or the database of DATABASE_URL.
+///
+/// Nothing is listed before the source has proved that it ended well. For this, --command is safer than a pipe into `-`:
+/// of a command the exit status is judged, while a pipe whose writer died looks just like one whose writer was done.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(after_long_help = help::closing("backup"))]
+pub struct Args {
+    /// What to back up: paths, a URL, or `-` for standard input
+    #[arg(value_name = "SOURCE", value_hint = clap::ValueHint::AnyPath, conflicts_with = "command")]
+    pub sources: Vec<String>,
+
+    /// Back up the standard output of this command; it is split into words, but no shell is involved
+    #[arg(long, value_name = "COMMAND", value_hint = clap::ValueHint::CommandString)]
+    pub command: Option<String>,
+
+    /// Hand the command to `sh -c`
+    #[arg(long)]
+    pub shell: bool,
+
+    /// The name of a backup of standard input
+    #[arg(long, value_name = "NAME")]
+    pub stdin_name: Option<String>,
+
+    /// The extension of what a command or standard input yields, such as `sql`
+    #[arg(long, value_name = "EXTENSION", hide_short_help = true)]
+    pub extension: Option<String>,
+
+    /// Record a word with the backup; may be repeated
+    #[arg(long, value_name = "TAG")]
+    pub tag: Vec<String>,
+
+    /// Leave out what matches, in the syntax of .gitignore; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
+
+    /// Read such patterns from a file; may be repeated
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub exclude_file: Vec<std::path::PathBuf>,
+
+    /// Leave out the content of folders that hold a CACHEDIR.TAG
+    #[arg(long)]
+    pub exclude_caches: bool,
+
+    /// Do not descend into other file systems
+    #[arg(long, short = 'x')]
+    pub one_file_system: bool,
+
+    /// A further argument for pg_dump; may be repeated
+    #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true, hide_short_help = true)]
+    pub pg_dump_arg: Vec<String>,
+
+    /// Show what would be done, without doing it
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+
+    /// How long to wait for another run of the same series [default: 0s]
+    #[arg(long, value_name = "DURATION", hide_short_help = true)]
+    pub lock_timeout: Option<String>,
+
+    /// The host name to record [default: this machine's]
+    #[arg(long, value_name = "HOST", hide_short_help = true)]
+    pub host: Option<String>,
+
+    /// The layout of keys below the prefix
+    #[arg(long, value_name = "TEMPLATE", hide_short_help = true)]
+    pub key_template: Option<String>,
+
+    /// The level of gzip, from 1 (fast) to 12 (small) [default: 6]
+    #[arg(long, value_name = "LEVEL", help_heading = "Performance")]
+    pub level: Option<String>,
+
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub transfer: TransferArgs,
+
+    /// The size of a part of a multipart upload [default: chosen from the expected size]
+    #[arg(long, value_name = "SIZE", help_heading = "Performance", hide_short_help = true)]
+    pub part_size: Option<String>,
+
+    /// How large the backup may become, where the source cannot tell
+    #[arg(long, value_name = "SIZE", help_heading = "Performance", hide_short_help = true)]
+    pub expected_size: Option<String>,
+
+    /// The storage class of data objects, such as STANDARD_IA
+    #[arg(long, value_name = "CLASS", help_heading = "S3", hide_short_help = true)]
+    pub storage_class: Option<String>,
+
+    /// Encryption by the server
+    #[arg(long, value_name = "KIND", value_parser = ["AES256", "aws:kms", "aws:kms:dsse"], help_heading = "S3", hide_short_help = true)]
+    pub sse: Option<String>,
+
+    /// The KMS key for encryption by the server
+    #[arg(long, value_name = "KEY", help_heading = "S3", hide_short_help = true)]
+    pub sse_kms_key_id: Option<String>,
+
+    /// An S3 object tag; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "S3", hide_short_help = true)]
+    pub object_tag: Vec<String>,
+
+    /// Additional checksums of requests [default: auto]
+    #[arg(long, value_name = "MODE", value_parser = ["auto", "when_supported", "when_required"], help_heading = "S3", hide_short_help = true)]
+    pub checksum: Option<String>,
+}
+
+impl Args {
+    /// These options as a layer of settings.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        Flags::default()
+            .list(&table::SOURCES, "SOURCE", &self.sources)
+            .text(&table::COMMAND, "--command", self.command.as_deref())
+            .switch(&table::SHELL, "--shell", given(self.shell))
+            .text(&table::STDIN_NAME, "--stdin-name", self.stdin_name.as_deref())
+            .text(&table::EXTENSION, "--extension", self.extension.as_deref())
+            .list(&table::TAGS, "--tag", &self.tag)
+            .list(&table::EXCLUDES, "--exclude", &self.exclude)
+            .list(&table::EXCLUDE_FILES, "--exclude-file", &self.exclude_file)
+            .switch(&table::EXCLUDE_CACHES, "--exclude-caches", given(self.exclude_caches))
+            .switch(
+                &table::ONE_FILE_SYSTEM,
+                "--one-file-system",
+                given(self.one_file_system),
+            )
+            .list(&table::PG_DUMP_ARGUMENTS, "--pg-dump-arg", &self.pg_dump_arg)
+            .text(&table::LOCK_TIMEOUT, "--lock-timeout", self.lock_timeout.as_deref())
+            .text(&table::HOST, "--host", self.host.as_deref())
+            .text(&table::KEY_TEMPLATE, "--key-template", self.key_template.as_deref())
+            .text(&table::LEVEL, "--level", self.level.as_deref())
+            .text(&table::PART_SIZE, "--part-size", self.part_size.as_deref())
+            .text(&table::EXPECTED_SIZE, "--expected-size", self.expected_size.as_deref())
+            .text(&table::STORAGE_CLASS, "--storage-class", self.storage_class.as_deref())
+            .text(&table::SSE, "--sse", self.sse.as_deref())
+            .text(
+                &table::SSE_KMS_KEY_ID,
+                "--sse-kms-key-id",
+                self.sse_kms_key_id.as_deref(),
+            )
+            .list(&table::OBJECT_TAGS, "--object-tag", &self.object_tag)
+            .text(&table::CHECKSUM, "--checksum", self.checksum.as_deref())
+            .and(self.transfer.flags())
+    }
+}
+
+/// Makes the backup.
+///
+/// # Errors
+/// Whatever keeps it from being made; [`Kind::Incomplete`] if it was made without some items.
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    let run = context.run();
+    let store = open_store(&context.settings, &run)?;
+    let mut jobs = jobs(&context.settings)?;
+    let Some(last) = jobs.pop() else { return Ok(()) };
+    let mut worst: Option<Kind> = None;
+    for job in jobs {
+        if let Err(failure) = one(args, job, &store, context, &run) {
+            if failure.kind() == Kind::Interrupted {
+                return Err(failure);
+            }
+            context.console.failure(&failure);
+            worst = Some(worst.map_or(failure.kind(), |worst| worse(worst, failure.kind())));
+        }
+    }
+    // The last failure is printed by whoever called; the exit code is that of the worst one.
+    match (one(args, last, &store, context, &run), worst) {
+        (result, None) => result,
+        (Ok(()), Some(kind)) => Err(Failure::new(kind, "Not every backup of this run ended well")),
+        (Err(failure), Some(kind)) => {
+            let kind = worse(kind, failure.kind());
+            Err(failure.with_kind(kind))
+        }
+    }
+}
+
+fn one(args: &Args, mut job: Job, store: &Arc<dyn Store>, context: &Context, run: &Run) -> Result<()> {
+    let name = context.settings.name.value.clone().unwrap_or(job.default_name);
+    let options = backup_options(&context.settings, store.as_ref(), &name)?;
+    job.warnings.iter().for_each(|warning| context.console.warning(warning));
+    if args.dry_run {
+        let planned = plan_backup(store, job.source.as_mut(), &options, run)?;
+        context.listener.end();
+        return print_plan(&planned, job.source.as_ref(), &name, store.as_ref(), context);
+    }
+    let began = std::time::Instant::now();
+    let outcome = backup(store, job.source.as_mut(), &options, run)?;
+    context.listener.end();
+    let manifest = &outcome.manifest;
+    manifest
+        .warnings
+        .iter()
+        .for_each(|warning| context.console.warning(&sentence(warning)));
+    print_summary(manifest, began.elapsed(), store.as_ref(), context)?;
+    if manifest.state == State::Partial {
+        return Err(Failure::new(
+            Kind::Incomplete,
+            format!(
+                "The backup `{}` is partial: {} missing or changed",
+                manifest.id,
+                count(manifest.problem_count, "item is", "items are")
+            ),
+        )
+        .hint(format!(
+            "It can be restored as it is; `backup-cli show {}` names what is missing",
+            manifest.id
+        )));
+    }
+    Ok(())
+}
+
+/// A warning of a tool as a sentence: tools do not end theirs with a stop.
+fn sentence(text: &str) -> String {
+    match text.ends_with(['.', '!', '?']) {
+        true => text.to_owned(),
+        false => format!("{text}."),
+    }
+}
+
+fn print_plan(
+    planned: &BackupPlan,
+    source: &dyn Source,
+    name: &str,
+    store: &dyn Store,
+    context: &Context,
+) -> Result<()> {
+    let info = source.info();
+    if context.console.is_json() {
+        return context.console.json_line(&serde_json::json!({
+            "message_type": "summary",
+            "dry_run": true,
+            "name": name,
+            "source": info,
+            "key": planned.data_key,
+            "store": store.url(),
+            "total_bytes_processed": planned.estimate.plain_bytes,
+            "total_files_processed": planned.estimate.items,
+            "part_bytes": planned.parts.part_bytes,
+            "parts_in_flight": planned.parts.in_flight,
+        }));
+    }
+    let unknown = || "not known before it is read".to_owned();
+    let size = planned
+        .estimate
+        .plain_bytes
+        .map_or_else(unknown, |bytes| format!("about {}", format_bytes(bytes)));
+    let size = match planned.estimate.items {
+        Some(items) => format!("{size}, {}", count(items, "item", "items")),
+        None => size,
+    };
+    let parts = format!(
+        "{} each, {} at once",
+        format_bytes(planned.parts.part_bytes),
+        planned.parts.in_flight
+    );
+    let text = format!(
+        "Would back up, but this is a dry run:\n{}",
+        lines(&[
+            ("source", format!("{} {}", info.kind, info.what)),
+            ("size", size),
+            ("name", name.to_owned()),
+            ("store", store.url()),
+            ("object", planned.data_key.to_string()),
+            ("parts", parts),
+        ])
+    );
+    context.console.summary(&escape_text(&text))
+}
+
+fn print_summary(manifest: &Manifest, took: Duration, store: &dyn Store, context: &Context) -> Result<()> {
+    if context.console.is_json() {
+        return context.console.json_line(&serde_json::json!({
+            "message_type": "summary",
+            "dry_run": false,
+            "snapshot_id": manifest.id,
+            "name": manifest.name,
+            "state": manifest.state,
+            "store": store.url(),
+            "key": manifest.data_objects().next().map(|object| &object.key),
+            "total_files_processed": manifest.counts.files,
+            "total_bytes_processed": manifest.plain_bytes,
+            "data_added": manifest.plain_bytes,
+            "data_added_packed": manifest.data_bytes(),
+            "counts": manifest.counts,
+            "error_count": manifest.problem_count,
+            "warnings": manifest.warnings,
+            "backup_start": manifest.started,
+            "backup_end": manifest.finished,
+            "total_duration": took.as_secs_f64(),
+        }));
+    }
+    let mut pairs = vec![("content", counts(&manifest.counts)), ("size", sizes(manifest))];
+    pairs.retain(|(_, value)| !value.is_empty());
+    let text = format!(
+        "Backed up {} to {} in {}.\n  {}\n{}",
+        manifest.source.what,
+        store.url(),
+        format_duration(took),
+        manifest.id,
+        lines(&pairs)
+    );
+    context.console.summary(&escape_text(&text))
+}

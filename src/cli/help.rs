@@ -1,0 +1,240 @@
+//! The closing sections of each command's help and manual page: examples and exit status, in one table.
+
+use std::fmt::Write as _;
+
+/// What every exit status means; frozen, the first eight as restic's.
+pub const EXIT_STATUS: [(u8, &str); 11] = [
+    (0, "done"),
+    (1, "failed"),
+    (2, "wrong usage or configuration"),
+    (3, "done, but incomplete: some items could not be read or restored"),
+    (10, "no such bucket, prefix, profile or backup"),
+    (11, "locked by another run"),
+    (12, "wrong or missing decryption key"),
+    (20, "damage found in stored data"),
+    (21, "refused by a guard: target not empty, no confirmation"),
+    (22, "the newest backup is too old"),
+    (130, "interrupted"),
+];
+
+/// What closes the help of one command.
+struct Closing {
+    command: &'static str,
+    exit_status: &'static [u8],
+    examples: &'static [(&'static str, &'static str)],
+}
+
+const CLOSINGS: &[Closing] = &[
+    Closing {
+        command: "backup-cli",
+        exit_status: &[0, 1, 2, 3, 10, 11, 12, 20, 21, 22, 130],
+        examples: &[
+            (
+                "backup-cli backup /srv/www",
+                "Back up a directory into a folder of the user's",
+            ),
+            (
+                "backup-cli --store s3://my-backups/web backup postgres://backup@db/app",
+                "Back up a database to S3",
+            ),
+            (
+                "backup-cli restore latest --to /tmp/www",
+                "Bring the newest backup back",
+            ),
+        ],
+    },
+    Closing {
+        command: "backup",
+        exit_status: &[0, 1, 2, 3, 10, 11, 130],
+        examples: &[
+            ("backup-cli backup /srv/www --exclude node_modules/", "A directory"),
+            (
+                "backup-cli backup postgres://backup@db/app",
+                "A database; the password comes from PGPASSWORD or ~/.pgpass",
+            ),
+            (
+                "backup-cli backup --command 'mongodump --archive' --name mongo",
+                "The output of a program",
+            ),
+            (
+                "backup-cli backup -p www -p app",
+                "Two profiles of the configuration file, one after the other",
+            ),
+        ],
+    },
+    Closing {
+        command: "list",
+        exit_status: &[0, 1, 2, 10, 130],
+        examples: &[
+            ("backup-cli list", "All backups, newest first"),
+            (
+                "backup-cli list --name www --limit 10 --json",
+                "The newest ten of one series, for a program",
+            ),
+        ],
+    },
+    Closing {
+        command: "show",
+        exit_status: &[0, 1, 2, 10, 20, 130],
+        examples: &[("backup-cli show www@latest", "What the newest backup of a series is")],
+    },
+    Closing {
+        command: "ls",
+        exit_status: &[0, 1, 2, 10, 20, 130],
+        examples: &[(
+            "backup-cli ls latest www/static --long",
+            "The files below a folder of the newest backup",
+        )],
+    },
+    Closing {
+        command: "restore",
+        exit_status: &[0, 1, 2, 3, 10, 12, 20, 21, 130],
+        examples: &[
+            (
+                "backup-cli restore latest --to /tmp/www",
+                "A directory, into a new folder",
+            ),
+            (
+                "backup-cli restore latest --to /tmp/www --include '*.conf'",
+                "Some files, fetching only these",
+            ),
+            (
+                "backup-cli restore app@latest --to postgres://admin@db/app_new",
+                "A database, under a new name",
+            ),
+            (
+                "backup-cli restore latest --to - | less",
+                "The plain content, to standard output",
+            ),
+            (
+                "backup-cli restore --from-s3-latest --dry-run",
+                "What would happen, without doing it",
+            ),
+        ],
+    },
+    Closing {
+        command: "config",
+        exit_status: &[0, 1, 2, 10, 21],
+        examples: &[(
+            "backup-cli config show --profile www",
+            "Every setting and where it came from",
+        )],
+    },
+    Closing {
+        command: "config show",
+        exit_status: &[0, 1, 2, 10],
+        examples: &[(
+            "backup-cli config show --profile www",
+            "Every setting and where it came from",
+        )],
+    },
+    Closing {
+        command: "config check",
+        exit_status: &[0, 1, 2, 10],
+        examples: &[(
+            "backup-cli config check --config new.toml",
+            "Every problem of a file before it is used",
+        )],
+    },
+    Closing {
+        command: "config init",
+        exit_status: &[0, 1, 2, 21],
+        examples: &[(
+            "backup-cli config init",
+            "An example, where configuration files are looked for",
+        )],
+    },
+    Closing {
+        command: "completions",
+        exit_status: &[0, 1, 2],
+        examples: &[(
+            "backup-cli completions bash > /etc/bash_completion.d/backup-cli",
+            "Completions for bash, for all users",
+        )],
+    },
+    Closing {
+        command: "version",
+        exit_status: &[0, 1, 2],
+        examples: &[("backup-cli version --json", "The version, for a program")],
+    },
+    Closing {
+        command: "generate",
+        exit_status: &[0, 1, 2],
+        examples: &[("backup-cli generate .", "Bring the committed files up to date")],
+    },
+];
+
+fn closing_of(command: &str) -> Option<&'static Closing> {
+    CLOSINGS.iter().find(|closing| closing.command == command)
+}
+
+/// The exit statuses of a command with their meaning.
+pub fn exit_status(command: &str) -> impl Iterator<Item = (u8, &'static str)> {
+    let codes = closing_of(command).map_or(&[][..], |closing| closing.exit_status);
+    EXIT_STATUS.into_iter().filter(move |(code, _)| codes.contains(code))
+}
+
+/// The examples of a command with their explanation.
+#[must_use]
+pub fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
+    closing_of(command).map_or(&[], |closing| closing.examples)
+}
+
+/// The closing sections of a command's long help.
+#[must_use]
+pub fn closing(command: &str) -> String {
+    let mut text = String::from("EXAMPLES:\n");
+    for (line, meaning) in examples(command) {
+        let _ = writeln!(text, "  {line}\n      {meaning}");
+    }
+    text.push_str("\nEXIT STATUS:\n");
+    for (code, meaning) in exit_status(command) {
+        let _ = writeln!(text, "  {code:<4} {meaning}");
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::failure::Kind;
+    use clap::Parser;
+
+    #[test]
+    fn exit_codes_are_frozen() {
+        for (kind, code) in [
+            (Kind::Failed, 1),
+            (Kind::Usage, 2),
+            (Kind::Config, 2),
+            (Kind::Incomplete, 3),
+            (Kind::NotFound, 10),
+            (Kind::Locked, 11),
+            (Kind::WrongKey, 12),
+            (Kind::Damaged, 20),
+            (Kind::Refused, 21),
+            (Kind::TooOld, 22),
+            (Kind::Interrupted, 130),
+            (Kind::Denied, 1),
+            (Kind::Unreachable, 1),
+            (Kind::Conflict, 1),
+            (Kind::NoSpace, 1),
+            (Kind::Source, 1),
+            (Kind::Tool, 1),
+            (Kind::Unsupported, 1),
+        ] {
+            assert_eq!(kind.exit_code(), code, "{kind:?}");
+            assert!(EXIT_STATUS.iter().any(|(known, _)| *known == code));
+        }
+    }
+
+    #[test]
+    fn every_example_is_a_valid_command_line() {
+        for (line, _) in CLOSINGS.iter().flat_map(|closing| closing.examples) {
+            let ours = line.split(['|', '>']).next().unwrap_or_default();
+            let words = shell_words::split(ours).unwrap_or_default();
+            let parsed = super::super::Cli::try_parse_from(words);
+            assert!(parsed.is_ok(), "{line}: {:?}", parsed.err());
+        }
+    }
+}

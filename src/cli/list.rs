@@ -1,0 +1,104 @@
+//! `list`: the backups of a store.
+
+use clap::Args as ClapArgs;
+
+use jiff::Timestamp;
+
+use super::assemble::{layout, open_store};
+use super::words::{age, count, time};
+use super::{Context, help};
+use crate::base::failure::Result;
+use crate::base::units::format_bytes;
+use crate::ops::list::{ListOptions, ListReport, ListedState, list};
+use crate::ui::table::{Column, render};
+
+/// List backups, newest first
+///
+/// Prints id, name, time, age, size, stored size, state and storage class. Objects without a manifest, such as those of an
+/// earlier script, are listed as unmanaged. --name lists one series only.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(after_long_help = help::closing("list"))]
+pub struct Args {
+    /// List every series, whatever name the profile or the environment sets
+    #[arg(long)]
+    pub all: bool,
+
+    /// List no more than this many
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+/// Prints the list.
+///
+/// # Errors
+/// If the store cannot be listed.
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    let run = context.run();
+    let store = open_store(&context.settings, &run)?;
+    let options = ListOptions {
+        name: context.settings.name.value.clone().filter(|_| !args.all),
+        limit: args.limit,
+    };
+    let report = list(&store, &layout(&context.settings, store.as_ref())?, &options, &run)?;
+    context.listener.end();
+    if context.console.is_json() {
+        return context.console.answer_json(&report.backups);
+    }
+    print(&report, &options, &store.url(), run.clock.now(), context)
+}
+
+fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Timestamp, context: &Context) -> Result<()> {
+    let console = &context.console;
+    if !report.uncommitted.is_empty() {
+        console.note(&format!(
+            "{} not listed: data of a run that goes on now, or that never committed it.",
+            count(report.uncommitted.len() as u64, "object is", "objects are")
+        ));
+    }
+    for backup in &report.backups {
+        if let Some(trouble) = &backup.trouble {
+            console.warning(&format!("`{}`: {trouble}.", backup.id));
+        }
+    }
+    if report.backups.is_empty() {
+        let of = options
+            .name
+            .as_ref()
+            .map(|name| format!(" of `{name}`"))
+            .unwrap_or_default();
+        return console.answer(&format!("No backups{of} in {store_url}."));
+    }
+    let columns = [
+        Column::left("ID"),
+        Column::left("NAME"),
+        Column::left("TIME"),
+        Column::right("AGE"),
+        Column::right("SIZE"),
+        Column::right("STORED"),
+        Column::left("STATE"),
+        Column::left("CLASS"),
+    ];
+    let rows = report.backups.iter().map(|backup| {
+        vec![
+            backup.id.clone(),
+            backup.name.clone(),
+            time(backup.time),
+            age(backup.time, now),
+            backup.plain_bytes.map_or_else(|| "-".to_owned(), format_bytes),
+            format_bytes(backup.stored_bytes),
+            state(backup.state).to_owned(),
+            backup.storage_class.clone().unwrap_or_else(|| "-".to_owned()),
+        ]
+    });
+    console.answer(&render(&columns, rows))
+}
+
+fn state(state: ListedState) -> &'static str {
+    match state {
+        ListedState::Complete => "complete",
+        ListedState::Partial => "partial",
+        ListedState::Unmanaged => "unmanaged",
+        ListedState::Damaged => "damaged",
+        ListedState::Newer => "newer format",
+    }
+}

@@ -1,0 +1,356 @@
+//! `restore`: brings a backup back.
+
+use clap::{ArgGroup, Args as ClapArgs};
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::assemble::{UNNAMED_DATABASE, is_postgres, safety_backup};
+use super::target::{Target, find, find_file, parse_time};
+use super::words::{self, count, lines, time};
+use super::{Context, TransferArgs, help};
+use crate::base::failure::{Failure, Kind, Result};
+use crate::base::report::Reporter;
+use crate::base::secret::redact;
+use crate::base::units::{format_bytes, format_duration};
+use crate::catalog::manifest::Counts;
+use crate::catalog::selection::Chosen;
+use crate::config::{Flags, table};
+use crate::ops::Run;
+use crate::ops::restore::{RestoreOptions, RestorePlan, RestoreReport, RestoreTarget, plan_restore, restore};
+use crate::source::directory::Existing;
+use crate::source::postgres::PostgresUrl;
+use crate::ui::escape::escape_text;
+
+/// Bring a backup back
+///
+/// The target of a directory is a folder, which must be empty or not exist, unless --merge or --replace is given. The
+/// target of a database is its URL; a database that is there already is backed up first, then replaced, and kept under a
+/// dated name. What is replaced is left as it was until everything has been restored and checked.
+///
+/// A restore that replaces something asks for confirmation on a terminal, and is refused elsewhere without --confirm.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(
+    after_long_help = help::closing("restore"),
+    group = ArgGroup::new("what").args(["backup", "from_s3_latest", "from_s3", "list_s3", "backup_file"]),
+)]
+pub struct Args {
+    /// An id, a unique prefix of one, latest, oldest, NAME@latest, or an s3:// URL or path [default: latest]
+    #[arg(value_name = "BACKUP")]
+    pub backup: Option<String>,
+
+    /// Restore the newest backup of the bucket
+    #[arg(long)]
+    pub from_s3_latest: bool,
+
+    /// Restore this object
+    #[arg(long, value_name = "URL")]
+    pub from_s3: Option<String>,
+
+    /// Restore this file
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub backup_file: Option<std::path::PathBuf>,
+
+    /// List what could be restored, and restore nothing
+    #[arg(long)]
+    pub list_s3: bool,
+
+    /// Where to: a folder, a file, a URL such as postgres://user@host/database, or `-` for standard output
+    #[arg(long, value_name = "TARGET", value_hint = clap::ValueHint::AnyPath, allow_hyphen_values = true)]
+    pub to: Option<String>,
+
+    /// Restore only what matches; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+
+    /// Leave out what matches; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+
+    /// Restore into a folder that is not empty; files of the backup replace those with the same path
+    #[arg(long, conflicts_with = "replace")]
+    pub merge: bool,
+
+    /// Replace what is there: top-level items of the folder with the same names, or the file
+    #[arg(long)]
+    pub replace: bool,
+
+    /// Drop the replaced database instead of keeping it under a dated name
+    #[arg(long)]
+    pub drop_replaced: bool,
+
+    /// Do not back up first what is replaced
+    #[arg(long)]
+    pub no_safety_backup: bool,
+
+    /// The newest backup that was there at this time, for example 2025-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+
+    /// Show what would be done, without doing it
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+
+    /// Go ahead without asking
+    #[arg(long, short = 'y', visible_alias = "yes")]
+    pub confirm: bool,
+
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub transfer: TransferArgs,
+}
+
+impl Args {
+    /// These options as a layer of settings.
+    ///
+    /// A backup that is named by its URL says which store it is in.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        let (flag, url) = match (&self.from_s3, &self.backup) {
+            (Some(url), _) => ("--from-s3", Some(url)),
+            (None, backup) => ("BACKUP", backup.as_ref()),
+        };
+        let store = url.and_then(|url| store_of_object(url));
+        Flags::default()
+            .text(&table::STORE, flag, store.as_deref())
+            .switch(
+                &table::SAFETY_BACKUP,
+                "--no-safety-backup",
+                self.no_safety_backup.then_some(false),
+            )
+            .and(self.transfer.flags())
+    }
+}
+
+/// The store that an object's URL points into: without the file name, and without the folder of the date.
+fn store_of_object(url: &str) -> Option<String> {
+    let key_start = "s3://".len() + url.strip_prefix("s3://")?.find('/')?;
+    let folder = &url[..url.rfind('/')?.max(key_start)];
+    let is_date = |name: &str| name.len() == 8 && name.bytes().all(|byte| byte.is_ascii_digit());
+    match folder.rsplit_once('/') {
+        Some((above, name)) if is_date(name) && above.len() >= key_start => Some(above.to_owned()),
+        _ => Some(folder.to_owned()),
+    }
+}
+
+/// Brings the backup back.
+///
+/// # Errors
+/// Whatever keeps it from being restored whole; [`Kind::Refused`] where a guard says no.
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    if args.list_s3 {
+        return super::list::run(&super::list::Args::default(), context);
+    }
+    let run = context.run();
+    let began = std::time::Instant::now();
+    let at = args.at.as_deref().map(parse_time).transpose()?;
+    let found = match (&args.backup_file, args.from_s3.as_ref().or(args.backup.as_ref())) {
+        (Some(file), _) => find_file(file, context, &run)?,
+        (None, Some(text)) => find(text, at, context, &run)?,
+        (None, None) => find("latest", at, context, &run)?,
+    };
+    let options = options(args, &found, context, &run)?;
+    let plan = plan_restore(&found.store, found.chosen, &options, &run)?;
+    plan.remarks.iter().for_each(|remark| context.console.note(remark));
+    if args.dry_run {
+        context.listener.end();
+        return print_plan(&plan, &options, &found.store.url(), context);
+    }
+    if let Some(loss) = &plan.destructive
+        && !args.confirm
+    {
+        context.listener.end();
+        if !context
+            .console
+            .confirm(&format!("{loss}. Go ahead?"), &context.cancel)?
+        {
+            return Err(Failure::new(Kind::Refused, "Not confirmed, so nothing was changed"));
+        }
+    }
+    let mut output = std::io::stdout().lock();
+    let report = restore(plan, &options, &mut output, &run)?;
+    drop(output);
+    context.listener.end();
+    report
+        .warnings
+        .iter()
+        .for_each(|warning| context.console.warning(warning));
+    print_summary(&report, began.elapsed(), context)?;
+    if report.problem_count > 0 {
+        return Err(Failure::new(
+            Kind::Incomplete,
+            format!(
+                "{} not restored as they were",
+                count(report.problem_count, "item was", "items were")
+            ),
+        )
+        .hint("Everything else is in its place; each of them was named above"));
+    }
+    Ok(())
+}
+
+fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<RestoreOptions> {
+    let target = target(args, &found.chosen, context)?;
+    let safety = match &target {
+        RestoreTarget::Database(url) if *context.settings.safety_backup => Some(safety_backup(
+            &context.settings,
+            url.database().unwrap_or(UNNAMED_DATABASE),
+            run,
+        )?),
+        _ => None,
+    };
+    Ok(RestoreOptions {
+        target,
+        include: args.include.clone(),
+        exclude: args.exclude.clone(),
+        existing: match (args.merge, args.replace) {
+            (true, _) => Existing::Merge,
+            (false, true) => Existing::Replace,
+            (false, false) => Existing::Refuse,
+        },
+        drop_replaced: args.drop_replaced,
+        safety,
+        threads: context.settings.threads.value,
+    })
+}
+
+/// Where to: what `--to` says; for a database, else the one that the settings name.
+fn target(args: &Args, chosen: &Chosen, context: &Context) -> Result<RestoreTarget> {
+    match args.to.as_deref() {
+        Some("-") => return Ok(RestoreTarget::Stream),
+        Some(url) if is_postgres(url) => return Ok(RestoreTarget::Database(PostgresUrl::parse(url)?)),
+        Some(url) if url.contains("://") => {
+            return Err(
+                Failure::new(Kind::Usage, format!("This version cannot restore to `{}`", redact(url)))
+                    .hint("Write a folder, a file, postgres://…/NAME, or `-` for standard output"),
+            );
+        }
+        Some(path) => return Ok(RestoreTarget::Path(PathBuf::from(path))),
+        None => {}
+    }
+    let is_sql = match &chosen.manifest {
+        Some(manifest) => manifest.extension == "sql",
+        // Its bytes decide in the end; the name only decides whether a database is a target worth offering.
+        None => chosen.found.data_key.as_str().contains(".sql"),
+    };
+    let settings = &context.settings;
+    let database = settings
+        .sources
+        .value
+        .iter()
+        .find(|source| is_postgres(source))
+        .map(String::as_str)
+        .or(settings.database_url.value.as_deref())
+        .filter(|url| is_postgres(url));
+    match database {
+        Some(url) if is_sql => Ok(RestoreTarget::Database(PostgresUrl::parse(url)?)),
+        _ => Err(Failure::new(Kind::Usage, format!("Where `{}` is to be restored to was not said", chosen.found.id)).hint(
+            "Write --to DIR for files, --to postgres://…/NAME (or DATABASE_URL) for a database, --to FILE or --to - for the plain content",
+        )),
+    }
+}
+
+fn print_plan(plan: &RestorePlan, options: &RestoreOptions, store_url: &str, context: &Context) -> Result<()> {
+    let found = &plan.chosen.found;
+    let expected = context.listener.progress().snapshot();
+    if context.console.is_json() {
+        return context.console.json_line(&serde_json::json!({
+            "message_type": "summary",
+            "dry_run": true,
+            "snapshot_id": found.id,
+            "name": plan.chosen.name(),
+            "time": plan.chosen.time(),
+            "store": store_url,
+            "target": options.target.to_string(),
+            "content": plan.content.describe(),
+            "total_bytes": expected.total_plain_bytes,
+            "total_files": expected.total_items,
+            "destructive": plan.destructive,
+        }));
+    }
+    let mut size = format!("stored as {}", format_bytes(found.data_bytes()));
+    if expected.total_plain_bytes > 0 {
+        size = format!("{}, {size}", format_bytes(expected.total_plain_bytes));
+    }
+    let mut pairs = vec![
+        ("backup", format!("{} of {}", found.id, time(plan.chosen.time()))),
+        ("from", store_url.to_owned()),
+        ("content", plan.content.describe().to_owned()),
+        ("size", size),
+        ("to", options.target.to_string()),
+    ];
+    if let Some(loss) = &plan.destructive {
+        pairs.push(("loss", loss.clone()));
+        if options.safety.is_some() {
+            pairs.push(("before", "what is replaced is backed up first".to_owned()));
+        }
+    }
+    let text = format!("Would restore, but this is a dry run:\n{}", lines(&pairs));
+    context.console.summary(&escape_text(&text))
+}
+
+fn print_summary(report: &RestoreReport, took: Duration, context: &Context) -> Result<()> {
+    if context.console.is_json() {
+        return context.console.json_line(&serde_json::json!({
+            "message_type": "summary",
+            "dry_run": false,
+            "snapshot_id": report.id,
+            "target": report.target,
+            "total_files": report.tree.as_ref().map(|tree| tree.files),
+            "files_restored": report.tree.as_ref().map(|tree| tree.files),
+            "bytes_restored": report.plain_bytes,
+            "error_count": report.problem_count,
+            "replaced_as": report.replaced_as,
+            "safety_backup": report.safety_backup,
+            "total_duration": took.as_secs_f64(),
+        }));
+    }
+    let mut pairs = Vec::new();
+    if let Some(tree) = &report.tree {
+        let counts = Counts {
+            files: Some(tree.files),
+            folders: Some(tree.folders),
+            others: Some(tree.others),
+            ..Counts::default()
+        };
+        pairs.push(("content", words::counts(&counts)));
+    }
+    pairs.push(("size", format_bytes(report.plain_bytes)));
+    if let Some(kept) = &report.replaced_as {
+        pairs.push(("replaced", format!("the database that was there is kept as `{kept}`")));
+    }
+    if let Some(id) = &report.safety_backup {
+        pairs.push(("safety backup", id.clone()));
+    }
+    let text = format!(
+        "Restored {} to {} in {}.\n{}",
+        report.id,
+        report.target,
+        format_duration(took),
+        lines(&pairs)
+    );
+    context.console.summary(&escape_text(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_of_an_object_says_which_store_it_is_in() {
+        for (url, store) in [
+            (
+                "s3://b/backups/20250128/a_backup_20250128_143000.sql.gz",
+                Some("s3://b/backups"),
+            ),
+            ("s3://b/20250128/a.sql.gz", Some("s3://b")),
+            ("s3://b/deep/er/a.sql.gz", Some("s3://b/deep/er")),
+            ("s3://b/a.sql.gz", Some("s3://b")),
+            ("s3://b", None),
+            ("latest", None),
+            ("/var/backups/20250128/a.sql.gz", None),
+        ] {
+            assert_eq!(store_of_object(url).as_deref(), store, "{url}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! `show`: one backup in full.
+
+use clap::Args as ClapArgs;
+
+use super::target::find;
+use super::words::{count, counts, lines, sizes, time};
+use super::{Context, help};
+use crate::base::failure::Result;
+use crate::base::units::{format_bytes, format_duration};
+use crate::catalog::listing::contradiction;
+use crate::catalog::manifest::{Manifest, State};
+use crate::catalog::selection::Chosen;
+use crate::ui::escape::escape_text;
+
+/// How many problems are shown for people; --json has all that the manifest names.
+const PROBLEMS_SHOWN: usize = 20;
+
+/// Show what is known of a backup
+///
+/// Prints the manifest for people, or with --json as it is stored.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(after_long_help = help::closing("show"))]
+pub struct Args {
+    /// An id, a unique prefix of one, latest, oldest, NAME@latest, or an s3:// URL or path
+    #[arg(value_name = "BACKUP", default_value = "latest")]
+    pub backup: String,
+}
+
+/// Prints the backup.
+///
+/// # Errors
+/// [`Kind::NotFound`] if there is no such backup.
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    let run = context.run();
+    let target = find(&args.backup, None, context, &run)?;
+    context.listener.end();
+    match &target.chosen.manifest {
+        Some(manifest) if context.console.is_json() => context.console.answer_json(manifest),
+        Some(manifest) => context.console.answer(&describe(manifest, &target.chosen)),
+        None if context.console.is_json() => context.console.answer_json(&serde_json::json!({
+            "id": target.chosen.found.id,
+            "name": target.chosen.found.name_hint,
+            "started": target.chosen.found.time,
+            "state": "unmanaged",
+            "objects": target.chosen.found.data.iter()
+                .map(|(key, bytes)| serde_json::json!({ "role": "data", "key": key, "bytes": bytes }))
+                .collect::<Vec<_>>(),
+        })),
+        None => context.console.answer(&describe_unmanaged(&target.chosen)),
+    }
+}
+
+fn describe(manifest: &Manifest, chosen: &Chosen) -> String {
+    let source = &manifest.source;
+    let took = manifest.finished.duration_since(manifest.started).unsigned_abs();
+    let state = match manifest.state {
+        State::Complete => "complete".to_owned(),
+        State::Partial => format!(
+            "partial: {}",
+            count(manifest.problem_count, "item is", "items are") + " missing or changed"
+        ),
+    };
+    let mut pairs = vec![
+        ("name", manifest.name.clone()),
+        (
+            "state",
+            contradiction(&chosen.found, manifest).map_or(state, |trouble| format!("damaged: {trouble}")),
+        ),
+        ("source", format!("{} {}", source.kind, source.what)),
+        ("host", manifest.host.clone()),
+        ("started", time(manifest.started)),
+        ("took", format_duration(took)),
+        ("content", counts(&manifest.counts)),
+        ("size", sizes(manifest)),
+        (
+            "format",
+            format!(
+                "{}, {} level {}, {}",
+                manifest.extension,
+                manifest.codec,
+                manifest.level,
+                count(manifest.members, "member", "members")
+            ),
+        ),
+        ("sha256", format!("{} (content)", manifest.plain_sha256)),
+        ("tags", manifest.tags.join(", ")),
+        ("made by", made_by(manifest)),
+    ];
+    pairs.retain(|(_, value)| !value.is_empty());
+    let mut text = format!("{}\n{}", manifest.id, lines(&pairs));
+    text.push_str("  objects\n");
+    for object in &manifest.objects {
+        let parts = match object.parts {
+            0 | 1 => String::new(),
+            parts => format!(" in {parts} parts"),
+        };
+        text.push_str(&format!("    {}  {}{parts}\n", object.key, format_bytes(object.bytes)));
+    }
+    for warning in &manifest.warnings {
+        text.push_str(&format!("  warning  {warning}\n"));
+    }
+    for problem in manifest.problems.iter().take(PROBLEMS_SHOWN) {
+        text.push_str(&format!("  problem  {}: {}\n", problem.item, problem.message));
+    }
+    if manifest.problem_count > PROBLEMS_SHOWN as u64 {
+        text.push_str("  problem  … and more: --json shows them\n");
+    }
+    escape_text(&text).into_owned()
+}
+
+fn made_by(manifest: &Manifest) -> String {
+    let mut text = format!("backup-cli {}", manifest.tool_version);
+    if let (Some(tool), Some(version)) = (&manifest.source.tool, &manifest.source.tool_version) {
+        text.push_str(&format!(", {tool} {version}"));
+    }
+    if let Some(version) = &manifest.source.server_version {
+        text.push_str(&format!(", server {version}"));
+    }
+    text
+}
+
+fn describe_unmanaged(chosen: &Chosen) -> String {
+    let found = &chosen.found;
+    let pairs = [
+        (
+            "state",
+            "unmanaged: there is no manifest, so nothing is known of how it was made".to_owned(),
+        ),
+        ("name", found.name_hint.clone()),
+        ("time", time(found.time)),
+        ("object", found.data_key.to_string()),
+        ("size", format!("stored as {}", format_bytes(found.data_bytes()))),
+    ];
+    escape_text(&format!("{}\n{}", found.id, lines(&pairs))).into_owned()
+}

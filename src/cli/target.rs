@@ -1,0 +1,151 @@
+//! Which backup the user means, in which store.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+
+use super::assemble::{layout, open_store, open_store_at};
+use super::context::Context;
+use crate::base::failure::{Failure, Kind, Result};
+use crate::catalog::selection::{BackupRef, Choice, Chosen, choose};
+use crate::ops::Run;
+use crate::store::address::StoreAddress;
+use crate::store::{Key, Store};
+
+/// A backup that was found, and the store that holds it.
+pub struct Target {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The backup.
+    pub chosen: Chosen,
+}
+
+/// Finds the backup that `text` names: `latest`, an id, an `s3://` URL, or a path with a slash.
+///
+/// # Errors
+/// [`Kind::NotFound`] if there is none.
+pub fn find(text: &str, at: Option<Timestamp>, context: &Context, run: &Run) -> Result<Target> {
+    if let Some(rest) = text.strip_prefix("s3://") {
+        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        if key.is_empty() || key.ends_with('/') {
+            return Err(Failure::new(Kind::Usage, format!("`{text}` names no object"))
+                .hint("Write the whole URL of one, as `backup-cli list --json` shows it; or --store s3://bucket/prefix and an id"));
+        }
+        let address = match &context.settings.store.value {
+            // The configured store's prefix stays, so that messages and safety backups name the same place.
+            StoreAddress::S3 {
+                bucket: configured,
+                prefix,
+            } if configured == bucket => StoreAddress::S3 {
+                bucket: bucket.to_owned(),
+                prefix: prefix.clone(),
+            },
+            _ => StoreAddress::S3 {
+                bucket: bucket.to_owned(),
+                prefix: String::new(),
+            },
+        };
+        let store = open_store_at(&address, &context.settings, run)?;
+        return find_in(store, &BackupRef::Object(Key::new(key)), at, context, run);
+    }
+    if let Some(path) = text.strip_prefix("file://") {
+        return find_file(Path::new(path), context, run);
+    }
+    if text.contains('/') {
+        return find_file(Path::new(text), context, run);
+    }
+    let store = open_store(&context.settings, run)?;
+    find_in(store, &BackupRef::parse(text), at, context, run)
+}
+
+/// Finds the backup whose data (or index, or manifest) is the file at `path`.
+///
+/// # Errors
+/// [`Kind::NotFound`] if there is no such file.
+pub fn find_file(path: &Path, context: &Context, run: &Run) -> Result<Target> {
+    let missing = |error: std::io::Error| {
+        Failure::new(Kind::NotFound, format!("No backup file at `{}`", path.display()))
+            .caused_by(error)
+            .hint("Check the path; `backup-cli list` shows the backups of the store")
+    };
+    let path = std::fs::canonicalize(path).map_err(missing)?;
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Err(
+            Failure::new(Kind::Usage, format!("`{}` is not a backup file", path.display()))
+                .hint("Name the .gz file itself"),
+        );
+    };
+    if path.is_dir() {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("`{}` is a folder, not a backup file", path.display()),
+        )
+        .hint(format!(
+            "For a store in that folder: --store {} and `latest`",
+            path.display()
+        )));
+    }
+    let address = StoreAddress::Local {
+        folder: folder.to_owned(),
+    };
+    let store = open_store_at(&address, &context.settings, run)?;
+    find_in(store, &BackupRef::Object(Key::new(name)), None, context, run)
+}
+
+fn find_in(
+    store: Arc<dyn Store>,
+    reference: &BackupRef,
+    at: Option<Timestamp>,
+    context: &Context,
+    run: &Run,
+) -> Result<Target> {
+    let choice = Choice {
+        name: context.settings.name.value.as_deref(),
+        at,
+    };
+    let layout = layout(&context.settings, store.as_ref())?;
+    let chosen = choose(store.as_ref(), &layout, reference, &choice, &run.cancel)?;
+    Ok(Target { store, chosen })
+}
+
+/// Reads a time: RFC 3339, or a date with or without a time of day in this machine's time zone.
+///
+/// # Errors
+/// [`Kind::Usage`].
+pub fn parse_time(text: &str) -> Result<Timestamp> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    let civil = text
+        .parse::<DateTime>()
+        .or_else(|_| text.parse::<Date>().map(|date| date.at(23, 59, 59, 0)))
+        .map_err(|error| {
+            Failure::new(Kind::Usage, format!("Not a time: `{text}`"))
+                .caused_by(error)
+                .hint("Write for example 2025-01-31T12:00:00Z, `2025-01-31 12:00` or 2025-01-31")
+        })?;
+    civil
+        .to_zoned(TimeZone::system())
+        .map(|zoned| zoned.timestamp())
+        .map_err(|error| Failure::new(Kind::Usage, format!("Not a time here: `{text}`")).caused_by(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_as_people_write_them() {
+        assert_eq!(parse_time("2025-01-31T12:00:00Z").unwrap().as_second(), 1_738_324_800);
+        assert_eq!(
+            parse_time("2025-01-31T12:00:00+01:00").unwrap().as_second(),
+            1_738_321_200
+        );
+        assert!(parse_time("2025-01-31").is_ok());
+        assert!(parse_time("2025-01-31 12:00").is_ok());
+        assert_eq!(parse_time("yesterday").unwrap_err().kind(), Kind::Usage);
+    }
+}

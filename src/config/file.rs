@@ -1,0 +1,498 @@
+//! The configuration file: `[defaults]` and `[profile.NAME]` tables of settings.
+//!
+//! The whole file is checked, selected or not, and every problem in it is found with its line.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::table::{self, Spec};
+use super::value::{Origin, Raw, Shape};
+use crate::base::failure::{Failure, IoContext, Kind, Result};
+
+/// A configuration file larger than this is not one.
+const FILE_BYTES_MAX: u64 = crate::base::units::MIB;
+
+/// The settings of one table of the file, by key.
+pub type Entries = BTreeMap<String, Found>;
+
+/// A value of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The value.
+    pub raw: Raw,
+    /// Where it stands.
+    pub origin: Origin,
+}
+
+/// A configuration file that has been read.
+#[derive(Clone, Debug, Default)]
+pub struct ConfigFile {
+    /// Where it is; `None` if there is none.
+    pub path: Option<PathBuf>,
+    /// What counts for all profiles.
+    pub defaults: Entries,
+    /// The profiles, by name.
+    pub profiles: BTreeMap<String, Entries>,
+    /// What the user should look into, in full sentences.
+    pub warnings: Vec<String>,
+}
+
+/// Where configuration files are looked for when none is named, first to last.
+#[must_use]
+pub fn standard_paths(environment: &super::environment::Environment) -> Vec<PathBuf> {
+    let user = match environment
+        .get("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+    {
+        Some(folder) => Some(folder),
+        None => environment.get("HOME").map(|home| Path::new(home).join(".config")),
+    };
+    user.into_iter()
+        .chain([PathBuf::from("/etc")])
+        .map(|folder| folder.join("backup-cli/config.toml"))
+        .collect()
+}
+
+impl ConfigFile {
+    /// Reads the file that was named, or else the first of the standard ones that exists, or else nothing.
+    ///
+    /// # Errors
+    /// Every problem of the file; a file that was named must exist.
+    pub fn find(named: Option<&Path>, standard: &[PathBuf]) -> Result<Self, Vec<Failure>> {
+        if let Some(path) = named {
+            return Self::read(path);
+        }
+        for path in standard {
+            match path.try_exists() {
+                Ok(true) => return Self::read(path),
+                Ok(false) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {}
+                Err(error) => {
+                    let failure = crate::base::failure::io_failure(format!("look for `{}`", path.display()), error);
+                    return Err(vec![failure.with_kind(Kind::Config)]);
+                }
+            }
+        }
+        Ok(Self::default())
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Every problem of the file.
+    pub fn read(path: &Path) -> Result<Self, Vec<Failure>> {
+        let unreadable = |failure: Failure| {
+            let failure = failure.with_kind(Kind::Config);
+            vec![failure.hint("`backup-cli config init` writes an example")]
+        };
+        let doing = || format!("read the configuration file `{}`", path.display());
+        let meta = std::fs::metadata(path).doing(doing).map_err(unreadable)?;
+        if meta.len() > FILE_BYTES_MAX {
+            return Err(vec![Failure::new(
+                Kind::Config,
+                format!(
+                    "The configuration file `{}` is larger than {FILE_BYTES_MAX} bytes",
+                    path.display()
+                ),
+            )]);
+        }
+        let text = std::fs::read_to_string(path).doing(doing).map_err(unreadable)?;
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut file = Self::parse(&text, &path)?;
+        use std::os::unix::fs::PermissionsExt;
+        if file.has_secret() && meta.permissions().mode() & 0o077 != 0 {
+            file.warnings.push(format!(
+                "The configuration file {} holds a secret and others may read it; chmod 600 would keep it.",
+                path.display()
+            ));
+        }
+        Ok(file)
+    }
+
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// Every problem of the text.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Vec<Failure>> {
+        let mut reader = Reader {
+            text,
+            path,
+            problems: Vec::new(),
+        };
+        let (root, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            let line = error.span().map_or(1, |span| reader.line(span.start));
+            reader.problem(line, error.message().trim().to_owned(), None);
+        }
+        if !reader.problems.is_empty() {
+            // What a parser makes of the rest of a broken file is guesswork, and so would be complaints about it.
+            return Err(reader.sorted());
+        }
+        let mut file = Self {
+            path: Some(path.to_owned()),
+            ..Self::default()
+        };
+        for (key, value) in root.get_ref() {
+            let line = reader.line(key.span().start);
+            match (key.get_ref().as_ref(), value.get_ref()) {
+                ("defaults", DeValue::Table(entries)) => {
+                    file.defaults = reader.entries(entries, None);
+                }
+                ("profile", DeValue::Table(profiles)) => {
+                    for (name, entries) in profiles {
+                        let name_line = reader.line(name.span().start);
+                        match entries.get_ref() {
+                            DeValue::Table(entries) => {
+                                let entries = reader.entries(entries, Some(name.get_ref()));
+                                file.profiles.insert(name.get_ref().to_string(), entries);
+                            }
+                            _ => reader.problem(
+                                name_line,
+                                format!("`profile.{}` is not a table", name.get_ref()),
+                                Some(format!("Begin a profile with [profile.{}]", name.get_ref())),
+                            ),
+                        }
+                    }
+                }
+                (key @ ("defaults" | "profile"), _) => {
+                    reader.problem(line, format!("`{key}` is not a table"), None);
+                }
+                (key, _) => {
+                    let hint = if table::file_keys().any(|known| known == key) {
+                        "Put it under [defaults] or [profile.NAME]".to_owned()
+                    } else {
+                        match table::nearest(key, ["defaults", "profile"]) {
+                            Some(meant) => format!("Did you mean `{meant}`?"),
+                            None => "The tables of this file are [defaults] and [profile.NAME]".to_owned(),
+                        }
+                    };
+                    reader.problem(line, format!("Unknown key: `{key}`"), Some(hint));
+                }
+            }
+        }
+        if reader.problems.is_empty() {
+            Ok(file)
+        } else {
+            Err(reader.sorted())
+        }
+    }
+
+    fn has_secret(&self) -> bool {
+        std::iter::once(&self.defaults)
+            .chain(self.profiles.values())
+            .any(|entries| {
+                entries.iter().any(|(key, found)| {
+                    let inline_password =
+                        matches!(&found.raw, Raw::Text(text) if crate::base::secret::redact(text) != *text);
+                    table::by_key(key).is_some_and(|spec| match spec.privacy {
+                        table::Privacy::Secret => true,
+                        table::Privacy::Url => inline_password,
+                        table::Privacy::Open => false,
+                    })
+                })
+            })
+    }
+
+    /// The settings of a profile.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] if there is no such profile; the hint lists those that there are.
+    pub fn profile(&self, name: &str) -> Result<&Entries> {
+        self.profiles.get(name).ok_or_else(|| {
+            let failure = Failure::new(Kind::NotFound, format!("No such profile: `{name}`"));
+            let known: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
+            match (&self.path, known.is_empty()) {
+                (None, _) => failure.hint("There is no configuration file; `backup-cli config init` writes an example"),
+                (Some(path), true) => failure.hint(format!("`{}` has no profile", path.display())),
+                (Some(path), false) => {
+                    let failure = match table::nearest(name, &known) {
+                        Some(meant) => failure.hint(format!("Did you mean `{meant}`?")),
+                        None => failure,
+                    };
+                    failure.hint(format!(
+                        "The profiles of `{}` are: {}",
+                        path.display(),
+                        known.join(", ")
+                    ))
+                }
+            }
+        })
+    }
+}
+
+/// Walks through a parsed file and collects its problems.
+struct Reader<'a> {
+    text: &'a str,
+    path: &'a Path,
+    problems: Vec<(usize, Failure)>,
+}
+
+impl Reader<'_> {
+    fn line(&self, offset: usize) -> usize {
+        self.text.as_bytes()[..offset.min(self.text.len())]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1
+    }
+
+    fn problem(&mut self, line: usize, message: String, hint: Option<String>) {
+        let failure = Failure::new(
+            Kind::Config,
+            format!("{message} in `{}`, line {line}", self.path.display()),
+        );
+        let failure = match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        };
+        self.problems.push((line, failure));
+    }
+
+    /// The problems in the order of their lines.
+    fn sorted(mut self) -> Vec<Failure> {
+        self.problems.sort_by_key(|(line, _)| *line);
+        self.problems.into_iter().map(|(_, failure)| failure).collect()
+    }
+
+    fn entries(&mut self, table: &DeTable<'_>, profile: Option<&str>) -> Entries {
+        let mut entries = Entries::new();
+        for (key, value) in table {
+            let line = self.line(key.span().start);
+            let origin = match profile {
+                Some(profile) => Origin::Profile {
+                    profile: profile.to_owned(),
+                    file: self.path.to_owned(),
+                    line,
+                },
+                None => Origin::Defaults {
+                    file: self.path.to_owned(),
+                    line,
+                },
+            };
+            let key = key.get_ref().as_ref();
+            let Some((shape, secret)) = shape_of(key) else {
+                let hint = table::nearest(key, table::file_keys())
+                    .map(|meant| format!("Did you mean `{meant}`?"))
+                    .unwrap_or_else(|| "`backup-cli config init -` prints all keys".to_owned());
+                self.problem(line, format!("Unknown key: `{key}`"), Some(hint));
+                continue;
+            };
+            let checked = raw(value, shape).and_then(|raw| shape.read(&raw, &origin).map(|_| raw));
+            match checked {
+                Ok(raw) => {
+                    entries.insert(key.to_owned(), Found { raw, origin });
+                }
+                // A secret of the wrong type is still a secret.
+                Err(_) if secret => self.problem(line, format!("Wrong value of `{key}`: expected a text"), None),
+                Err(why) => self.problem(line, format!("Wrong value of `{key}`: {}", uncapitalised(&why)), None),
+            }
+        }
+        self.check_twins(&entries);
+        entries
+    }
+
+    fn check_twins(&mut self, entries: &Entries) {
+        for spec in table::ALL.iter().filter(|spec| spec.privacy.has_twins()) {
+            let set: Vec<String> = twin_keys(spec)
+                .into_iter()
+                .filter(|key| entries.contains_key(key))
+                .collect();
+            if let [first, second, ..] = set.as_slice() {
+                let line = match entries.get(second).map(|found| &found.origin) {
+                    Some(Origin::Profile { line, .. } | Origin::Defaults { line, .. }) => *line,
+                    _ => 1,
+                };
+                self.problem(
+                    line,
+                    format!("Both `{first}` and `{second}` are set"),
+                    Some("Keep one of them".to_owned()),
+                );
+            }
+        }
+        let command_line = match entries.get("command").map(|found| &found.origin) {
+            Some(Origin::Profile { line, .. } | Origin::Defaults { line, .. }) => *line,
+            _ => return,
+        };
+        if entries.contains_key("sources") {
+            self.problem(
+                command_line,
+                "Both `sources` and `command` are set".to_owned(),
+                Some("Make two profiles: a backup has one source or one command".to_owned()),
+            );
+        }
+    }
+}
+
+/// A setting's key and those of its twins.
+pub(super) fn twin_keys(spec: &Spec) -> [String; 3] {
+    ["", "-file", "-command"].map(|suffix| format!("{}{suffix}", spec.key))
+}
+
+/// The shape that a key's value must have, and whether it is a secret; `None` for an unknown key.
+fn shape_of(key: &str) -> Option<(Shape, bool)> {
+    if let Some(spec) = table::by_key(key).filter(|spec| spec.in_file) {
+        return Some((spec.shape, spec.privacy != table::Privacy::Open));
+    }
+    let twin = |suffix: &str| {
+        let spec = table::by_key(key.strip_suffix(suffix)?)?;
+        (spec.in_file && spec.privacy.has_twins()).then_some(())
+    };
+    match (twin("-file"), twin("-command")) {
+        (Some(()), _) => Some((Shape::Path, false)),
+        (_, Some(())) => Some((Shape::Words, false)),
+        _ => None,
+    }
+}
+
+/// A TOML value as a raw one; numbers in quotes are not numbers here, where there are types.
+fn raw(value: &Spanned<DeValue<'_>>, shape: Shape) -> Result<Raw, String> {
+    let wrong = |found: &str| Err(format!("Expected {}, found {found}", shape.expectation()));
+    match value.get_ref() {
+        DeValue::String(text) => match shape {
+            Shape::Switch => wrong("a text; write true or false without quotes"),
+            Shape::Integer { .. } => wrong("a text; write the number without quotes"),
+            _ => Ok(Raw::Text(text.to_string())),
+        },
+        DeValue::Boolean(switch) => Ok(Raw::Switch(*switch)),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Ok(Raw::Integer(number)),
+            Err(_) => wrong("a number that is too large"),
+        },
+        DeValue::Array(items) => items
+            .iter()
+            .map(|item| match item.get_ref() {
+                DeValue::String(text) => Ok(text.to_string()),
+                other => Err(format!(
+                    "Expected {}, found an item that is {}",
+                    shape.expectation(),
+                    article(other.type_str())
+                )),
+            })
+            .collect::<Result<_, _>>()
+            .map(Raw::List),
+        other => wrong(&article(other.type_str())),
+    }
+}
+
+fn article(noun: &str) -> String {
+    match noun.starts_with(['a', 'e', 'i', 'o']) {
+        true => format!("an {noun}"),
+        false => format!("a {noun}"),
+    }
+}
+
+/// The sentence with a small first letter, to stand after a colon.
+pub(super) fn uncapitalised(sentence: &str) -> String {
+    let mut characters = sentence.chars();
+    characters
+        .next()
+        .map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<ConfigFile, Vec<Failure>> {
+        ConfigFile::parse(text, Path::new("/c.toml"))
+    }
+
+    fn problems(text: &str) -> Vec<(String, Vec<String>)> {
+        parse(text)
+            .unwrap_err()
+            .iter()
+            .map(|failure| {
+                assert_eq!(failure.kind(), Kind::Config);
+                (failure.message().to_owned(), failure.hints().to_vec())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn tables_become_entries_with_their_lines() {
+        let file =
+            parse("[defaults]\nlevel = 9\n\n[profile.web]\nsources = [\"/srv\"]\npart-size = 16777216\n").unwrap();
+        assert_eq!(file.defaults["level"].raw, Raw::Integer(9));
+        let web = file.profile("web").unwrap();
+        assert_eq!(web["sources"].raw, Raw::List(vec!["/srv".to_owned()]));
+        assert_eq!(web["part-size"].origin.to_string(), "profile web (/c.toml:6)");
+    }
+
+    #[test]
+    fn every_problem_is_found_with_its_line_and_the_nearest_key() {
+        let text = "[defaults]\nlevell = 6\nlevel = \"6\"\n[profile.web]\nstore = 1\nendpoint = \"x\"\nlevel = 13\n\
+                    sources = [\"/a\", 2]\nshell = 1.5\n[default]\n";
+        let found: Vec<String> = problems(text).into_iter().map(|(message, _)| message).collect();
+        assert_eq!(
+            found,
+            [
+                "Unknown key: `levell` in `/c.toml`, line 2",
+                "Wrong value of `level`: expected a whole number from 1 to 12, found a text; write the number without quotes in `/c.toml`, line 3",
+                "Wrong value of `store`: expected s3://bucket/prefix, file:///folder or a folder, found `1` in `/c.toml`, line 5",
+                "Unknown key: `endpoint` in `/c.toml`, line 6",
+                "Wrong value of `level`: expected a whole number from 1 to 12, found `13` in `/c.toml`, line 7",
+                "Wrong value of `sources`: expected an array of URLs or paths, found an item that is an integer in `/c.toml`, line 8",
+                "Wrong value of `shell`: expected true or false, found a float in `/c.toml`, line 9",
+                "Unknown key: `default` in `/c.toml`, line 10",
+            ]
+        );
+        assert_eq!(problems("[defaults]\nlevell = 6\n")[0].1, ["Did you mean `level`?"]);
+        assert_eq!(problems("[default]\n")[0].1, ["Did you mean `defaults`?"]);
+        assert_eq!(
+            problems("store = \"/x\"\n")[0].1,
+            ["Put it under [defaults] or [profile.NAME]"]
+        );
+    }
+
+    #[test]
+    fn a_malformed_file_is_named_with_its_line() {
+        let found = problems("[defaults]\nlevel = \n");
+        assert_eq!(found.len(), 1);
+        assert!(found[0].0.ends_with("in `/c.toml`, line 2"), "{found:?}");
+        assert!(
+            problems("[defaults]\nlevel = 1\nlevel = 2\n")[0]
+                .0
+                .contains("duplicate key")
+        );
+    }
+
+    #[test]
+    fn one_way_to_give_a_secret_is_enough() {
+        let (message, _) =
+            &problems("[defaults]\naws-secret-access-key = \"x\"\naws-secret-access-key-file = \"/x\"\n")[0];
+        assert_eq!(
+            message,
+            "Both `aws-secret-access-key` and `aws-secret-access-key-file` are set in `/c.toml`, line 3"
+        );
+    }
+
+    #[test]
+    fn a_secret_of_the_wrong_type_is_not_printed() {
+        let (message, _) = &problems("[defaults]\naws-secret-access-key = 123456789\n")[0];
+        assert!(!message.contains("123456789"), "{message}");
+    }
+
+    #[test]
+    fn an_unknown_profile_is_not_found_and_the_known_are_listed() {
+        let file = parse("[profile.web]\n[profile.mail]\n").unwrap();
+        let failure = file.profile("wep").unwrap_err();
+        assert_eq!(failure.kind(), Kind::NotFound);
+        assert_eq!(
+            failure.hints(),
+            ["Did you mean `web`?", "The profiles of `/c.toml` are: mail, web"]
+        );
+    }
+
+    #[test]
+    fn a_file_that_was_named_must_exist() {
+        let missing = ConfigFile::find(Some(Path::new("/nonexistent/c.toml")), &[]).unwrap_err();
+        assert_eq!(missing[0].kind(), Kind::Config);
+        let none = ConfigFile::find(None, &[PathBuf::from("/nonexistent/c.toml")]).unwrap();
+        assert_eq!(none.path, None);
+    }
+}

@@ -1,0 +1,150 @@
+//! What a run goes by, resolved once from all layers.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::value::Setting;
+use crate::base::secret::Secret;
+use crate::store::address::StoreAddress;
+
+/// The settings of one run, each with its origin.
+#[derive(Clone)]
+pub struct Settings {
+    /// The selected profile.
+    pub profile: Option<String>,
+    /// What to back up: URLs, paths, `-`; empty if there is a command, or nothing was said.
+    pub sources: Setting<Vec<String>>,
+    /// A program whose output is backed up instead. With `shell`, one text for `sh -c`.
+    pub command: Setting<Option<Vec<String>>>,
+    /// Whether the command goes through a shell.
+    pub shell: Setting<bool>,
+    /// The database that backups and restores fall back to; already in `sources` where that applies.
+    pub database_url: Setting<Option<String>>,
+    /// The name of a backup of standard input.
+    pub stdin_name: Setting<Option<String>>,
+    /// The extension of a command's or standard input's content.
+    pub extension: Setting<Option<String>>,
+    /// Patterns to leave out, in the syntax of `.gitignore`.
+    pub excludes: Setting<Vec<String>>,
+    /// Files of such patterns.
+    pub exclude_files: Setting<Vec<PathBuf>>,
+    /// Whether folders with a `CACHEDIR.TAG` are left out.
+    pub exclude_caches: Setting<bool>,
+    /// Whether other file systems are left out.
+    pub one_file_system: Setting<bool>,
+    /// Further arguments for `pg_dump`.
+    pub pg_dump_arguments: Setting<Vec<String>>,
+    /// Where backups live. Built-in means that nothing is configured and a folder of the user's is taken.
+    pub store: Setting<StoreAddress>,
+    /// The series; `None` if the source tells it.
+    pub name: Setting<Option<String>>,
+    /// The layout of keys below the prefix.
+    pub key_template: Setting<String>,
+    /// The region.
+    pub region: Setting<Option<String>>,
+    /// An S3 server other than AWS, with its scheme.
+    pub endpoint_url: Setting<Option<String>>,
+    /// Whether the bucket stands in the path of requests; `None` if the provider decides.
+    pub path_style: Setting<Option<bool>>,
+    /// Whose limits count; `None` if the endpoint tells it.
+    pub provider: Setting<Option<String>>,
+    /// Static credentials; `None` leaves it to AWS's own chain.
+    pub credentials: Setting<Option<Credentials>>,
+    /// The profile of AWS's own configuration files.
+    pub aws_profile: Setting<Option<String>>,
+    /// The storage class of data objects.
+    pub storage_class: Setting<Option<String>>,
+    /// Encryption by the server: `AES256`, `aws:kms`, `aws:kms:dsse`.
+    pub sse: Setting<Option<String>>,
+    /// The key of that encryption.
+    pub sse_kms_key_id: Setting<Option<String>>,
+    /// Tags of S3 objects.
+    pub object_tags: Setting<Vec<(String, String)>>,
+    /// Additional checksums of requests.
+    pub checksum: Setting<ChecksumMode>,
+    /// Words that are recorded with a backup.
+    pub tags: Setting<Vec<String>>,
+    /// The level of gzip, 1 to 12.
+    pub level: Setting<u32>,
+    /// How many threads compress or inflate.
+    pub threads: Setting<usize>,
+    /// The size of a part, in bytes; `None` if it is to be chosen.
+    pub part_bytes: Setting<Option<u64>>,
+    /// How many parts are in flight; `None` if it is to be chosen.
+    pub parts_in_flight: Setting<Option<usize>>,
+    /// How much memory the whole run may take, in bytes.
+    pub memory_bytes: Setting<u64>,
+    /// The expected size before compression, in bytes.
+    pub expected_bytes: Setting<Option<u64>>,
+    /// The first delay before a part is sent again.
+    pub retry_delay: Setting<Duration>,
+    /// The longest delay.
+    pub retry_delay_max: Setting<Duration>,
+    /// How long to go on without any progress.
+    pub retry_budget: Setting<Duration>,
+    /// How long to wait for the lock of the series; zero refuses at once.
+    pub lock_timeout: Setting<Duration>,
+    /// Where locks are kept.
+    pub lock_folder: Setting<PathBuf>,
+    /// The host name that is recorded.
+    pub host: Setting<String>,
+    /// Whether a restore backs up first what it replaces.
+    pub safety_backup: Setting<bool>,
+    /// What the user should look into, in full sentences.
+    pub warnings: Vec<String>,
+    /// Every setting as it is shown, in the order of the table.
+    pub(super) shown: Vec<Shown>,
+}
+
+impl std::fmt::Debug for Settings {
+    /// Sources may be URLs with passwords, so the fields are shown as `config show` shows them.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map()
+            .entries(self.shown.iter().map(|shown| (shown.key, &shown.text)))
+            .finish()
+    }
+}
+
+impl Settings {
+    /// Every setting with its value and origin, for `config show`; secrets are masked.
+    #[must_use]
+    pub fn shown(&self) -> &[Shown] {
+        &self.shown
+    }
+}
+
+/// A setting as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Its key.
+    pub key: &'static str,
+    /// Its value for people; `None` if nothing is set.
+    pub text: Option<String>,
+    /// Its value for programs.
+    pub json: serde_json::Value,
+    /// Where it came from.
+    pub origin: String,
+}
+
+/// Static credentials for S3.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The public half.
+    pub access_key_id: String,
+    /// The secret half.
+    pub secret_access_key: Secret,
+    /// The token of temporary ones.
+    pub session_token: Option<Secret>,
+}
+
+/// When requests carry additional checksums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChecksumMode {
+    /// `WhenSupported` on AWS, `WhenRequired` elsewhere.
+    #[default]
+    Auto,
+    /// Wherever the protocol allows it.
+    WhenSupported,
+    /// Only where the protocol demands it.
+    WhenRequired,
+}

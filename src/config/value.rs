@@ -1,0 +1,506 @@
+//! One value of one setting: what it may look like, how it is read, and where it came from.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::base::units;
+use crate::store::address::StoreAddress;
+
+/// A value as it was found, before it is read as what the setting expects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Raw {
+    /// A text, from anywhere.
+    Text(String),
+    /// A TOML boolean, or a flag without a value.
+    Switch(bool),
+    /// A TOML integer.
+    Integer(i64),
+    /// A TOML array of strings, or a flag that may be repeated.
+    List(Vec<String>),
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A flag, or the positional argument in capitals.
+    Flag(&'static str),
+    /// A variable of the environment.
+    Environment(String),
+    /// A variable that `--env-file` brought in.
+    EnvFile {
+        /// The variable.
+        variable: String,
+        /// The file.
+        file: PathBuf,
+    },
+    /// A profile of the configuration file.
+    Profile {
+        /// The profile's name.
+        profile: String,
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// The name of the profile itself.
+    ProfileName(String),
+    /// The `[defaults]` of the configuration file.
+    Defaults {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// Nobody said anything.
+    BuiltIn,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Flag(flag) => write!(f, "flag {flag}"),
+            Self::Environment(variable) => write!(f, "environment {variable}"),
+            Self::EnvFile { variable, file } => write!(f, "{} {variable}", file.display()),
+            Self::Profile { profile, file, line } => write!(f, "profile {profile} ({}:{line})", file.display()),
+            Self::ProfileName(profile) => write!(f, "profile {profile}"),
+            Self::Defaults { file, line } => write!(f, "defaults ({}:{line})", file.display()),
+            Self::BuiltIn => f.write_str("built-in"),
+        }
+    }
+}
+
+impl Origin {
+    /// The folder that relative paths start from: a file's own, so that a schedule's working directory does not matter.
+    fn base_folder(&self) -> Option<&Path> {
+        match self {
+            Self::Profile { file, .. } | Self::Defaults { file, .. } => file.parent(),
+            _ => None,
+        }
+    }
+}
+
+/// A resolved value with its origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting<T> {
+    /// The value.
+    pub value: T,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+impl<T> Setting<T> {
+    /// A value that nobody set.
+    pub fn built_in(value: T) -> Self {
+        Self {
+            value,
+            origin: Origin::BuiltIn,
+        }
+    }
+
+    /// Another value of the same origin.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Setting<U> {
+        Setting {
+            value: change(self.value),
+            origin: self.origin,
+        }
+    }
+
+    /// Whether nobody set it.
+    pub fn is_built_in(&self) -> bool {
+        self.origin == Origin::BuiltIn
+    }
+}
+
+impl<T> std::ops::Deref for Setting<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// What a setting's value looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Any text.
+    Text,
+    /// Yes or no.
+    Switch,
+    /// A whole number between two bounds, both included.
+    Integer {
+        /// The least.
+        min: u64,
+        /// The greatest.
+        max: u64,
+    },
+    /// A size such as `64MiB`.
+    Bytes,
+    /// A duration such as `15m`.
+    Duration,
+    /// One of a few words.
+    Choice(&'static [&'static str]),
+    /// A file or folder.
+    Path,
+    /// Files or folders: an array, or one a line.
+    Paths,
+    /// `s3://bucket/prefix`, `file:///folder` or a folder.
+    Address,
+    /// What to back up: URLs, paths, or `-`: an array, or one a line.
+    Sources,
+    /// Texts: an array, or separated by commas or line ends.
+    List,
+    /// Texts that may hold commas: an array, or one a line.
+    Lines,
+    /// A command line: an array of arguments, or a text that is split as a shell would.
+    Words,
+    /// `key=value` texts: an array, or separated by commas or line ends.
+    Pairs,
+}
+
+/// A value that has been read as what its setting expects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// [`Shape::Text`] and [`Shape::Choice`].
+    Text(String),
+    /// [`Shape::Switch`].
+    Switch(bool),
+    /// [`Shape::Integer`] and [`Shape::Bytes`].
+    Number(u64),
+    /// [`Shape::Duration`].
+    Duration(Duration),
+    /// [`Shape::Path`].
+    Path(PathBuf),
+    /// [`Shape::Paths`].
+    Paths(Vec<PathBuf>),
+    /// [`Shape::Address`].
+    Address(StoreAddress),
+    /// All other lists.
+    List(Vec<String>),
+}
+
+impl Shape {
+    /// What is expected, for messages.
+    #[must_use]
+    pub fn expectation(self) -> String {
+        match self {
+            Self::Text => "a text".to_owned(),
+            Self::Switch => "true or false".to_owned(),
+            Self::Integer { min, max: u64::MAX } => format!("a whole number of at least {min}"),
+            Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
+            Self::Bytes => "a size such as 64MiB".to_owned(),
+            Self::Duration => "a duration such as 15m".to_owned(),
+            Self::Choice(words) => format!("one of {}", words.join(", ")),
+            Self::Path => "a path".to_owned(),
+            Self::Paths => "an array of paths".to_owned(),
+            Self::Address => "s3://bucket/prefix, file:///folder or a folder".to_owned(),
+            Self::Sources => "an array of URLs or paths".to_owned(),
+            Self::List | Self::Lines => "an array of texts".to_owned(),
+            Self::Words => "an array of arguments".to_owned(),
+            Self::Pairs => "an array of key=value texts".to_owned(),
+        }
+    }
+
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// A sentence that says what was expected and what was found; never the value of a secret, which has no shape to miss.
+    pub fn read(self, raw: &Raw, origin: &Origin) -> Result<Value, String> {
+        let wrong = |found: &str| format!("Expected {}, found {found}", self.expectation());
+        let described = || match raw {
+            Raw::Text(text) => wrong(&format!("`{}`", crate::base::secret::redact(text))),
+            Raw::Switch(switch) => wrong(&format!("`{switch}`")),
+            Raw::Integer(number) => wrong(&format!("`{number}`")),
+            Raw::List(_) => wrong("an array"),
+        };
+        match (self, raw) {
+            (Self::Text, Raw::Text(text)) => Ok(Value::Text(text.clone())),
+            (Self::Choice(words), Raw::Text(text)) => words
+                .iter()
+                .find(|word| word.eq_ignore_ascii_case(text))
+                .map(|word| Value::Text((*word).to_owned()))
+                .ok_or_else(described),
+            (Self::Switch, Raw::Switch(switch)) => Ok(Value::Switch(*switch)),
+            (Self::Switch, Raw::Text(text)) => match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" | "1" => Ok(Value::Switch(true)),
+                "false" | "no" | "off" | "0" => Ok(Value::Switch(false)),
+                _ => Err(described()),
+            },
+            (Self::Integer { min, max }, Raw::Integer(_) | Raw::Text(_)) => match raw {
+                Raw::Integer(number) => u64::try_from(*number).ok(),
+                Raw::Text(text) => text.trim().parse().ok(),
+                _ => None,
+            }
+            .filter(|number| (min..=max).contains(number))
+            .map(Value::Number)
+            .ok_or_else(described),
+            (Self::Bytes, Raw::Integer(number)) => u64::try_from(*number).map(Value::Number).map_err(|_| described()),
+            (Self::Bytes, Raw::Text(text)) => units::parse_bytes(text).map(Value::Number).map_err(|_| described()),
+            (Self::Duration, Raw::Integer(number)) => u64::try_from(*number)
+                .map(|secs| Value::Duration(Duration::from_secs(secs)))
+                .map_err(|_| described()),
+            (Self::Duration, Raw::Text(text)) => units::parse_duration(text)
+                .map(Value::Duration)
+                .map_err(|_| described()),
+            (Self::Path, Raw::Text(text)) => Ok(Value::Path(located(text, origin))),
+            (Self::Address, Raw::Text(text)) => {
+                let text = match ["./", "../", "~/"].iter().any(|start| text.starts_with(start)) {
+                    true => located(text, origin).to_string_lossy().into_owned(),
+                    false => text.clone(),
+                };
+                StoreAddress::parse(&text)
+                    .map(Value::Address)
+                    .map_err(|failure| one_sentence(&failure))
+            }
+            (Self::Paths, Raw::Text(_) | Raw::List(_)) => Ok(Value::Paths(
+                items(raw, &['\n']).iter().map(|text| located(text, origin)).collect(),
+            )),
+            (Self::Sources, Raw::Text(_) | Raw::List(_)) => Ok(Value::List(
+                items(raw, &['\n'])
+                    .into_iter()
+                    .map(|text| match is_path(&text) {
+                        true => located(&text, origin).to_string_lossy().into_owned(),
+                        false => text,
+                    })
+                    .collect(),
+            )),
+            (Self::List, Raw::Text(_) | Raw::List(_)) => Ok(Value::List(items(raw, &['\n', ',']))),
+            (Self::Lines, Raw::Text(_) | Raw::List(_)) => Ok(Value::List(items(raw, &['\n']))),
+            (Self::Pairs, Raw::Text(_) | Raw::List(_)) => {
+                let pairs = items(raw, &['\n', ',']);
+                match pairs.iter().find(|pair| pair.find('=').is_none_or(|at| at == 0)) {
+                    Some(pair) => Err(wrong(&format!("`{pair}`"))),
+                    None => Ok(Value::List(pairs)),
+                }
+            }
+            (Self::Words, Raw::List(words)) => match words.is_empty() {
+                true => Err(wrong("an empty array")),
+                false => Ok(Value::List(words.clone())),
+            },
+            (Self::Words, Raw::Text(text)) => shell_words::split(text)
+                .map(Value::List)
+                .map_err(|error| wrong(&format!("`{text}` ({error})"))),
+            _ => Err(described()),
+        }
+    }
+}
+
+/// A failure with what caused it and what to do, where there is room for one sentence.
+pub(super) fn one_sentence(failure: &crate::base::failure::Failure) -> String {
+    let mut parts = vec![failure.message().to_owned()];
+    parts.extend(failure.causes());
+    parts.extend(failure.hints().iter().cloned());
+    parts.join("; ")
+}
+
+/// The items of an array, or of a text with separators; empty items of a text are dropped.
+fn items(raw: &Raw, separators: &[char]) -> Vec<String> {
+    match raw {
+        Raw::List(items) => items.clone(),
+        Raw::Text(text) => text
+            .split(separators)
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        Raw::Switch(_) | Raw::Integer(_) => Vec::new(),
+    }
+}
+
+/// Whether a source is a path: not a URL, and not standard input.
+fn is_path(source: &str) -> bool {
+    source != "-" && !source.contains("://")
+}
+
+/// A path of a configuration file starts from the file's folder, and `~/` there is the user's home.
+fn located(text: &str, origin: &Origin) -> PathBuf {
+    let Some(folder) = origin.base_folder() else {
+        return PathBuf::from(text);
+    };
+    match (text.strip_prefix("~/"), etcetera::home_dir()) {
+        (Some(rest), Ok(home)) => home.join(rest),
+        _ => folder.join(text),
+    }
+}
+
+/// Takes a typed value out of a [`Value`].
+pub trait FromValue: Sized {
+    /// The value, if it is of this type.
+    fn from_value(value: Value) -> Option<Self>;
+}
+
+macro_rules! from_value {
+    ($($variant:ident => $type:ty),* $(,)?) => {$(
+        impl FromValue for $type {
+            fn from_value(value: Value) -> Option<Self> {
+                match value {
+                    Value::$variant(inner) => Some(inner),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+from_value! {
+    Text => String,
+    Switch => bool,
+    Number => u64,
+    Duration => Duration,
+    Path => PathBuf,
+    Paths => Vec<PathBuf>,
+    Address => StoreAddress,
+    List => Vec<String>,
+}
+
+impl Value {
+    /// The value for people, secrets of URLs masked.
+    #[must_use]
+    pub fn display(&self) -> String {
+        let quoted = |items: &[String]| shell_words::join(items);
+        let text = match self {
+            Self::Text(text) => text.clone(),
+            Self::Switch(switch) => switch.to_string(),
+            Self::Number(number) => number.to_string(),
+            Self::Duration(duration) => format_exact(*duration),
+            Self::Path(path) => path.display().to_string(),
+            Self::Paths(paths) => quoted(&paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>()),
+            Self::Address(address) => address.to_string(),
+            Self::List(items) => quoted(items),
+        };
+        crate::base::secret::redact(&text)
+    }
+
+    /// The value as JSON, secrets of URLs masked.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        let redacted = |text: &String| serde_json::Value::String(crate::base::secret::redact(text));
+        match self {
+            Self::Switch(switch) => (*switch).into(),
+            Self::Number(number) => (*number).into(),
+            Self::List(items) => items.iter().map(redacted).collect(),
+            Self::Paths(paths) => paths.iter().map(|path| path.to_string_lossy()).collect(),
+            _ => self.display().into(),
+        }
+    }
+}
+
+/// A duration that reads back as itself: `15m`, `90s`.
+fn format_exact(duration: Duration) -> String {
+    let secs = duration.as_secs();
+    for (unit_secs, unit) in [(86_400, "d"), (3600, "h"), (60, "m")] {
+        if secs >= unit_secs && secs.is_multiple_of(unit_secs) {
+            return format!("{}{unit}", secs / unit_secs);
+        }
+    }
+    format!("{secs}s")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Raw {
+        Raw::Text(text.to_owned())
+    }
+
+    fn list(items: &[&str]) -> Raw {
+        Raw::List(items.iter().map(|item| (*item).to_owned()).collect())
+    }
+
+    fn strings(items: &[&str]) -> Value {
+        Value::List(items.iter().map(|item| (*item).to_owned()).collect())
+    }
+
+    const LEVEL: Shape = Shape::Integer { min: 1, max: 12 };
+
+    #[test]
+    fn values_are_read_as_their_shape() {
+        for (shape, raw, expected) in [
+            (Shape::Switch, text("Yes"), Value::Switch(true)),
+            (Shape::Switch, text("0"), Value::Switch(false)),
+            (LEVEL, text("12"), Value::Number(12)),
+            (LEVEL, Raw::Integer(1), Value::Number(1)),
+            (Shape::Bytes, text("1MiB"), Value::Number(1 << 20)),
+            (Shape::Bytes, Raw::Integer(17), Value::Number(17)),
+            (Shape::Duration, text("15m"), Value::Duration(Duration::from_secs(900))),
+            (
+                Shape::Choice(&["AES256"]),
+                text("aes256"),
+                Value::Text("AES256".to_owned()),
+            ),
+            (Shape::List, text("a, b\nc,,"), strings(&["a", "b", "c"])),
+            (Shape::Lines, text("a,b\nc"), strings(&["a,b", "c"])),
+            (
+                Shape::Words,
+                text("mongodump --archive 'a b'"),
+                strings(&["mongodump", "--archive", "a b"]),
+            ),
+            (Shape::Words, list(&["sh", "-c", "x"]), strings(&["sh", "-c", "x"])),
+            (Shape::Pairs, text("a=1,b=2"), strings(&["a=1", "b=2"])),
+        ] {
+            assert_eq!(shape.read(&raw, &Origin::BuiltIn), Ok(expected), "{shape:?} {raw:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_says_what_was_expected_and_found() {
+        for (shape, raw, message) in [
+            (LEVEL, text("13"), "Expected a whole number from 1 to 12, found `13`"),
+            (
+                LEVEL,
+                Raw::Integer(-1),
+                "Expected a whole number from 1 to 12, found `-1`",
+            ),
+            (
+                LEVEL,
+                Raw::Switch(true),
+                "Expected a whole number from 1 to 12, found `true`",
+            ),
+            (Shape::Text, list(&["a"]), "Expected a text, found an array"),
+            (Shape::Switch, text("maybe"), "Expected true or false, found `maybe`"),
+            (
+                Shape::Pairs,
+                text("novalue"),
+                "Expected an array of key=value texts, found `novalue`",
+            ),
+            (
+                Shape::Words,
+                list(&[]),
+                "Expected an array of arguments, found an empty array",
+            ),
+            (Shape::Choice(&["a", "b"]), text("c"), "Expected one of a, b, found `c`"),
+        ] {
+            assert_eq!(shape.read(&raw, &Origin::BuiltIn), Err(message.to_owned()));
+        }
+    }
+
+    #[test]
+    fn paths_of_a_file_start_from_its_folder_and_others_stay() {
+        let file = Origin::Defaults {
+            file: PathBuf::from("/etc/backup-cli/config.toml"),
+            line: 3,
+        };
+        let sources = list(&["www", "/srv", "-", "postgres://db/app"]);
+        assert_eq!(
+            Shape::Sources.read(&sources, &file),
+            Ok(strings(&["/etc/backup-cli/www", "/srv", "-", "postgres://db/app"]))
+        );
+        assert_eq!(
+            Shape::Sources.read(&sources, &Origin::Flag("SOURCE")),
+            Ok(strings(&["www", "/srv", "-", "postgres://db/app"]))
+        );
+    }
+
+    #[test]
+    fn passwords_in_shown_values_are_masked() {
+        let value = strings(&["postgres://ann:geheim99@db/app"]);
+        assert!(!value.display().contains("geheim99"));
+        assert!(!value.json().to_string().contains("geheim99"));
+    }
+
+    #[test]
+    fn durations_are_shown_as_they_are_written() {
+        for (secs, shown) in [(900, "15m"), (90, "90s"), (0, "0s"), (86_400, "1d"), (5400, "90m")] {
+            assert_eq!(Value::Duration(Duration::from_secs(secs)).display(), shown);
+        }
+    }
+}

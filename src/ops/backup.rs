@@ -1,0 +1,319 @@
+//! Backing up: the commit protocol from the lock to the manifest.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Run;
+use super::commit::{commit, object_record, put_options};
+use super::lock::SeriesLock;
+use crate::base::failure::{Failure, Kind, Result, into_io};
+use crate::base::report::Phase;
+use crate::catalog::index::Entry;
+use crate::catalog::index_file::IndexSpool;
+use crate::catalog::layout::{Layout, MANIFEST_SUFFIX, check_name};
+use crate::catalog::listing::scan;
+use crate::catalog::manifest::{MANIFEST_FORMAT, Manifest, State};
+use crate::pipeline::deflate::{DeflateOptions, MembersReport, MembersWriter};
+use crate::pipeline::plan::{PartPlan, PlanInput, plan};
+use crate::pipeline::upload::PartsWriter;
+use crate::source::{Estimate, Source, SourceReport, SourceSink};
+use crate::store::{Key, Role, Store};
+
+/// How many seconds a run steps forward to find a free key before it gives up.
+const FREE_KEY_TRIES_MAX: u32 = 60;
+
+/// How bytes are moved.
+#[derive(Clone, Debug)]
+pub struct TransferOptions {
+    /// Threads that deflate or inflate.
+    pub threads: usize,
+    /// The part size that the user insists on, in bytes.
+    pub part_bytes: Option<u64>,
+    /// How many parts are sent at once, if the user insists.
+    pub parts_in_flight: Option<usize>,
+    /// What the parts in flight may occupy, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// What is asked of one backup.
+#[derive(Clone, Debug)]
+pub struct BackupOptions {
+    /// The series.
+    pub name: String,
+    /// The host, for people.
+    pub host: String,
+    /// The user's tags.
+    pub tags: Vec<String>,
+    /// Where keys lie.
+    pub layout: Layout,
+    /// The gzip level, 1 to 12.
+    pub level: u32,
+    /// How bytes are moved.
+    pub transfer: TransferOptions,
+    /// The stored size that the user expects, in bytes.
+    pub expected_bytes: Option<u64>,
+    /// Where locks lie.
+    pub lock_folder: PathBuf,
+    /// How long to wait for another run of the series.
+    pub lock_timeout: Duration,
+}
+
+/// What a backup would do.
+#[derive(Clone, Debug)]
+pub struct BackupPlan {
+    /// The data object's key.
+    pub data_key: Key,
+    /// When it was begun.
+    pub started: Timestamp,
+    /// What the source expects.
+    pub estimate: Estimate,
+    /// How it is cut into parts.
+    pub parts: PartPlan,
+}
+
+/// What a backup has done.
+#[derive(Clone, Debug)]
+pub struct BackupOutcome {
+    /// The commit record.
+    pub manifest: Manifest,
+    /// Where it lies.
+    pub manifest_key: Key,
+}
+
+/// Checks the source and the store and says what a backup would do; changes nothing.
+///
+/// # Errors
+/// Whatever would make the backup fail before its first byte.
+pub fn plan_backup(
+    store: &Arc<dyn Store>,
+    source: &mut dyn Source,
+    options: &BackupOptions,
+    run: &Run,
+) -> Result<BackupPlan> {
+    check_name(&options.name)?;
+    run.phase(Phase::Preparing);
+    run.reporter.progress().reset();
+    source.prepare(&run.source_context())?;
+    let estimate = source.estimate(&run.source_context())?;
+    run.reporter
+        .progress()
+        .set_totals(estimate.plain_bytes.unwrap_or(0), estimate.items.unwrap_or(0));
+    let expected_stored_bytes = match options.expected_bytes.or(estimate.plain_bytes) {
+        Some(bytes) => Some(bytes),
+        None => last_stored_bytes(store.as_ref(), options, run),
+    };
+    let parts = plan(&PlanInput {
+        limits: store.limits(),
+        expected_stored_bytes,
+        part_bytes: options.transfer.part_bytes,
+        in_flight: options.transfer.parts_in_flight,
+        memory_bytes: options.transfer.memory_bytes,
+    })?;
+    let (data_key, started) = free_key(store.as_ref(), source.extension(), options, run)?;
+    Ok(BackupPlan {
+        data_key,
+        started,
+        estimate,
+        parts,
+    })
+}
+
+/// Streams the source into the store and commits it.
+///
+/// # Errors
+/// Anything that leaves the backup unproved; then it is not listed, and neither objects nor uploads of it remain.
+pub fn backup(
+    store: &Arc<dyn Store>,
+    source: &mut dyn Source,
+    options: &BackupOptions,
+    run: &Run,
+) -> Result<BackupOutcome> {
+    check_name(&options.name)?;
+    let _lock = SeriesLock::take(
+        &options.lock_folder,
+        &store.url(),
+        &options.name,
+        options.lock_timeout,
+        run,
+    )?;
+    let planned = plan_backup(store, source, options, run)?;
+
+    run.phase(Phase::BackingUp);
+    let index = Arc::new(Mutex::new(IndexSpool::create()?));
+    let mut sink = open_sink(store, &planned, options, &index, run)?;
+    // Dropping the sink without `finish` throws the upload away; nothing below returns early with a live sink otherwise.
+    let report = source
+        .stream(&mut sink, &run.source_context())
+        .map_err(|failure| run.interruption_or(failure))?;
+    run.cancel.check()?;
+    let (parts, members) = sink.members.finish()?;
+    let finished = run.clock.now();
+
+    run.phase(Phase::Committing);
+    let objects = parts.finish()?;
+    let index = std::mem::replace(
+        &mut *index.lock().unwrap_or_else(PoisonError::into_inner),
+        IndexSpool::create()?,
+    );
+    let mut manifest = describe(source, &planned, options, report, &members, finished);
+    manifest.objects = objects.iter().map(|object| object_record(Role::Data, object)).collect();
+    let (manifest_key, manifest) = commit(store, &planned.data_key, index, manifest, &options.transfer, run)?;
+    Ok(BackupOutcome { manifest, manifest_key })
+}
+
+fn open_sink(
+    store: &Arc<dyn Store>,
+    planned: &BackupPlan,
+    options: &BackupOptions,
+    index: &Arc<Mutex<IndexSpool>>,
+    run: &Run,
+) -> Result<Sink> {
+    let parts = PartsWriter::new(
+        store.clone(),
+        planned.data_key.clone(),
+        put_options(Role::Data, &options.name),
+        planned.parts.clone(),
+        run.cancel.clone(),
+        run.reporter.clone(),
+    );
+    let deflate = DeflateOptions {
+        level: options.level,
+        threads: options.transfer.threads,
+    };
+    let members_index = index.clone();
+    let members = MembersWriter::new(
+        parts,
+        Box::new(move |members| {
+            members_index
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .members(members)
+        }),
+        &deflate,
+        &run.cancel,
+    )?;
+    Ok(Sink {
+        members,
+        index: index.clone(),
+        run: run.clone(),
+    })
+}
+
+struct Sink {
+    members: MembersWriter<PartsWriter>,
+    index: Arc<Mutex<IndexSpool>>,
+    run: Run,
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.run.cancel.check().map_err(into_io)?;
+        let written = self.members.write(bytes)?;
+        self.run.reporter.progress().add_plain(written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.members.flush()
+    }
+}
+
+impl SourceSink for Sink {
+    fn position(&self) -> u64 {
+        self.members.position()
+    }
+
+    fn cut(&mut self) -> Result<()> {
+        self.members.cut()
+    }
+
+    fn entry(&mut self, entry: &Entry) -> Result<()> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner).entry(entry)
+    }
+}
+
+fn describe(
+    source: &dyn Source,
+    planned: &BackupPlan,
+    options: &BackupOptions,
+    report: SourceReport,
+    members: &MembersReport,
+    finished: Timestamp,
+) -> Manifest {
+    Manifest {
+        format: MANIFEST_FORMAT,
+        id: crate::catalog::layout::id_of(&planned.data_key),
+        name: options.name.clone(),
+        host: options.host.clone(),
+        source: source.info(),
+        started: planned.started,
+        finished: finished.max(planned.started),
+        state: if report.problem_count == 0 {
+            State::Complete
+        } else {
+            State::Partial
+        },
+        problems: report.problems,
+        problem_count: report.problem_count,
+        objects: Vec::new(),
+        extension: source.extension().to_owned(),
+        plain_bytes: members.plain_bytes,
+        plain_sha256: hex::encode(members.plain_sha256),
+        codec: "gzip".to_owned(),
+        level: options.level,
+        members: members.members,
+        recipients: Vec::new(),
+        tags: options.tags.clone(),
+        warnings: report.warnings,
+        counts: report.counts,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        other: BTreeMap::new(),
+    }
+}
+
+/// The stored size of the series' newest backup. Credentials that may only write cannot list, and need not.
+fn last_stored_bytes(store: &dyn Store, options: &BackupOptions, run: &Run) -> Option<u64> {
+    let found = scan(store, &options.layout.series_prefix(&options.name), &run.cancel).ok()?;
+    found
+        .iter()
+        .find(|candidate| candidate.name_hint == options.name && candidate.manifest_key.is_some())
+        .map(crate::catalog::listing::Found::data_bytes)
+}
+
+/// The first second from now on whose key is free.
+fn free_key(store: &dyn Store, extension: &str, options: &BackupOptions, run: &Run) -> Result<(Key, Timestamp)> {
+    let now = run.clock.now();
+    let mut started = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    for _ in 0..FREE_KEY_TRIES_MAX {
+        let key = options
+            .layout
+            .data_key(&options.name, &options.host, started, extension, "gz")?;
+        let taken = [key.clone(), key.with_suffix(MANIFEST_SUFFIX)]
+            .iter()
+            .map(|key| match store.head(key) {
+                // Whoever may not look is still kept from overwriting: every object is created only if its key is free.
+                Err(failure) if failure.kind() == Kind::Denied => Ok(None),
+                other => other,
+            })
+            .collect::<Result<Vec<_>>>()?;
+        if taken.iter().all(Option::is_none) {
+            return Ok((key, started));
+        }
+        started = started
+            .checked_add(SignedDuration::from_secs(1))
+            .map_err(|error| Failure::new(Kind::Failed, "The clock is at the end of time").caused_by(error))?;
+    }
+    Err(Failure::new(
+        Kind::Conflict,
+        format!(
+            "The next {FREE_KEY_TRIES_MAX} seconds are taken by other backups of `{}`",
+            options.name
+        ),
+    )
+    .hint("Check this machine's clock"))
+}

@@ -1,0 +1,163 @@
+//! The last steps of the commit protocol: index, then manifest. Before the manifest there is no backup.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Run;
+use super::backup::TransferOptions;
+use crate::base::failure::{Failure, IoContext, Kind, Result};
+use crate::catalog::index_file::IndexSpool;
+use crate::catalog::layout::{INDEX_SUFFIX, MANIFEST_SUFFIX};
+use crate::catalog::manifest::{Manifest, ObjectRecord};
+use crate::pipeline::plan::{PlanInput, plan};
+use crate::pipeline::upload::{PartsWriter, UploadedObject};
+use crate::store::{Key, PutOptions, Role, Store};
+
+/// How much of the index is copied at a time.
+const COPY_BYTES: usize = 64 * 1024;
+
+/// A random token by which an upload of ours is recognised after a lost reply.
+pub(super) fn new_token() -> String {
+    hex::encode(rand::random::<[u8; 16]>())
+}
+
+/// How an object of the given role is created by this run.
+pub(super) fn put_options(role: Role, backup_name: &str) -> PutOptions {
+    PutOptions {
+        role,
+        token: new_token(),
+        content_type: match role {
+            Role::Data => "application/octet-stream",
+            Role::Index => "application/gzip",
+            Role::Manifest => "application/json",
+        },
+        metadata: [("backup-cli-name".to_owned(), backup_name.to_owned())].into(),
+    }
+}
+
+/// The manifest's record of an object that has been uploaded.
+pub(super) fn object_record(role: Role, object: &UploadedObject) -> ObjectRecord {
+    ObjectRecord {
+        role,
+        key: object.meta.key.clone(),
+        version_id: object.meta.version_id.clone(),
+        bytes: object.meta.bytes,
+        sha256: hex::encode(object.sha256),
+        md5: hex::encode(object.md5),
+        etag: object.meta.etag.clone(),
+        part_bytes: object.part_bytes,
+        parts: object.parts,
+        token: object.token.clone(),
+    }
+}
+
+/// Writes the index, then the manifest. If either fails, what stands in the store already is removed again.
+///
+/// `manifest.objects` holds the data objects; the index is added here.
+///
+/// # Errors
+/// Whatever the store says. The backup exists exactly if this succeeds.
+pub(super) fn commit(
+    store: &Arc<dyn Store>,
+    data_key: &Key,
+    index: IndexSpool,
+    mut manifest: Manifest,
+    transfer: &TransferOptions,
+    run: &Run,
+) -> Result<(Key, Manifest)> {
+    let manifest_key = data_key.with_suffix(MANIFEST_SUFFIX);
+    let options = put_options(Role::Manifest, &manifest.name);
+    let outcome = upload_index(store, data_key, index, &manifest.name, transfer, run).and_then(|record| {
+        manifest.objects.push(record);
+        run.cancel.check()?;
+        store.put(&manifest_key, Bytes::from(manifest.to_json()?), &options)
+    });
+    let failure = match outcome {
+        Ok(_) => return Ok((manifest_key, manifest)),
+        Err(failure) => failure,
+    };
+    // Data may only be removed when it is certain that no manifest names it.
+    match store.head(&manifest_key) {
+        Ok(Some(meta)) if meta.token.as_deref() == Some(&options.token) => Ok((manifest_key, manifest)),
+        Ok(None) => {
+            roll_back(store.as_ref(), &manifest, run);
+            Err(failure.context("The backup was uploaded but could not be committed"))
+        }
+        Ok(Some(_)) => Err(Failure::new(
+            Kind::Conflict,
+            format!("Another run committed `{manifest_key}` in the same second"),
+        )
+        .caused_by(failure)
+        .hint("Run it again; give runs on different machines different names")),
+        Err(_) => Err(failure
+            .context("The backup was uploaded but it cannot be told whether it was committed")
+            .hint("`backup-cli list` shows it if it was; run the backup again if it was not")),
+    }
+}
+
+fn upload_index(
+    store: &Arc<dyn Store>,
+    data_key: &Key,
+    index: IndexSpool,
+    name: &str,
+    transfer: &TransferOptions,
+    run: &Run,
+) -> Result<ObjectRecord> {
+    let (mut file, bytes) = index.finish()?;
+    let plan = plan(&PlanInput {
+        limits: store.limits(),
+        expected_stored_bytes: Some(bytes),
+        part_bytes: None,
+        in_flight: Some(1),
+        memory_bytes: transfer.memory_bytes,
+    })?;
+    let mut writer = PartsWriter::new(
+        store.clone(),
+        data_key.with_suffix(INDEX_SUFFIX),
+        put_options(Role::Index, name),
+        plan,
+        run.cancel.clone(),
+        run.reporter.clone(),
+    );
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        let read = file
+            .read(&mut buffer)
+            .doing(|| "read the index back from its temporary file")?;
+        if read == 0 {
+            break;
+        }
+        std::io::Write::write_all(&mut writer, &buffer[..read])
+            .map_err(|error| crate::base::failure::from_io("upload the index", error))?;
+    }
+    let objects = writer.finish()?;
+    match objects.as_slice() {
+        [object] => Ok(object_record(Role::Index, object)),
+        _ => Err(Failure::new(
+            Kind::Unsupported,
+            format!("The index of {bytes} bytes does not fit into one object of this store"),
+        )),
+    }
+}
+
+/// Removes the objects of a backup that was not committed; what cannot be removed is named.
+fn roll_back(store: &dyn Store, manifest: &Manifest, run: &Run) {
+    for object in manifest.objects.iter().rev() {
+        let ours = store
+            .head(&object.key)
+            .map(|meta| meta.is_some_and(|meta| meta.token.as_deref() == Some(object.token.as_str())));
+        let removed = match ours {
+            Ok(false) => Ok(()),
+            Ok(true) => store.delete(&object.key),
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = removed {
+            run.warn(format!(
+                "`{}` belongs to no backup and could not be removed: {failure}. It is not listed; remove it by hand.",
+                object.key
+            ));
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What the store holds: committed backups with what their manifests say, and unmanaged objects.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Run;
+use crate::base::failure::{Kind, Result};
+use crate::catalog::layout::Layout;
+use crate::catalog::listing::{Found, contradiction, is_uncommitted, load_manifest, scan};
+use crate::catalog::manifest::{Manifest, State};
+use crate::store::{Key, Store};
+
+/// Manifests read at once: each is one small request, whose time is the network's.
+const READERS: usize = 16;
+
+/// What can be said of a backup without reading its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ListedState {
+    /// Committed, and everything is in it.
+    Complete,
+    /// Committed; some items could not be read.
+    Partial,
+    /// Somebody else's object: no manifest, never proved whole.
+    Unmanaged,
+    /// Committed, but objects are missing or have another size, or the manifest cannot be read.
+    Damaged,
+    /// Committed by a later version of this tool.
+    Newer,
+}
+
+/// One line of the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// The id.
+    pub id: String,
+    /// The series.
+    pub name: String,
+    /// When it was begun.
+    pub time: Timestamp,
+    /// The plaintext's size in bytes, where known.
+    pub plain_bytes: Option<u64>,
+    /// The stored size of its data in bytes.
+    pub stored_bytes: u64,
+    /// What can be said of it.
+    pub state: ListedState,
+    /// What is wrong, for [`ListedState::Damaged`] and [`ListedState::Newer`].
+    pub trouble: Option<String>,
+    /// The storage class; `None` is the standard one.
+    pub storage_class: Option<String>,
+    /// The first data object's key.
+    pub key: Key,
+    /// The source's kind, where known.
+    pub source: Option<String>,
+    /// The host, where known.
+    pub host: Option<String>,
+    /// The user's tags.
+    pub tags: Vec<String>,
+}
+
+/// The list, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ListReport {
+    /// The backups.
+    pub backups: Vec<Listed>,
+    /// Data of our own runs that was never committed: in the making, or left by a crash. Not backups.
+    pub uncommitted: Vec<Key>,
+}
+
+/// What to list.
+#[derive(Clone, Debug, Default)]
+pub struct ListOptions {
+    /// Only this series.
+    pub name: Option<String>,
+    /// At most so many, the newest.
+    pub limit: Option<usize>,
+}
+
+/// Lists what the store holds.
+///
+/// # Errors
+/// If the listing or a request fails; what is wrong with one backup is said in its line instead.
+pub fn list(store: &Arc<dyn Store>, layout: &Layout, options: &ListOptions, run: &Run) -> Result<ListReport> {
+    let prefix = match &options.name {
+        Some(name) => layout.series_prefix(name),
+        None if store.prefix().is_empty() => String::new(),
+        None => format!("{}/", store.prefix()),
+    };
+    let mut found = scan(store.as_ref(), &prefix, &run.cancel)?;
+    if options.name.is_none()
+        && let Some(limit) = options.limit
+    {
+        // Uncommitted leftovers are sorted out below and must not use up the limit.
+        let managed = found.iter().position({
+            let mut seen = 0;
+            move |candidate| {
+                seen += usize::from(candidate.manifest_key.is_some());
+                seen > limit
+            }
+        });
+        found.truncate(managed.unwrap_or(found.len()));
+    }
+    let rows = describe_all(store.as_ref(), &found, run)?;
+    let mut report = ListReport::default();
+    for (candidate, row) in found.into_iter().zip(rows) {
+        match row {
+            None => report.uncommitted.push(candidate.data_key),
+            Some(row) if options.name.as_ref().is_none_or(|name| *name == row.name) => report.backups.push(row),
+            Some(_) => {}
+        }
+    }
+    report.backups.sort_by(|a, b| (b.time, &b.id).cmp(&(a.time, &a.id)));
+    report.backups.truncate(options.limit.unwrap_or(usize::MAX));
+    Ok(report)
+}
+
+/// A row for each candidate, in order; `None` for an uncommitted leftover.
+fn describe_all(store: &dyn Store, found: &[Found], run: &Run) -> Result<Vec<Option<Listed>>> {
+    let rows: Vec<Mutex<Option<Result<Option<Listed>>>>> = found.iter().map(|_| Mutex::new(None)).collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..READERS.min(found.len()) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(candidate) = found.get(at) else { break };
+                    let row = run.cancel.check().and_then(|()| describe(store, candidate));
+                    *rows[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(row);
+                }
+            });
+        }
+    });
+    run.cancel.check()?;
+    rows.into_iter()
+        .filter_map(|row| row.into_inner().unwrap_or_else(PoisonError::into_inner))
+        .collect()
+}
+
+fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
+    let mut row = Listed {
+        id: found.id.clone(),
+        name: found.name_hint.clone(),
+        time: found.time,
+        plain_bytes: None,
+        stored_bytes: found.data_bytes(),
+        state: ListedState::Unmanaged,
+        trouble: None,
+        storage_class: found.storage_class.clone(),
+        key: found.data_key.clone(),
+        source: None,
+        host: None,
+        tags: Vec::new(),
+    };
+    let Some(manifest_key) = &found.manifest_key else {
+        return Ok(if is_uncommitted(store, found)? { None } else { Some(row) });
+    };
+    match load_manifest(store, manifest_key) {
+        Ok(manifest) => {
+            row.trouble = contradiction(found, &manifest);
+            row.state = match (&row.trouble, manifest.state) {
+                (Some(_), _) => ListedState::Damaged,
+                (None, State::Complete) => ListedState::Complete,
+                (None, State::Partial) => ListedState::Partial,
+            };
+            fill_in(&mut row, manifest);
+        }
+        Err(failure) if matches!(failure.kind(), Kind::Damaged | Kind::Unsupported) => {
+            row.state = if failure.kind() == Kind::Damaged {
+                ListedState::Damaged
+            } else {
+                ListedState::Newer
+            };
+            row.trouble = Some(failure.message().to_owned());
+        }
+        // It was removed between the listing and now.
+        Err(failure) if failure.kind() == Kind::NotFound => return Ok(None),
+        Err(failure) => return Err(failure),
+    }
+    Ok(Some(row))
+}
+
+fn fill_in(row: &mut Listed, manifest: Manifest) {
+    row.id = manifest.id;
+    row.name = manifest.name;
+    row.time = manifest.started;
+    row.plain_bytes = Some(manifest.plain_bytes);
+    row.source = Some(manifest.source.kind);
+    row.host = Some(manifest.host);
+    row.tags = manifest.tags;
+}

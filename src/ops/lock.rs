@@ -1,0 +1,79 @@
+//! The lock of a series: one run at a time on this machine.
+//!
+//! It is an advisory lock on a file, which the system lets go when the process ends in any way: there is no stale lock.
+//! Runs on other machines are kept apart by create-only keys instead.
+
+use std::fs::File;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use sha2::{Digest, Sha256};
+
+use super::Run;
+use crate::base::failure::{Failure, IoContext, Kind, Result, io_failure};
+use crate::base::units::format_duration;
+
+/// How often a waiting run looks again.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Holds the lock of a series until it is dropped.
+#[derive(Debug)]
+pub struct SeriesLock {
+    _file: File,
+}
+
+impl SeriesLock {
+    /// Takes the lock of the series `name` in the store at `store_url`, waiting at most `timeout`.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] if another run holds it, [`Kind::Interrupted`] while waiting.
+    pub fn take(folder: &Path, store_url: &str, name: &str, timeout: Duration, run: &Run) -> Result<Self> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .doing(|| format!("make the folder for locks `{}`", folder.display()))?;
+        let mut digest = Sha256::new();
+        digest.update(store_url.as_bytes());
+        digest.update([0]);
+        digest.update(name.as_bytes());
+        let path = folder.join(format!("{name}-{}.lock", &hex::encode(digest.finalize())[..16]));
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .doing(|| format!("open the lock `{}`", path.display()))?;
+        let began = Instant::now();
+        let mut told = false;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(rustix::io::Errno::WOULDBLOCK) => {}
+                Err(error) => return Err(io_failure(format!("take the lock `{}`", path.display()), error.into())),
+            }
+            if began.elapsed() >= timeout {
+                let waited = match timeout.is_zero() {
+                    true => String::new(),
+                    false => format!(" (waited {})", format_duration(timeout)),
+                };
+                return Err(Failure::new(
+                    Kind::Locked,
+                    format!("Another run is backing up `{name}` to the same store{waited}"),
+                )
+                .hint("Wait for it with --lock-timeout 1h, or look for the other backup-cli process"));
+            }
+            if !told {
+                run.note(format!(
+                    "Another run is backing up `{name}`; waiting up to {}.",
+                    format_duration(timeout)
+                ));
+                told = true;
+            }
+            run.cancel.check()?;
+            std::thread::sleep(POLL_INTERVAL.min(timeout));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What is inside a backup, from its index alone.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::Run;
+use super::plaintext::index_key;
+use crate::base::failure::{Failure, Kind, Result};
+use crate::catalog::index::{Entry, MemberRun};
+use crate::catalog::index_file::{IndexReader, Line};
+use crate::catalog::selection::Chosen;
+use crate::store::Store;
+
+/// Visits every line of the backup's index; damage is found before the last line was taken for the last.
+///
+/// # Errors
+/// [`Kind::NotFound`] if it has none; [`Kind::Damaged`] if it is not whole.
+pub fn read_index(
+    store: &Arc<dyn Store>,
+    chosen: &Chosen,
+    run: &Run,
+    mut visit: impl FnMut(IndexItem) -> Result<ControlFlow<()>>,
+) -> Result<()> {
+    let key = index_key(chosen);
+    let input = store.get(&key, None).map_err(|failure| match failure.kind() {
+        Kind::NotFound => Failure::new(
+            Kind::NotFound,
+            format!("`{}` has no index, so what is inside cannot be listed", chosen.found.id),
+        )
+        .caused_by(failure)
+        .hint("Restore the whole backup instead; that needs no index"),
+        _ => failure,
+    })?;
+    let mut reader = IndexReader::open(input, format!("`{key}`"))?;
+    while let Some(line) = reader.next_line()? {
+        run.cancel.check()?;
+        let flow = match line {
+            Line::Entry(entry) => visit(IndexItem::Entry(entry))?,
+            Line::Members(members) => visit(IndexItem::Members(members))?,
+            Line::Index { .. } | Line::End { .. } => ControlFlow::Continue(()),
+        };
+        if flow.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A line of an index.
+#[derive(Clone, Debug)]
+pub enum IndexItem {
+    /// Something inside the backup.
+    Entry(Entry),
+    /// Where its bytes lie.
+    Members(MemberRun),
+}
+
+/// Visits the entries at or below `path` (everything, if `None`), in the order of the archive.
+///
+/// # Errors
+/// [`Kind::NotFound`] if nothing is at or below `path`; the visitor's own failure; those of [`read_index`].
+pub fn ls(
+    store: &Arc<dyn Store>,
+    chosen: &Chosen,
+    path: Option<&str>,
+    run: &Run,
+    mut visit: impl FnMut(&Entry) -> Result<()>,
+) -> Result<u64> {
+    let wanted = path.map(|path| path.trim_end_matches('/').as_bytes());
+    let mut shown = 0u64;
+    read_index(store, chosen, run, |item| {
+        if let IndexItem::Entry(entry) = item
+            && wanted.is_none_or(|wanted| is_at_or_below(&entry.path.0, wanted))
+        {
+            shown += 1;
+            visit(&entry)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    match path {
+        Some(path) if shown == 0 => {
+            Err(
+                Failure::new(Kind::NotFound, format!("Nothing at `{path}` in `{}`", chosen.found.id)).hint(format!(
+                    "Paths begin with the source's base name; `backup-cli ls {}` shows them all",
+                    chosen.found.id
+                )),
+            )
+        }
+        _ => Ok(shown),
+    }
+}
+
+fn is_at_or_below(path: &[u8], wanted: &[u8]) -> bool {
+    path.strip_prefix(wanted)
+        .is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || wanted.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_means_itself_and_what_is_below_it() {
+        for (path, wanted, is) in [
+            ("www", "www", true),
+            ("www/a", "www", true),
+            ("www2", "www", false),
+            ("a", "", true),
+            ("w", "www", false),
+        ] {
+            assert_eq!(
+                is_at_or_below(path.as_bytes(), wanted.as_bytes()),
+                is,
+                "{path} {wanted}"
+            );
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Bringing a backup back: plan first, then act, and leave the target as it was if anything fails.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Run;
+use super::backup::BackupOptions;
+use super::plaintext::Plaintext;
+use crate::base::failure::{Failure, Kind, Result};
+use crate::base::report::Phase;
+use crate::catalog::listing::is_uncommitted;
+use crate::catalog::manifest::{Problem, State};
+use crate::catalog::selection::Chosen;
+use crate::source::detect::Content;
+use crate::source::directory::{Existing, PathSelection, TreeRestoreOptions, TreeRestoreReport, check_tree_target};
+use crate::source::postgres::{PostgresTarget, PostgresUrl};
+use crate::store::Store;
+
+mod database;
+mod raw;
+mod tree;
+
+/// Where a backup is to go.
+#[derive(Clone, Debug)]
+pub enum RestoreTarget {
+    /// A path: a folder for an archive of files, a file that receives the plaintext of anything else.
+    Path(PathBuf),
+    /// A database, for an SQL dump; the URL names it.
+    Database(PostgresUrl),
+    /// The caller's stream receives the plaintext as it is.
+    Stream,
+}
+
+impl std::fmt::Display for RestoreTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Database(url) => url.fmt(f),
+            Self::Stream => f.write_str("standard output"),
+        }
+    }
+}
+
+/// Where and how the backup of what will be replaced is made.
+#[derive(Clone)]
+pub struct SafetyBackup {
+    /// Where it goes.
+    pub store: Arc<dyn Store>,
+    /// How it is made; its name is that of a series of its own.
+    pub options: BackupOptions,
+}
+
+/// What is asked of a restore.
+#[derive(Clone)]
+pub struct RestoreOptions {
+    /// Where the backup goes.
+    pub target: RestoreTarget,
+    /// Only what matches these globs.
+    pub include: Vec<String>,
+    /// Not what matches these globs.
+    pub exclude: Vec<String>,
+    /// What to do if the target folder is not empty, or the target file exists.
+    pub existing: Existing,
+    /// Drop the replaced database instead of keeping it under a dated name.
+    pub drop_replaced: bool,
+    /// How to back up what will be replaced; `None` if the user declined.
+    pub safety: Option<SafetyBackup>,
+    /// Threads that inflate.
+    pub threads: usize,
+}
+
+/// What a restore is about to do; holds what it has opened.
+pub struct RestorePlan {
+    /// The backup.
+    pub chosen: Chosen,
+    /// What it is, found by its bytes.
+    pub content: Content,
+    /// What will be lost or changed at the target, in a sentence; `None` if nothing is.
+    pub destructive: Option<String>,
+    /// What the user should know before, each in a sentence.
+    pub remarks: Vec<String>,
+    way: Way,
+}
+
+enum Way {
+    Tree {
+        options: TreeRestoreOptions,
+        from: tree::From,
+    },
+    Database {
+        url: PostgresUrl,
+        before: PostgresTarget,
+        plaintext: Plaintext,
+    },
+    File {
+        path: PathBuf,
+        plaintext: Plaintext,
+    },
+    Stream {
+        plaintext: Plaintext,
+    },
+}
+
+/// What a restore has done.
+#[derive(Clone, Debug, Default)]
+pub struct RestoreReport {
+    /// The id of the backup.
+    pub id: String,
+    /// Where it went.
+    pub target: String,
+    /// Files, folders and other things brought back, for an archive of files.
+    pub tree: Option<TreeRestoreReport>,
+    /// Plaintext bytes written.
+    pub plain_bytes: u64,
+    /// The name under which the replaced database is kept.
+    pub replaced_as: Option<String>,
+    /// The id of the safety backup.
+    pub safety_backup: Option<String>,
+    /// What the user should look into.
+    pub warnings: Vec<String>,
+    /// Items that could not be brought back as they were.
+    pub problems: Vec<Problem>,
+    /// How many there were in all.
+    pub problem_count: u64,
+}
+
+/// Finds out what a restore would do; reads the beginning of the backup and looks at the target, changes nothing.
+///
+/// # Errors
+/// Whatever would make the restore fail before it changes anything.
+pub fn plan_restore(
+    store: &Arc<dyn Store>,
+    chosen: Chosen,
+    options: &RestoreOptions,
+    run: &Run,
+) -> Result<RestorePlan> {
+    run.phase(Phase::Preparing);
+    let mut remarks = remarks_on(store, &chosen)?;
+    let selective = !options.include.is_empty() || !options.exclude.is_empty();
+    if selective && !matches!(options.target, RestoreTarget::Path(_)) {
+        return Err(choice_without_files("the target is not a folder"));
+    }
+    if let Some(manifest) = &chosen.manifest {
+        let items = manifest.counts.files.or(manifest.counts.tables);
+        run.reporter
+            .progress()
+            .set_totals(manifest.plain_bytes, items.unwrap_or(0));
+    }
+    let (way, content, destructive) = match &options.target {
+        RestoreTarget::Path(path) => plan_path(store, &chosen, path, options, selective, &mut remarks, run)?,
+        RestoreTarget::Database(url) => {
+            let (plaintext, content) = Plaintext::open(store, &chosen, options.threads, run)?;
+            let before = database::inspect(url, content, &chosen, options, run)?;
+            let destructive = database::destruction(url, &before, options);
+            let way = Way::Database {
+                url: url.clone(),
+                before,
+                plaintext,
+            };
+            (way, content, destructive)
+        }
+        RestoreTarget::Stream => {
+            let (plaintext, content) = Plaintext::open(store, &chosen, options.threads, run)?;
+            (Way::Stream { plaintext }, content, None)
+        }
+    };
+    Ok(RestorePlan {
+        chosen,
+        content,
+        destructive,
+        remarks,
+        way,
+    })
+}
+
+/// Files go into a folder, from the whole archive or from the ranges of what is selected; anything else becomes a file.
+fn plan_path(
+    store: &Arc<dyn Store>,
+    chosen: &Chosen,
+    path: &Path,
+    options: &RestoreOptions,
+    selective: bool,
+    remarks: &mut Vec<String>,
+    run: &Run,
+) -> Result<(Way, Content, Option<String>)> {
+    let mut tree_options = TreeRestoreOptions {
+        target: path.to_owned(),
+        selection: PathSelection::new(&options.include, &options.exclude)?,
+        existing: options.existing,
+        owners: None,
+        expect_end: true,
+    };
+    let from = tree::open(store, chosen, &mut tree_options, options.threads, remarks, run)?;
+    let content = from.content();
+    if content == Content::Tar {
+        check_tree_target(&tree_options)?;
+        let destructive = tree::destruction(&tree_options);
+        let way = Way::Tree {
+            options: tree_options,
+            from,
+        };
+        return Ok((way, content, destructive));
+    }
+    if selective {
+        return Err(choice_without_files(&format!(
+            "`{}` is {}",
+            chosen.found.id,
+            content.describe()
+        )));
+    }
+    if path.is_dir() {
+        return Err(not_a_tree(chosen, content));
+    }
+    let destructive = raw::check_file(path, options.existing)?;
+    let way = Way::File {
+        path: path.to_owned(),
+        plaintext: from.into_plaintext()?,
+    };
+    Ok((way, content, destructive))
+}
+
+fn choice_without_files(why: &str) -> Failure {
+    Failure::new(
+        Kind::Usage,
+        format!("--include and --exclude choose among files, but {why}"),
+    )
+    .hint("Leave them out, or restore an archive of files with --to DIR")
+}
+
+/// Does what was planned. `output` receives the plaintext if the target is [`RestoreTarget::Stream`].
+///
+/// # Errors
+/// Anything that leaves the restore unproved; the target is then as it was before (a stream has received a part).
+pub fn restore(
+    plan: RestorePlan,
+    options: &RestoreOptions,
+    output: &mut dyn Write,
+    run: &Run,
+) -> Result<RestoreReport> {
+    run.phase(Phase::Restoring);
+    let mut report = RestoreReport {
+        id: plan.chosen.found.id.clone(),
+        target: options.target.to_string(),
+        ..RestoreReport::default()
+    };
+    match plan.way {
+        Way::Tree { options, from } => tree::restore(from, &options, &mut report, run),
+        Way::Database { url, before, plaintext } => {
+            database::restore(plaintext, url, &before, options, &mut report, run)
+        }
+        Way::File { path, plaintext } => raw::to_file(plaintext, &path, options.existing, &mut report, run),
+        Way::Stream { plaintext } => raw::to_stream(plaintext, output, &mut report, run),
+    }
+    .map_err(|failure| run.interruption_or(failure))?;
+    Ok(report)
+}
+
+fn remarks_on(store: &Arc<dyn Store>, chosen: &Chosen) -> Result<Vec<String>> {
+    let mut remarks = Vec::new();
+    match &chosen.manifest {
+        None => {
+            if is_uncommitted(store.as_ref(), &chosen.found)? {
+                remarks.push(format!(
+                    "`{}` was left by a run of this tool that never committed it; whether it is whole is not known.",
+                    chosen.found.data_key
+                ));
+            } else {
+                remarks.push(format!(
+                    "`{}` is unmanaged: it has no manifest, so only its own checksums can be checked.",
+                    chosen.found.data_key
+                ));
+            }
+        }
+        Some(manifest) if manifest.state == State::Partial => remarks.push(format!(
+            "`{}` is partial: {} items could not be read when it was made; `backup-cli show {}` names them.",
+            manifest.id, manifest.problem_count, manifest.id
+        )),
+        Some(_) => {}
+    }
+    Ok(remarks)
+}
+
+fn not_a_tree(chosen: &Chosen, content: Content) -> Failure {
+    let id = &chosen.found.id;
+    let failure = Failure::new(
+        Kind::Usage,
+        format!(
+            "`{id}` is {}, not an archive of files, and cannot be unpacked into a folder",
+            content.describe()
+        ),
+    );
+    match content {
+        Content::Sql => failure.hint(format!(
+            "Restore it into a database with --to postgres://…/NAME, or write it to a file: `backup-cli restore {id} --to ./dump.sql`"
+        )),
+        Content::PgDumpCustom => failure.hint(format!(
+            "`backup-cli restore {id} --to - | pg_restore --dbname NAME` loads it"
+        )),
+        _ => failure.hint(format!("Write it to a file: `backup-cli restore {id} --to ./FILE`")),
+    }
+}

@@ -1,0 +1,431 @@
+//! Makes gzip members out of a stream, on every core, in order.
+//!
+//! The caller fills blocks of plaintext; worker threads turn each into a proven member; one thread takes the plaintext's
+//! digest and one writes the members, in the order of the blocks, into the sink.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use sha2::{Digest, Sha256};
+
+use super::member::MEMBER_STORED_BYTES_MAX;
+use super::member::MemberMaker;
+pub use super::member::{LEVEL_DEFAULT, LEVELS, MEMBER_PLAIN_BYTES_MAX};
+use super::stop::Stop;
+use crate::base::cancel::{Cancel, CancelGuard};
+use crate::base::failure::{Failure, Kind, Result, from_io, into_io};
+use crate::catalog::index::{MemberRun, MemberSize};
+
+/// What all members in flight may hold in memory together, in bytes. With the 64 MiB of the parts it keeps a backup under
+/// 128 MiB on a machine of any number of cores.
+const MEMORY_BYTES_MAX: usize = 48 * 1024 * 1024;
+
+/// What one thread holds: a block of plaintext, its member, the inflated copy, and the codec's own tables.
+const THREAD_BYTES: usize = 3 * 1024 * 1024 + 768 * 1024;
+
+/// The same for the levels from [`LEVEL_OPTIMAL`] on, whose tables are larger.
+const THREAD_OPTIMAL_BYTES: usize = 12 * 1024 * 1024;
+
+/// From this level on libdeflate parses near-optimally.
+const LEVEL_OPTIMAL: u32 = 10;
+
+/// Blocks beyond one for each thread: the one being filled, and one ready for whoever is done first.
+const BLOCKS_EXTRA: usize = 2;
+
+/// How many members are reported in one run: some tens of lines of index for each gigabyte.
+const RUN_MEMBERS_MAX: usize = 256;
+
+/// How members are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeflateOptions {
+    /// One of the [`LEVELS`].
+    pub level: u32,
+    /// How many threads compress at most; fewer if their memory would exceed its bound. At least 1.
+    pub threads: usize,
+}
+
+impl Default for DeflateOptions {
+    fn default() -> Self {
+        Self {
+            level: LEVEL_DEFAULT,
+            threads: super::default_threads(),
+        }
+    }
+}
+
+/// What a whole stream of members was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MembersReport {
+    /// Plaintext bytes.
+    pub plain_bytes: u64,
+    /// The plaintext's SHA-256.
+    pub plain_sha256: [u8; 32],
+    /// Bytes written to the sink.
+    pub stored_bytes: u64,
+    /// Members written to the sink; at least one.
+    pub members: u64,
+}
+
+/// Takes each run of members as it reaches the sink.
+pub type OnRun = Box<dyn FnMut(MemberRun) -> Result<()> + Send>;
+
+/// A writer that passes gzip members on to a sink.
+///
+/// [`Write::flush`] does nothing: members are cut where they are full or where [`MembersWriter::cut`] says.
+/// If it is dropped before [`MembersWriter::finish`], its threads end, nothing more is written, and the sink is dropped.
+/// A failure of the sink, of the codec or of the run callback comes out of the next call, as itself.
+pub struct MembersWriter<W: Write + Send + 'static> {
+    filling: Option<Vec<u8>>,
+    position: u64,
+    dispatched: u64,
+    free: Receiver<Vec<u8>>,
+    home: Sender<Vec<u8>>,
+    outlets: Option<Outlets>,
+    stop: Arc<Stop>,
+    threads: Option<Threads<W>>,
+    _guard: CancelGuard,
+}
+
+/// Where a full block goes; dropping them is the end of the stream.
+struct Outlets {
+    digest: Sender<Arc<PlainBlock>>,
+    order: Sender<Receiver<Result<StoredMember>>>,
+    jobs: Sender<Job>,
+}
+
+struct Threads<W> {
+    workers: Vec<JoinHandle<()>>,
+    digester: JoinHandle<[u8; 32]>,
+    collector: JoinHandle<Option<(W, Collected)>>,
+}
+
+/// A block of plaintext that goes back to the pool when its last user is done.
+struct PlainBlock {
+    bytes: Vec<u8>,
+    home: Sender<Vec<u8>>,
+}
+
+impl Drop for PlainBlock {
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        // The pool has room for every block there is; if it is gone, the writer is too.
+        let _ = self.home.try_send(bytes);
+    }
+}
+
+struct Job {
+    block: Arc<PlainBlock>,
+    reply: Sender<Result<StoredMember>>,
+}
+
+struct StoredMember {
+    buffer: Vec<u8>,
+    size: MemberSize,
+}
+
+#[derive(Clone, Copy)]
+struct Collected {
+    plain_bytes: u64,
+    stored_bytes: u64,
+    members: u64,
+}
+
+/// How many threads fit into the memory bound.
+fn threads_within_memory(options: &DeflateOptions) -> usize {
+    let each = if options.level < LEVEL_OPTIMAL {
+        THREAD_BYTES
+    } else {
+        THREAD_OPTIMAL_BYTES
+    };
+    options.threads.clamp(1, MEMORY_BYTES_MAX / each)
+}
+
+impl<W: Write + Send + 'static> MembersWriter<W> {
+    /// Starts the threads that turn what is written into members in `sink`; `on_run` hears of them in order.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for a level that does not exist; if a thread cannot be started.
+    pub fn new(sink: W, on_run: OnRun, options: &DeflateOptions, cancel: &Cancel) -> Result<Self> {
+        cancel.check()?;
+        let thread_count = threads_within_memory(options);
+        let block_count = thread_count + BLOCKS_EXTRA;
+        let makers = (0..thread_count)
+            .map(|_| MemberMaker::new(options.level))
+            .collect::<Result<Vec<_>>>()?;
+        let stop = Stop::new();
+        let guard = stop.watch(cancel);
+
+        let (home, free) = bounded(block_count);
+        for _ in 0..block_count {
+            // A block takes memory only once it is filled for the first time.
+            let _ = home.try_send(Vec::new());
+        }
+        let (digest, digest_blocks) = bounded(block_count);
+        let (order, replies) = bounded(block_count);
+        let (jobs, work) = bounded::<Job>(block_count);
+        let (spare_home, spare) = bounded(block_count + thread_count);
+
+        let mut workers = Vec::with_capacity(thread_count);
+        for maker in makers {
+            let (work, spare) = (work.clone(), spare.clone());
+            workers.push(stop.spawn("deflate", move |stop| compress_blocks(stop, maker, &work, &spare))?);
+        }
+        let digester = stop.spawn("plain-digest", move |stop| digest_blocks_in_order(stop, &digest_blocks))?;
+        let collector = stop.spawn("members", move |stop| {
+            let mut collector = Collector::new(sink, on_run, spare_home);
+            match collector.run(stop, &replies) {
+                Ok(()) if !stop.is_stopped() => Some((collector.sink, collector.collected)),
+                Ok(()) => None,
+                Err(failure) => {
+                    stop.fail(failure);
+                    None
+                }
+            }
+        })?;
+        Ok(Self {
+            filling: None,
+            position: 0,
+            dispatched: 0,
+            free,
+            home,
+            outlets: Some(Outlets { digest, order, jobs }),
+            stop,
+            threads: Some(Threads {
+                workers,
+                digester,
+                collector,
+            }),
+            _guard: guard,
+        })
+    }
+
+    /// How many plaintext bytes have been written so far.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Ends the member at this position, so that the next byte begins another; does nothing if it does already.
+    ///
+    /// # Errors
+    /// A failure of the sink, the codec, the run callback, or a cancellation.
+    pub fn cut(&mut self) -> Result<()> {
+        self.stop.check()?;
+        match self.filling.take() {
+            Some(block) if !block.is_empty() => self.dispatch(block),
+            other => {
+                self.filling = other;
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes what is left, waits until the sink has everything, and gives it back, neither flushed nor finished.
+    ///
+    /// A stream of nothing becomes one empty member, which every gunzip accepts.
+    ///
+    /// # Errors
+    /// As [`MembersWriter::cut`]; the sink is dropped then.
+    pub fn finish(mut self) -> Result<(W, MembersReport)> {
+        self.cut()?;
+        if self.dispatched == 0 {
+            self.dispatch(Vec::new())?;
+        }
+        self.outlets = None;
+        let ended = self.threads.take().map(Threads::join);
+        self.stop.check()?;
+        match ended {
+            Some(Some((sink, collected, plain_sha256))) if collected.plain_bytes == self.position => Ok((
+                sink,
+                MembersReport {
+                    plain_bytes: collected.plain_bytes,
+                    plain_sha256,
+                    stored_bytes: collected.stored_bytes,
+                    members: collected.members,
+                },
+            )),
+            _ => Err(Failure::new(
+                Kind::Failed,
+                "The members that were made do not add up to the plaintext, which is a bug",
+            )),
+        }
+    }
+
+    fn dispatch(&mut self, bytes: Vec<u8>) -> Result<()> {
+        let block = Arc::new(PlainBlock {
+            bytes,
+            home: self.home.clone(),
+        });
+        let (reply, answer) = bounded(1);
+        let sent = self.outlets.as_ref().is_some_and(|outlets| {
+            self.stop.send(&outlets.digest, block.clone())
+                && self.stop.send(&outlets.order, answer)
+                && self.stop.send(&outlets.jobs, Job { block, reply })
+        });
+        if sent {
+            self.dispatched += 1;
+            Ok(())
+        } else {
+            Err(self.stop.failure())
+        }
+    }
+
+    fn write_some(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.stop.check()?;
+        let mut block = match self.filling.take() {
+            Some(block) => block,
+            None => {
+                let mut block = self.stop.receive(&self.free).ok_or_else(|| self.stop.failure())?;
+                block.reserve_exact(MEMBER_PLAIN_BYTES_MAX);
+                block
+            }
+        };
+        let count = bytes.len().min(MEMBER_PLAIN_BYTES_MAX - block.len());
+        block.extend_from_slice(&bytes[..count]);
+        if block.len() == MEMBER_PLAIN_BYTES_MAX {
+            self.dispatch(block)?;
+        } else {
+            self.filling = Some(block);
+        }
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+impl<W: Write + Send + 'static> Write for MembersWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        self.write_some(bytes).map_err(into_io)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stop.check().map_err(into_io)
+    }
+}
+
+impl<W: Write + Send + 'static> Drop for MembersWriter<W> {
+    fn drop(&mut self) {
+        if let Some(threads) = self.threads.take() {
+            // First the end, then the outlets: an ordinary end of the stream must never be seen.
+            self.stop.end();
+            self.outlets = None;
+            threads.join();
+        }
+    }
+}
+
+impl<W> Threads<W> {
+    /// Waits for all threads; `None` if any of them did not come to a good end.
+    fn join(self) -> Option<(W, Collected, [u8; 32])> {
+        let mut whole = true;
+        for worker in self.workers {
+            whole &= worker.join().is_ok();
+        }
+        let sha256 = self.digester.join().ok();
+        let collected = self.collector.join().ok().flatten();
+        let (sink, collected) = collected?;
+        whole.then_some((sink, collected, sha256?))
+    }
+}
+
+fn compress_blocks(stop: &Stop, mut maker: MemberMaker, work: &Receiver<Job>, spare: &Receiver<Vec<u8>>) {
+    while let Some(Job { block, reply }) = stop.receive(work) {
+        let mut buffer = spare.try_recv().unwrap_or_else(|_| vec![0; MEMBER_STORED_BYTES_MAX]);
+        let made = maker.make(&block.bytes, &mut buffer).map(|stored_bytes| StoredMember {
+            size: MemberSize {
+                plain: block.bytes.len() as u32,
+                stored: stored_bytes as u32,
+            },
+            buffer,
+        });
+        drop(block);
+        // Nobody waits for the answer if the group has ended.
+        let _ = reply.send(made);
+    }
+}
+
+fn digest_blocks_in_order(stop: &Stop, blocks: &Receiver<Arc<PlainBlock>>) -> [u8; 32] {
+    let mut sha256 = Sha256::new();
+    while let Some(block) = stop.receive(blocks) {
+        sha256.update(&block.bytes);
+    }
+    sha256.finalize().into()
+}
+
+struct Collector<W> {
+    sink: W,
+    on_run: OnRun,
+    spare_home: Sender<Vec<u8>>,
+    collected: Collected,
+    run: Vec<MemberSize>,
+    run_plain_offset: u64,
+    run_stored_offset: u64,
+}
+
+impl<W: Write> Collector<W> {
+    fn new(sink: W, on_run: OnRun, spare_home: Sender<Vec<u8>>) -> Self {
+        Self {
+            sink,
+            on_run,
+            spare_home,
+            collected: Collected {
+                plain_bytes: 0,
+                stored_bytes: 0,
+                members: 0,
+            },
+            run: Vec::with_capacity(RUN_MEMBERS_MAX),
+            run_plain_offset: 0,
+            run_stored_offset: 0,
+        }
+    }
+
+    fn run(&mut self, stop: &Stop, replies: &Receiver<Receiver<Result<StoredMember>>>) -> Result<()> {
+        while let Some(reply) = stop.receive(replies) {
+            // No answer: the group has ended, and whoever ended it said why; or a worker's panic is about to end it.
+            let Some(member) = stop.receive(&reply) else {
+                return Err(Failure::new(Kind::Failed, "A compressing thread ended early"));
+            };
+            self.take(member?)?;
+        }
+        if stop.is_stopped() { Ok(()) } else { self.report_run() }
+    }
+
+    fn take(&mut self, member: StoredMember) -> Result<()> {
+        let StoredMember { buffer, size } = member;
+        self.sink
+            .write_all(&buffer[..size.stored as usize])
+            .map_err(|error| from_io("write the compressed stream", error))?;
+        // The pool has room for all of them.
+        let _ = self.spare_home.try_send(buffer);
+        self.collected.plain_bytes += u64::from(size.plain);
+        self.collected.stored_bytes += u64::from(size.stored);
+        self.collected.members += 1;
+        self.run.push(size);
+        if self.run.len() == RUN_MEMBERS_MAX {
+            self.report_run()?;
+        }
+        Ok(())
+    }
+
+    fn report_run(&mut self) -> Result<()> {
+        if self.run.is_empty() {
+            return Ok(());
+        }
+        let run = MemberRun {
+            plain_offset: self.run_plain_offset,
+            stored_offset: self.run_stored_offset,
+            members: std::mem::replace(&mut self.run, Vec::with_capacity(RUN_MEMBERS_MAX)),
+        };
+        self.run_plain_offset = self.collected.plain_bytes;
+        self.run_stored_offset = self.collected.stored_bytes;
+        (self.on_run)(run)
+    }
+}
+
+#[cfg(test)]
+mod tests;

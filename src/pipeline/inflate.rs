@@ -1,0 +1,449 @@
+//! Reads a stream of gzip members, whoever made them, as plaintext.
+//!
+//! One thread reads the input and hops from member to member; ours are inflated by worker threads, all others by that
+//! thread itself, as a stream; one thread brings them in order and takes the plaintext's digest. An end of file means that
+//! every member was whole and right.
+
+use std::io::{self, BufRead, Read};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use sha2::{Digest, Sha256};
+
+use super::member::{Header, MEMBER_HEADER_BYTES, MEMBER_STORED_BYTES_MAX, MEMBER_STORED_BYTES_MIN, parse_header};
+use super::stop::Stop;
+use super::workers::{Answer, Inflated, Inflaters};
+use crate::base::cancel::{Cancel, CancelGuard};
+use crate::base::failure::{Failure, Kind, Result, from_io, into_io};
+
+mod input;
+use input::Input;
+
+/// How a stream turned out to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// Gzip: members of ours, of others, or both.
+    Gzip,
+    /// Not compressed; the bytes were passed through.
+    Plain,
+}
+
+/// What a whole stream was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlainReport {
+    /// Plaintext bytes.
+    pub plain_bytes: u64,
+    /// The plaintext's SHA-256.
+    pub plain_sha256: [u8; 32],
+    /// How the stream was stored.
+    pub codec: Codec,
+    /// How many gzip members there were, ours and others.
+    pub members: u64,
+}
+
+/// A reader of the plaintext of a stream of gzip members.
+///
+/// Zeros after the last member are padding, as tapes and some tools leave it; anything else there is an error. If the
+/// reader is dropped early, its threads end as soon as the input's current read returns.
+pub struct MembersReader<R: Read + Send + 'static> {
+    current: Option<Inflated>,
+    consumed: usize,
+    plain_bytes: u64,
+    ended: Option<Ended>,
+    ready: Receiver<Ready>,
+    inflaters: Inflaters,
+    stop: Arc<Stop>,
+    feeder: Option<JoinHandle<R>>,
+    _guard: CancelGuard,
+}
+
+#[derive(Clone, Copy)]
+struct Ended {
+    codec: Codec,
+    members: u64,
+    sha256: [u8; 32],
+}
+
+/// What the feeder passes on, in order.
+enum Item {
+    /// A member of ours that began at this byte of the input.
+    Member {
+        offset: u64,
+        answer: Receiver<Answer>,
+    },
+    /// Plaintext that the feeder made itself.
+    Plain(Inflated),
+    Failed(Failure),
+    /// Said explicitly, so that a thread that dies is never taken for the end of the stream.
+    End {
+        codec: Codec,
+        members: u64,
+    },
+}
+
+/// What reaches the caller.
+enum Ready {
+    Plain(Inflated),
+    Failed(Failure),
+    End(Ended),
+}
+
+/// Why the feeder stops early: a failure, or the end of the group, of which somebody else says why.
+type Early = Option<Failure>;
+
+impl<R: Read + Send + 'static> MembersReader<R> {
+    /// A reader that passes input through which is not gzip from its first byte on; so is empty input.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub fn new(input: R, threads: usize, cancel: &Cancel) -> Result<Self> {
+        Self::start(input, threads, cancel, false)
+    }
+
+    /// A reader to which input that is not gzip is damaged.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub fn gzip_only(input: R, threads: usize, cancel: &Cancel) -> Result<Self> {
+        Self::start(input, threads, cancel, true)
+    }
+
+    fn start(input: R, threads: usize, cancel: &Cancel, gzip_only: bool) -> Result<Self> {
+        cancel.check()?;
+        let stop = Stop::new();
+        let guard = stop.watch(cancel);
+        let inflaters = Inflaters::start(&stop, threads)?;
+        let (order, items) = bounded(inflaters.in_flight_max());
+        let (ready_sender, ready) = bounded(1);
+        let feeder = Feeder {
+            input: Input::new(input),
+            inflaters: inflaters.clone(),
+            stop: stop.clone(),
+            order,
+            gzip_only,
+            members: 0,
+        };
+        let feeder = stop.spawn("gunzip", move |_| feeder.run())?;
+        stop.spawn("plain-digest", move |stop| bring_in_order(stop, &items, &ready_sender))?;
+        Ok(Self {
+            current: None,
+            consumed: 0,
+            plain_bytes: 0,
+            ended: None,
+            ready,
+            inflaters,
+            stop,
+            feeder: Some(feeder),
+            _guard: guard,
+        })
+    }
+
+    /// How many plaintext bytes have been read so far.
+    #[must_use]
+    pub fn plain_bytes(&self) -> u64 {
+        self.plain_bytes
+    }
+
+    /// Reads what is left, proves it, and gives the input back, which is at its end.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`] if the stream is cut or damaged anywhere; a failure of the input, as itself.
+    pub fn finish(mut self) -> Result<(R, PlainReport)> {
+        loop {
+            let count = self.unread()?.len();
+            if count == 0 {
+                break;
+            }
+            self.skip(count);
+        }
+        let input = self.feeder.take().and_then(|feeder| feeder.join().ok());
+        match (input, self.ended) {
+            (Some(input), Some(ended)) => Ok((
+                input,
+                PlainReport {
+                    plain_bytes: self.plain_bytes,
+                    plain_sha256: ended.sha256,
+                    codec: ended.codec,
+                    members: ended.members,
+                },
+            )),
+            _ => Err(self.stop.failure()),
+        }
+    }
+
+    /// The plaintext that is at hand; empty only at the end.
+    fn unread(&mut self) -> Result<&[u8]> {
+        while self
+            .current
+            .as_ref()
+            .is_none_or(|current| self.consumed == current.bytes)
+        {
+            if let Some(done) = self.current.take() {
+                self.inflaters.recycle(done);
+            }
+            self.consumed = 0;
+            if self.ended.is_some() {
+                return Ok(&[]);
+            }
+            match self.stop.receive(&self.ready) {
+                Some(Ready::Plain(inflated)) => self.current = Some(inflated),
+                Some(Ready::End(ended)) => self.ended = Some(ended),
+                Some(Ready::Failed(failure)) => {
+                    self.stop.fail(failure);
+                    return Err(self.stop.failure());
+                }
+                None => return Err(self.stop.failure()),
+            }
+        }
+        Ok(self
+            .current
+            .as_ref()
+            .map_or(&[], |current| &current.plain()[self.consumed..]))
+    }
+
+    fn skip(&mut self, count: usize) {
+        self.consumed += count;
+        self.plain_bytes += count as u64;
+    }
+}
+
+impl<R: Read + Send + 'static> Read for MembersReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let unread = self.unread().map_err(into_io)?;
+        let count = unread.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&unread[..count]);
+        self.skip(count);
+        Ok(count)
+    }
+}
+
+impl<R: Read + Send + 'static> BufRead for MembersReader<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.unread().map_err(into_io)
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.skip(count);
+    }
+}
+
+impl<R: Read + Send + 'static> Drop for MembersReader<R> {
+    fn drop(&mut self) {
+        // Not joined: the input may be waiting for a network that never answers.
+        self.stop.end();
+    }
+}
+
+fn bring_in_order(stop: &Stop, items: &Receiver<Item>, ready: &Sender<Ready>) {
+    let mut sha256 = Sha256::new();
+    while let Some(item) = stop.receive(items) {
+        let next = match item {
+            Item::Member { offset, answer } => match stop.receive(&answer) {
+                Some(Ok(inflated)) => Ready::Plain(inflated),
+                Some(Err(reason)) => Ready::Failed(damaged_member(offset, reason)),
+                None => return,
+            },
+            Item::Plain(inflated) => Ready::Plain(inflated),
+            Item::Failed(failure) => Ready::Failed(failure),
+            Item::End { codec, members } => Ready::End(Ended {
+                codec,
+                members,
+                sha256: sha256.finalize_reset().into(),
+            }),
+        };
+        if let Ready::Plain(inflated) = &next {
+            sha256.update(inflated.plain());
+        }
+        if !stop.send(ready, next) {
+            return;
+        }
+    }
+}
+
+fn damaged_member(offset: u64, reason: &str) -> Failure {
+    Failure::new(
+        Kind::Damaged,
+        format!("The gzip member at byte {offset} is damaged: {reason}"),
+    )
+}
+
+struct Feeder<R> {
+    input: Input<R>,
+    inflaters: Inflaters,
+    stop: Arc<Stop>,
+    order: Sender<Item>,
+    gzip_only: bool,
+    members: u64,
+}
+
+impl<R: Read> Feeder<R> {
+    fn run(mut self) -> R {
+        let last = match self.feed() {
+            Ok(codec) => Some(Item::End {
+                codec,
+                members: self.members,
+            }),
+            Err(early) => early.map(Item::Failed),
+        };
+        if let Some(last) = last {
+            self.stop.send(&self.order, last);
+        }
+        self.input.into_inner()
+    }
+
+    fn feed(&mut self) -> Result<Codec, Early> {
+        loop {
+            let offset = self.input.offset();
+            let head = self.input.peek(MEMBER_HEADER_BYTES)?;
+            let (first, length) = (head.first().copied(), head.len() as u64);
+            match parse_header(head) {
+                Header::Ours { stored_bytes } => self.feed_member(offset, stored_bytes as usize)?,
+                Header::Foreign => self.feed_foreign(offset)?,
+                Header::Other => {
+                    return match first {
+                        None if self.members > 0 => Ok(Codec::Gzip),
+                        Some(0) if self.members > 0 => self.skip_padding().map(|()| Codec::Gzip),
+                        // The first byte of a member, and no second one.
+                        Some(0x1f) if self.members > 0 && length == 1 => Err(Some(cut_short(offset + 1, offset))),
+                        Some(_) if self.members > 0 => Err(garbage(offset)),
+                        _ if self.gzip_only => Err(not_gzip(first.is_none())),
+                        _ => self.feed_plain().map(|()| Codec::Plain),
+                    };
+                }
+            }
+            self.members += 1;
+        }
+    }
+
+    fn feed_member(&mut self, offset: u64, stored_bytes: usize) -> Result<(), Early> {
+        if !(MEMBER_STORED_BYTES_MIN..=MEMBER_STORED_BYTES_MAX).contains(&stored_bytes) {
+            return Err(Some(damaged_member(offset, "its header lies about its length")));
+        }
+        // The plaintext buffer first: having one is the right to hold a member in memory.
+        let plain = self.inflaters.plain_buffer(&self.stop).ok_or(None)?;
+        let mut stored = self.inflaters.stored_buffer();
+        self.input.read_into(&mut stored, stored_bytes)?;
+        if stored.len() < stored_bytes {
+            return Err(Some(cut_short(self.input.offset(), offset)));
+        }
+        let answer = self.inflaters.submit(&self.stop, stored, plain, None).ok_or(None)?;
+        self.pass_on(Item::Member { offset, answer })
+    }
+
+    /// Streams one member of somebody else's, of any length.
+    fn feed_foreign(&mut self, offset: u64) -> Result<(), Early> {
+        let mut inflater = flate2::bufread::GzDecoder::new(&mut self.input);
+        loop {
+            let buffer = self.inflaters.plain_buffer(&self.stop).ok_or(None)?;
+            let mut inflated = Inflated { buffer, bytes: 0 };
+            let outcome = fill(&mut inflater, &mut inflated);
+            let ended = inflated.bytes < inflated.buffer.len();
+            if inflated.bytes == 0 {
+                self.inflaters.recycle(inflated);
+            } else if !self.stop.send(&self.order, Item::Plain(inflated)) {
+                return Err(None);
+            }
+            match outcome {
+                Ok(()) if ended => return Ok(()),
+                Ok(()) => {}
+                Err(error) => {
+                    drop(inflater);
+                    return Err(Some(self.explain_foreign(offset, error)));
+                }
+            }
+        }
+    }
+
+    fn explain_foreign(&self, offset: u64, error: io::Error) -> Failure {
+        if self.input.has_failed() {
+            from_io("read the stored stream", error)
+        } else if error.kind() == io::ErrorKind::UnexpectedEof {
+            cut_short(self.input.offset(), offset)
+        } else {
+            damaged_member(offset, &error.to_string())
+        }
+    }
+
+    fn feed_plain(&mut self) -> Result<(), Early> {
+        loop {
+            let buffer = self.inflaters.plain_buffer(&self.stop).ok_or(None)?;
+            let mut inflated = Inflated { buffer, bytes: 0 };
+            fill(&mut self.input, &mut inflated).map_err(|error| from_io("read the stored stream", error))?;
+            if inflated.bytes == 0 {
+                self.inflaters.recycle(inflated);
+                return Ok(());
+            }
+            self.pass_on(Item::Plain(inflated))?;
+        }
+    }
+
+    fn skip_padding(&mut self) -> Result<(), Early> {
+        loop {
+            let offset = self.input.offset();
+            let buffered = self
+                .input
+                .fill_buf()
+                .map_err(|error| from_io("read the stored stream", error))?;
+            let count = buffered.len();
+            if count == 0 {
+                return Ok(());
+            }
+            if let Some(at) = buffered.iter().position(|byte| *byte != 0) {
+                return Err(garbage(offset + at as u64));
+            }
+            self.input.consume(count);
+            self.stop.check().map_err(Some)?;
+        }
+    }
+
+    fn pass_on(&self, item: Item) -> Result<(), Early> {
+        if self.stop.send(&self.order, item) {
+            Ok(())
+        } else {
+            Err(None)
+        }
+    }
+}
+
+/// Reads until the buffer is full or the input ends; what was read before a failure is kept.
+fn fill(input: &mut impl Read, inflated: &mut Inflated) -> io::Result<()> {
+    while inflated.bytes < inflated.buffer.len() {
+        match input.read(&mut inflated.buffer[inflated.bytes..]) {
+            Ok(0) => break,
+            Ok(count) => inflated.bytes += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn cut_short(end: u64, member: u64) -> Failure {
+    Failure::new(
+        Kind::Damaged,
+        format!("The stream ends at byte {end}, inside the gzip member that begins at byte {member}"),
+    )
+}
+
+fn garbage(offset: u64) -> Early {
+    Some(Failure::new(
+        Kind::Damaged,
+        format!("After the gzip data something else follows, at byte {offset}"),
+    ))
+}
+
+fn not_gzip(is_empty: bool) -> Early {
+    let what = if is_empty {
+        "The stream is empty; not even an empty gzip file is"
+    } else {
+        "The stream is not gzip: its first bytes are wrong"
+    };
+    Some(Failure::new(Kind::Damaged, what))
+}
+
+#[cfg(test)]
+mod tests;

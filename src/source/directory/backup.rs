@@ -1,0 +1,173 @@
+//! The directory source: files and folders as a tar archive.
+
+use std::path::PathBuf;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::archiver::{Archiver, RECORD_BYTES};
+use super::estimate::{ESTIMATE_TIME_MAX, Estimator};
+use super::excludes::Excludes;
+use super::roots::{self, Root};
+use super::walk::{WalkOptions, walk};
+use crate::base::failure::{IoContext, Kind, Result};
+use crate::base::report::Event;
+use crate::catalog::manifest::SourceInfo;
+use crate::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
+
+/// What is backed up, and what is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DirectoryOptions {
+    /// Files and folders. Each is stored under the last part of its path; what `/` holds is stored under `root`.
+    pub paths: Vec<PathBuf>,
+    /// Patterns in gitignore's syntax, relative to each path. They come after those of `exclude_files`; the last match decides.
+    pub exclude: Vec<String>,
+    /// Files of such patterns.
+    pub exclude_files: Vec<PathBuf>,
+    /// Of a folder with a `CACHEDIR.TAG`, keep only the folder and the tag.
+    pub exclude_caches: bool,
+    /// Keep folders that are on another file system than their source, but not what is in them.
+    pub one_file_system: bool,
+}
+
+/// Files and folders as a [`Source`]; its extension is `tar`.
+///
+/// The source adds items and errors to the progress; the bytes are for the sink to count. Content of 1 MiB or more stands
+/// in members of its own. Extended attributes (and with them ACLs) of files and folders are stored, those of links,
+/// pipes and devices are not.
+#[derive(Debug)]
+pub struct DirectorySource {
+    options: DirectoryOptions,
+    prepared: Option<Prepared>,
+}
+
+#[derive(Clone, Debug)]
+struct Prepared {
+    roots: Vec<Root>,
+    excludes: Excludes,
+}
+
+impl DirectorySource {
+    /// A source that has not looked at anything yet.
+    #[must_use]
+    pub fn new(options: DirectoryOptions) -> Self {
+        Self {
+            options,
+            prepared: None,
+        }
+    }
+
+    fn prepared(&self) -> Result<Prepared> {
+        match &self.prepared {
+            Some(prepared) => Ok(prepared.clone()),
+            None => Ok(Prepared {
+                roots: roots::resolve(&self.options.paths)?,
+                excludes: Excludes::new(&self.options.exclude, &self.options.exclude_files)?,
+            }),
+        }
+    }
+
+    fn walk_options<'a>(&self, prepared: &'a Prepared) -> WalkOptions<'a> {
+        WalkOptions {
+            excludes: &prepared.excludes,
+            exclude_caches: self.options.exclude_caches,
+            one_file_system: self.options.one_file_system,
+        }
+    }
+}
+
+impl Source for DirectorySource {
+    fn prepare(&mut self, context: &SourceContext<'_>) -> Result<()> {
+        let prepared = self.prepared()?;
+        for root in &prepared.roots {
+            if root.is_link {
+                context.reporter.event(Event::Note(format!(
+                    "`{}` is a symbolic link; what it points to, `{}`, is backed up under the link's name.",
+                    root.given.display(),
+                    root.real.display()
+                )));
+            }
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            let is_readable = rustix::fs::open(&root.real, flags, Mode::empty());
+            if let Err(errno @ (Errno::ACCESS | Errno::PERM)) = is_readable {
+                return Err(std::io::Error::from(errno))
+                    .doing(|| format!("read `{}`", root.given.display()))
+                    .map_err(|failure| failure.hint("Run the backup as a user that may read it"));
+            }
+        }
+        self.prepared = Some(prepared);
+        Ok(())
+    }
+
+    fn info(&self) -> SourceInfo {
+        let paths: Vec<String> = match &self.prepared {
+            Some(prepared) => prepared
+                .roots
+                .iter()
+                .map(|root| root.real.display().to_string())
+                .collect(),
+            None => self
+                .options
+                .paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect(),
+        };
+        let mut options: Vec<String> = Vec::new();
+        options.extend(
+            self.options
+                .exclude
+                .iter()
+                .map(|pattern| format!("--exclude={pattern}")),
+        );
+        options.extend(
+            self.options
+                .exclude_files
+                .iter()
+                .map(|file| format!("--exclude-file={}", file.display())),
+        );
+        if self.options.exclude_caches {
+            options.push("--exclude-caches".to_owned());
+        }
+        if self.options.one_file_system {
+            options.push("--one-file-system".to_owned());
+        }
+        SourceInfo {
+            kind: "directory".to_owned(),
+            what: paths.join(" "),
+            options,
+            ..SourceInfo::default()
+        }
+    }
+
+    fn extension(&self) -> &str {
+        "tar"
+    }
+
+    fn estimate(&mut self, context: &SourceContext<'_>) -> Result<Estimate> {
+        let prepared = self.prepared()?;
+        let mut estimator = Estimator::new(ESTIMATE_TIME_MAX);
+        for root in &prepared.roots {
+            if let Err(failure) = walk(root, &self.walk_options(&prepared), &mut estimator, context.cancel) {
+                if failure.kind() != Kind::Interrupted && estimator.gave_up() {
+                    return Ok(Estimate::default());
+                }
+                return Err(failure);
+            }
+        }
+        Ok(Estimate {
+            plain_bytes: Some(estimator.plain_bytes.saturating_add(RECORD_BYTES)),
+            items: Some(estimator.items),
+        })
+    }
+
+    fn stream(&mut self, sink: &mut dyn SourceSink, context: &SourceContext<'_>) -> Result<SourceReport> {
+        let prepared = self.prepared()?;
+        let begin = sink.position();
+        let mut archiver = Archiver::new(sink, context);
+        for root in &prepared.roots {
+            walk(root, &self.walk_options(&prepared), &mut archiver, context.cancel)?;
+        }
+        archiver.finish(begin)
+    }
+}

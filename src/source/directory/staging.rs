@@ -1,0 +1,238 @@
+//! The folder inside the target in which a restore is made before anything of the target changes.
+
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt};
+use rand::Rng;
+use rustix::fs::{Mode, Timespec, Timestamps};
+
+use super::handles::FOLDER_FLAGS;
+use super::remove::remove;
+use crate::base::failure::{Failure, IoContext, Kind, Result};
+
+/// What staging folders' names begin with.
+pub(super) const STAGING_PREFIX: &str = ".backup-cli-restore-";
+
+/// Where the restored tree stands.
+pub(super) const TREE: &str = "tree";
+/// Where files stand that only lend their content to hard links.
+pub(super) const SIDE: &str = "side";
+/// Where the target's own items wait until the restore is safe.
+pub(super) const REPLACED: &str = "replaced";
+/// Where it is written down what has been moved.
+pub(super) const JOURNAL: &str = "journal";
+
+/// A staging folder. Dropped without [`Staging::finish`], it removes itself and every folder that it made above.
+pub(super) struct Staging {
+    target: Dir,
+    target_path: PathBuf,
+    folder: Dir,
+    name: String,
+    /// Folders made for the target's sake, outermost first.
+    made: Vec<PathBuf>,
+    target_times: Timestamps,
+    is_finished: bool,
+}
+
+impl Staging {
+    /// Makes the target if it is missing, and the staging folder in it.
+    ///
+    /// # Errors
+    /// The system's; nothing is left behind then.
+    pub(super) fn create(target_path: &Path) -> Result<Self> {
+        let made = make_missing(target_path)?;
+        match Self::create_in(target_path) {
+            Ok(mut staging) => {
+                staging.made = made;
+                Ok(staging)
+            }
+            Err(failure) => {
+                remove_made(&made);
+                Err(failure)
+            }
+        }
+    }
+
+    fn create_in(target_path: &Path) -> Result<Self> {
+        let doing = || format!("restore into `{}`", target_path.display());
+        let target = Dir::open_ambient_dir(target_path, ambient_authority())
+            .and_then(|target| usable(&target, "."))
+            .doing(doing)?;
+        let stat = rustix::fs::fstat(&target).map_err(std::io::Error::from).doing(doing)?;
+        let suffix: String = rand::rng()
+            .sample_iter(rand::distr::Alphanumeric)
+            .take(8)
+            .map(char::from)
+            .collect();
+        let name = format!("{STAGING_PREFIX}{suffix}");
+        let mut private = DirBuilder::new();
+        private.mode(0o700);
+        target.create_dir_with(&name, &private).doing(doing)?;
+        let folder = usable(&target, &name)
+            .and_then(|folder| {
+                // A folder inherits the set-group bit from its parent, and would pass it on.
+                rustix::fs::fchmod(&folder, Mode::RWXU)?;
+                for below in [TREE, SIDE, REPLACED] {
+                    folder.create_dir_with(below, &private)?;
+                }
+                Ok(folder)
+            })
+            .doing(doing);
+        let folder = match folder {
+            Ok(folder) => folder,
+            Err(failure) => {
+                // The first failure is what matters; a folder that cannot be removed is empty.
+                let _ = remove(target.as_fd(), name.as_bytes());
+                return Err(failure);
+            }
+        };
+        Ok(Self {
+            target,
+            target_path: target_path.to_owned(),
+            folder,
+            name,
+            made: Vec::new(),
+            target_times: Timestamps {
+                last_access: Timespec {
+                    tv_sec: stat.st_atime,
+                    tv_nsec: stat.st_atime_nsec as _,
+                },
+                last_modification: Timespec {
+                    tv_sec: stat.st_mtime,
+                    tv_nsec: stat.st_mtime_nsec as _,
+                },
+            },
+            is_finished: false,
+        })
+    }
+
+    /// The target.
+    pub(super) fn target(&self) -> &Dir {
+        &self.target
+    }
+
+    /// The target's path, for messages.
+    pub(super) fn target_path(&self) -> &Path {
+        &self.target_path
+    }
+
+    /// The staging folder's name in the target.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Opens one of the folders inside.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn open(&self, name: &str) -> Result<Dir> {
+        usable(&self.folder, name).doing(|| format!("restore into `{}`", self.target_path.display()))
+    }
+
+    /// The staging folder itself.
+    pub(super) fn folder(&self) -> &Dir {
+        &self.folder
+    }
+
+    /// Removes the staging folder after everything has been moved out of it; the target stays as it is now.
+    ///
+    /// # Errors
+    /// If something is left, which the failure names. The restore stands all the same.
+    pub(super) fn finish(mut self) -> Result<()> {
+        self.is_finished = true;
+        remove(self.target.as_fd(), self.name.as_bytes())
+            .map_err(std::io::Error::from)
+            .doing(|| format!("remove `{}`", self.target_path.join(&self.name).display()))
+            .map_err(|failure| {
+                failure.hint("The restore itself is whole; remove that folder by hand, it holds what was replaced")
+            })
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if self.is_finished {
+            return;
+        }
+        // The failure that led here is being reported; a second one would only hide it.
+        let _ = remove(self.target.as_fd(), self.name.as_bytes());
+        let _ = rustix::fs::futimens(&self.target, &self.target_times);
+        remove_made(&self.made);
+    }
+}
+
+/// Opens a folder so that it can be listed and its mode and times be set, which a handle of cap-std alone does not allow.
+fn usable(folder: &Dir, name: &str) -> std::io::Result<Dir> {
+    let opened = rustix::fs::openat(folder, name, FOLDER_FLAGS, Mode::empty())?;
+    Ok(Dir::from_std_file(opened.into()))
+}
+
+/// Makes the folders of `path` that are missing, and says which.
+fn make_missing(path: &Path) -> Result<Vec<PathBuf>> {
+    let mut missing = Vec::new();
+    for folder in path.ancestors() {
+        if folder.as_os_str().as_bytes().is_empty() || folder.exists() {
+            break;
+        }
+        missing.push(folder.to_owned());
+    }
+    missing.reverse();
+    for (index, folder) in missing.iter().enumerate() {
+        match std::fs::create_dir(folder) {
+            Ok(()) => {}
+            // `a/.` and `a/b/..` appear once `a` is there.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+            Err(error) => {
+                remove_made(&missing[..index]);
+                return Err(error).doing(|| format!("create the folder `{}`", folder.display()));
+            }
+        }
+    }
+    Ok(missing)
+}
+
+/// Removes folders again that were made, if nobody has put anything into them.
+fn remove_made(made: &[PathBuf]) {
+    for folder in made.iter().rev() {
+        if std::fs::remove_dir(folder).is_err() {
+            break;
+        }
+    }
+}
+
+/// The names in a target, its staging folder excepted, up to two of them: whether it is empty, and what to name.
+pub(super) fn names_in(target: &Dir, except: Option<&str>) -> std::io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in target.entries()? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if except != Some(name.as_str()) {
+            names.push(name);
+            if names.len() == 2 {
+                break;
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// The refusal of a target that holds something.
+pub(super) fn not_empty(target: &Path, names: &[String]) -> Failure {
+    let failure = Failure::new(
+        Kind::Refused,
+        format!(
+            "The target `{}` is not empty: it holds `{}`",
+            target.display(),
+            names.join("`, `")
+        ),
+    );
+    if names.iter().all(|name| name.starts_with(STAGING_PREFIX)) {
+        failure.hint("A restore that was killed left that folder behind; remove it and run the restore again")
+    } else {
+        failure
+            .hint("Restore into an empty or a new folder")
+            .hint("Use --merge to put the backup's files among those, or --replace to replace what has the same name")
+    }
+}

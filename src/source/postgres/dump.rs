@@ -1,0 +1,217 @@
+//! A PostgreSQL database as a source: `pg_dump`, checked before, followed while it streams, judged at its end.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use super::arguments::{check_arguments, warnings};
+use super::clients::{Client, Version, choose_dumper, find_clients, newest};
+use super::server::Server;
+use super::trouble::Trouble;
+use super::url::PostgresUrl;
+use super::writer::DumpWriter;
+use crate::base::failure::{Failure, IoContext, Kind, Result};
+use crate::base::process::Exit;
+use crate::catalog::manifest::{Counts, SourceInfo};
+use crate::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
+
+/// Bytes read from a child at once: several pipes full.
+pub(in crate::source) const READ_BYTES: usize = 256 * 1024;
+
+/// How to dump a database.
+#[derive(Clone, Debug, Default)]
+pub struct PostgresOptions {
+    /// The server and the database.
+    pub url: PostgresUrl,
+    /// What `pg_dump` is told beyond the ordinary.
+    pub extra_arguments: Vec<String>,
+    /// The folder with the client programs; without one, `PATH` and the distributions' folders are searched.
+    pub client_folder: Option<PathBuf>,
+}
+
+/// One database, dumped as plain SQL.
+#[derive(Debug)]
+pub struct PostgresSource {
+    options: PostgresOptions,
+    prepared: Option<Prepared>,
+}
+
+#[derive(Debug)]
+struct Prepared {
+    server: Server,
+    dumper: Client,
+    server_version: String,
+    database: String,
+    bytes: u64,
+    tables: u64,
+}
+
+impl PostgresSource {
+    /// A source that has not looked at anything yet.
+    #[must_use]
+    pub fn new(options: PostgresOptions) -> Self {
+        Self {
+            options,
+            prepared: None,
+        }
+    }
+
+    fn prepared(&self) -> Result<&Prepared> {
+        self.prepared
+            .as_ref()
+            .ok_or_else(|| Failure::new(Kind::Failed, "The PostgreSQL source was not prepared"))
+    }
+}
+
+impl Source for PostgresSource {
+    fn prepare(&mut self, context: &SourceContext<'_>) -> Result<()> {
+        check_arguments(&self.options.extra_arguments)?;
+        let folder = self.options.client_folder.as_deref();
+        let dumpers = find_clients("pg_dump", folder, context.cancel)?;
+        let psqls = find_clients("psql", folder, context.cancel)?;
+        let psql = newest(&psqls)
+            .cloned()
+            .ok_or_else(|| Failure::new(Kind::Tool, "`psql` is not installed"))?;
+        let url = &self.options.url;
+        let server = Server::new(url, psql)?;
+        let version: Version = server.version(None, context.cancel)?;
+        let dumper = choose_dumper(&dumpers, version)?;
+        let question = "SELECT current_setting('server_version'), current_database(), \
+             pg_database_size(current_database()), (SELECT count(*) FROM pg_class c JOIN pg_namespace n \
+             ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence <> 't' \
+             AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')";
+        let [server_version, database, bytes, tables] = server
+            .ask_row(None, question, context.cancel)
+            .map_err(|unanswered| unanswered.failure("ask the server about the database", url))?;
+        self.prepared = Some(Prepared {
+            server,
+            dumper,
+            server_version,
+            database,
+            bytes: bytes.parse().unwrap_or(0),
+            tables: tables.parse().unwrap_or(0),
+        });
+        Ok(())
+    }
+
+    fn info(&self) -> SourceInfo {
+        let prepared = self.prepared.as_ref();
+        SourceInfo {
+            kind: "postgresql".to_owned(),
+            what: self.options.url.to_string(),
+            database: prepared
+                .map(|prepared| prepared.database.clone())
+                .or_else(|| self.options.url.database().map(str::to_owned)),
+            server_version: prepared.map(|prepared| prepared.server_version.clone()),
+            tool: Some("pg_dump".to_owned()),
+            tool_version: prepared.map(|prepared| prepared.dumper.version_text.clone()),
+            options: self.options.extra_arguments.clone(),
+        }
+    }
+
+    fn extension(&self) -> &'static str {
+        "sql"
+    }
+
+    fn estimate(&mut self, _context: &SourceContext<'_>) -> Result<Estimate> {
+        let prepared = self.prepared()?;
+        Ok(Estimate {
+            plain_bytes: Some(prepared.bytes).filter(|bytes| *bytes > 0),
+            items: Some(prepared.tables),
+        })
+    }
+
+    fn stream(&mut self, sink: &mut dyn SourceSink, context: &SourceContext<'_>) -> Result<SourceReport> {
+        let prepared = self.prepared()?;
+        let mut child = prepared
+            .server
+            .connection()
+            .program(&prepared.dumper.path, Some(&prepared.database))
+            .arg("--format=plain")
+            .args(&self.options.extra_arguments)
+            .start(context.cancel)?;
+        let mut writer = DumpWriter::new(sink, context.reporter.progress());
+        if let Some(stdout) = child.stdout.as_mut() {
+            let mut buffer = vec![0; READ_BYTES];
+            loop {
+                context.cancel.check()?;
+                let count = stdout.read(&mut buffer).doing(|| "read the output of `pg_dump`")?;
+                if count == 0 {
+                    break;
+                }
+                writer.write(&buffer[..count])?;
+            }
+        }
+        let exit = child.wait()?;
+        context.cancel.check()?;
+        let url = &self.options.url;
+        if !exit.is_success() {
+            return Err(dump_failure(&exit, url));
+        }
+        let summary = writer.finish()?;
+        if let Some(fault) = summary.fault {
+            let failure = Failure::new(
+                Kind::Source,
+                format!("The dump of `{url}` is not whole, although `pg_dump` exited with 0: {fault}"),
+            );
+            return Err(match exit.stderr_tail.is_empty() {
+                true => failure,
+                false => failure.caused_by(Trouble::read(&exit.stderr_tail)),
+            });
+        }
+        let mut all_warnings = warnings(&self.options.extra_arguments);
+        all_warnings.extend(dump_warnings(&exit.stderr_tail));
+        Ok(SourceReport {
+            warnings: all_warnings,
+            counts: Counts {
+                tables: Some(summary.tables),
+                rows: Some(summary.rows),
+                ..Counts::default()
+            },
+            ..SourceReport::default()
+        })
+    }
+}
+
+fn dump_failure(exit: &Exit, url: &PostgresUrl) -> Failure {
+    let message = format!("`pg_dump` of `{url}` failed with {}", exit.describe());
+    if exit.stderr_tail.is_empty() {
+        return Failure::new(Kind::Source, message)
+            .hint("`pg_dump` said nothing; was it killed, perhaps for want of memory?");
+    }
+    let trouble = Trouble::read(&exit.stderr_tail);
+    let hint = if trouble.says("row-level security") {
+        Some("Dump as the tables' owner or as a role with BYPASSRLS".to_owned())
+    } else if trouble.says("permission denied") {
+        Some("Dump as the owner, as a superuser, or as a member of pg_read_all_data".to_owned())
+    } else if trouble.says("canceling statement due to conflict with recovery") {
+        Some("Raise max_standby_streaming_delay on the standby, or dump from the primary".to_owned())
+    } else if trouble.says("unrecognized option") || trouble.says("invalid option") {
+        Some("Check the extra arguments against this version of `pg_dump`".to_owned())
+    } else {
+        trouble.hint(url)
+    };
+    let failure = Failure::new(Kind::Source, message).caused_by(trouble);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// Warnings among the last words of a `pg_dump` that went well; with `--verbose` most of its words are none.
+fn dump_warnings(stderr: &[String]) -> Vec<String> {
+    let mut warnings: Vec<String> = Vec::new();
+    for line in stderr {
+        let continues = ["pg_dump: detail: ", "pg_dump: hint: "]
+            .iter()
+            .find_map(|begin| line.strip_prefix(begin));
+        match (continues, warnings.last_mut()) {
+            (Some(more), Some(last)) => {
+                last.push_str("; ");
+                last.push_str(more.trim());
+            }
+            _ if line.to_ascii_lowercase().contains("warning") => warnings.push(line.clone()),
+            _ => {}
+        }
+    }
+    warnings
+}

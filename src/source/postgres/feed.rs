@@ -1,0 +1,368 @@
+//! Pours a dump into `psql`, which keeps nothing of it unless all of it was there.
+
+use std::io::{ErrorKind, Read, Write};
+
+use super::clients::{Client, Version};
+use super::lexer::Lexer;
+use super::screen::Screen;
+use super::server::Server;
+use super::trouble::{Trouble, warnings};
+use crate::base::failure::{Failure, Kind, Result, from_io};
+use crate::base::process::Running;
+use crate::source::SourceContext;
+use crate::source::detect::{Content, SqlDialect, detect, sql_dialect};
+
+/// How much of a dump is read before anything is done: its settings and its first comments lie within the first 2 KiB.
+const HEAD_BYTES: usize = 64 * 1024;
+
+/// Bytes poured at once.
+const POUR_BYTES: usize = 256 * 1024;
+
+/// Settings with which newer versions of `pg_dump` begin, and the version from which servers know them.
+///
+/// They are timeouts, switched off for the restore's session, which an older server has not got in the first place.
+const SETTINGS_SINCE: &[(&str, u32)] = &[("SET transaction_timeout = 0;", 17)];
+
+/// A dump whose beginning has been looked at.
+pub struct Dump<'a> {
+    head: Vec<u8>,
+    rest: &'a mut dyn Read,
+    lexer: Lexer,
+    screen: Screen,
+    dialect: SqlDialect,
+}
+
+impl std::fmt::Debug for Dump<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dump")
+            .field("dialect", &self.dialect)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Dump<'a> {
+    /// Reads the beginning of a dump and refuses what `psql` cannot take.
+    ///
+    /// # Errors
+    /// What reading fails with; [`Kind::Damaged`] if there is nothing; [`Kind::Unsupported`] if it is no SQL for
+    /// PostgreSQL; [`Kind::Refused`] if it would leave its database.
+    pub fn open(rest: &'a mut dyn Read) -> Result<Self> {
+        let mut head = vec![0; HEAD_BYTES];
+        let mut filled = 0;
+        while filled < head.len() {
+            match rest.read(&mut head[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(from_io("read the dump", error)),
+            }
+        }
+        head.truncate(filled);
+        let dialect = check_content(&head)?;
+        let mut dump = Self {
+            head,
+            rest,
+            lexer: Lexer::default(),
+            screen: Screen::default(),
+            dialect,
+        };
+        dump.lexer.scan(&dump.head, &mut dump.screen);
+        match dump.screen.take_refusal() {
+            Some(refusal) => Err(refusal),
+            None => Ok(dump),
+        }
+    }
+
+    /// The `psql` to use: the newest, unless only another one knows the dump's `\restrict`.
+    ///
+    /// # Errors
+    /// [`Kind::Tool`] if none knows it.
+    pub fn choose_psql(&self, clients: &[Client]) -> Result<Client> {
+        let needs_restrict = self.screen.ending.uses_restrict();
+        let fits = |client: &&Client| !needs_restrict || client.version.knows_restrict();
+        let chosen = clients.iter().rev().filter(fits).max_by_key(|client| client.version);
+        chosen.cloned().ok_or_else(|| {
+            let found = clients.iter().map(|client| client.version).max();
+            let found = found.map_or_else(String::new, |version| format!("; the newest `psql` found is {version}"));
+            Failure::new(
+                Kind::Tool,
+                format!("The dump uses `\\restrict`, which `psql` knows from 13.22, 14.19, 15.14, 16.10, 17.6 and 18 on{found}"),
+            )
+            .hint("Update PostgreSQL's client programs, for example: apt-get install postgresql-client")
+        })
+    }
+
+    /// The encoding that the dump says it is in.
+    #[must_use]
+    pub fn encoding(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.head);
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("SET client_encoding = '"))?;
+        let name = line.strip_suffix("';")?;
+        let is_name = name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+        is_name.then(|| name.to_ascii_uppercase())
+    }
+
+    /// Pours the dump into `database` in one transaction and returns what the server warned of.
+    ///
+    /// After the dump's last byte, and before `psql` learns that it was the last, the dump's end is judged and `verify` asked.
+    ///
+    /// # Errors
+    /// The dump's own failure to be read; [`Kind::Damaged`] if it is not whole; `verify`'s failure; the server's words.
+    /// In each case nothing of the dump is in the database.
+    pub fn pour(
+        mut self,
+        server: &Server,
+        psql: &Client,
+        database: &str,
+        server_version: Version,
+        verify: &mut dyn FnMut() -> Result<()>,
+        context: &SourceContext<'_>,
+    ) -> Result<Vec<String>> {
+        let mut psql = server
+            .connection()
+            .program(&psql.path, Some(database))
+            .args(["--no-psqlrc", "--quiet", "--single-transaction", "--output=/dev/null"])
+            .args(["--set", "ON_ERROR_STOP=1", "--set", "VERBOSITY=verbose", "--file=-"])
+            .with_input()
+            .start(context.cancel)?;
+        // Nothing should come, but a full pipe would stop everything.
+        let drain = psql.stdout.take().map(|mut stdout| {
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut stdout, &mut std::io::sink());
+            })
+        });
+        let poured = self.pour_all(&mut psql, server_version, context).and_then(|taken| {
+            if taken {
+                self.judge()?;
+                verify()?;
+                context.cancel.check()?;
+            }
+            Ok(taken)
+        });
+        if let Err(failure) = poured {
+            // The end of its input would make psql commit; it must be dead before it can see it.
+            psql.kill();
+            drop(psql);
+            context.cancel.check()?;
+            return Err(failure);
+        }
+        let exit = psql.wait()?;
+        if let Some(drain) = drain {
+            let _ = drain.join();
+        }
+        context.cancel.check()?;
+        let trouble = Trouble::read(&exit.stderr_tail);
+        if !exit.is_success() {
+            return Err(restore_failure(trouble, &exit.describe(), server, database));
+        }
+        Ok(warnings(&exit.stderr_tail))
+    }
+
+    /// Pours everything; false if `psql` did not take it all, in which case its own words say why.
+    fn pour_all(&mut self, psql: &mut Running, server_version: Version, context: &SourceContext<'_>) -> Result<bool> {
+        let progress = context.reporter.progress();
+        let mut head = std::mem::take(&mut self.head);
+        if self.dialect == SqlDialect::Postgres {
+            blank_unknown_settings(&mut head, server_version);
+        }
+        progress.add_plain(head.len() as u64);
+        if !write(psql, &head)? {
+            return Ok(false);
+        }
+        drop(head);
+        let mut buffer = vec![0; POUR_BYTES];
+        loop {
+            context.cancel.check()?;
+            let count = match self.rest.read(&mut buffer) {
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(from_io("read the dump", error)),
+            };
+            if count == 0 {
+                break;
+            }
+            self.lexer.scan(&buffer[..count], &mut self.screen);
+            if let Some(refusal) = self.screen.take_refusal() {
+                return Err(refusal);
+            }
+            if !write(psql, &buffer[..count])? {
+                return Ok(false);
+            }
+            progress.add_plain(count as u64);
+            (0..self.screen.take_copies()).for_each(|_| progress.add_item());
+            if let Some(table) = self.screen.take_current() {
+                progress.set_current(&table);
+            }
+        }
+        self.lexer.finish(&mut self.screen);
+        match self.screen.take_refusal() {
+            Some(refusal) => Err(refusal),
+            None => Ok(true),
+        }
+    }
+
+    fn judge(&self) -> Result<()> {
+        match self.screen.ending.fault(&self.lexer) {
+            None => Ok(()),
+            Some(fault) => Err(Failure::new(Kind::Damaged, format!("The dump is not whole: {fault}"))
+                .hint("It was cut off when it was made or copied; restore another backup")),
+        }
+    }
+}
+
+fn write(psql: &mut Running, bytes: &[u8]) -> Result<bool> {
+    let Some(stdin) = psql.stdin.as_mut() else {
+        return Ok(false);
+    };
+    match stdin.write_all(bytes) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(from_io("write to `psql`", error)),
+    }
+}
+
+fn check_content(head: &[u8]) -> Result<SqlDialect> {
+    let unsupported = |what: &str, hint: &str| {
+        Err(Failure::new(
+            Kind::Unsupported,
+            format!("This is {what}, which cannot be restored into PostgreSQL as SQL"),
+        )
+        .hint(hint))
+    };
+    match detect(head) {
+        Content::Sql => {}
+        Content::Empty => {
+            return Err(Failure::new(Kind::Damaged, "The dump is empty").hint("Restore another backup"));
+        }
+        Content::PgDumpCustom => {
+            return unsupported(
+                "a dump in pg_dump's custom format",
+                "Create the database, then: backup-cli restore BACKUP --to - | pg_restore --exit-on-error \
+                 --single-transaction --no-owner --no-acl --no-password -d postgres://USER@HOST/NEW_DATABASE",
+            );
+        }
+        Content::Sqlite => return unsupported("an SQLite database", "Restore it to a file"),
+        Content::Tar => return unsupported("a tar archive", "Restore it to a folder"),
+        Content::Gzip | Content::Zstd => return unsupported("compressed twice", "Restore it to a file and unpack it"),
+        Content::Age => return unsupported("encrypted", "Restore it to a file and decrypt it with age"),
+        Content::Unknown => return unsupported("no SQL script", "Restore it to a file to see what it is"),
+    }
+    match sql_dialect(head) {
+        SqlDialect::Mysql => unsupported(
+            "a dump of MySQL or MariaDB",
+            "Restore it into MySQL or MariaDB, or to a file",
+        ),
+        SqlDialect::Sqlite => unsupported("a dump of SQLite", "Restore it to a file and read it with sqlite3"),
+        dialect => Ok(dialect),
+    }
+}
+
+/// Makes lines blank that only a newer server understands, keeping their length.
+fn blank_unknown_settings(head: &mut [u8], server_version: Version) {
+    for (line, since) in SETTINGS_SINCE {
+        let with_ends = format!("\n{line}\n");
+        if server_version.major < *since
+            && let Some(at) = memchr::memmem::find(head, with_ends.as_bytes())
+        {
+            head[at + 1..=at + line.len()].fill(b' ');
+        }
+    }
+}
+
+fn restore_failure(trouble: Trouble, ending: &str, server: &Server, database: &str) -> Failure {
+    let is = |state: &str| trouble.sqlstate.as_deref() == Some(state);
+    let hint = if trouble.says("role \"") && trouble.says("does not exist") {
+        Some("Create the role first (CREATE ROLE name), or make the dump with `--no-owner --no-acl`")
+    } else if trouble.says("extension \"") && (trouble.says("is not available") || trouble.says("control file")) {
+        Some("Install the extension's package on the server first")
+    } else if is("42501") {
+        Some("Restore as a superuser, or make the dump with `--no-owner --no-acl`")
+    } else if trouble.says("unrecognized configuration parameter") || is("42601") {
+        Some("The dump may be for a newer server than this one; restore into that version")
+    } else if trouble.says("tablespace \"") && trouble.says("does not exist") {
+        Some("Create the tablespace first, or make the dump with `--no-tablespaces`")
+    } else {
+        None
+    };
+    let hint = hint
+        .map(str::to_owned)
+        .or_else(|| trouble.hint(server.connection().url()));
+    let message =
+        format!("The dump could not be restored into the new database `{database}`: `psql` ended with {ending}");
+    let mut failure = Failure::new(trouble.kind(), message);
+    if !trouble.lines.is_empty() {
+        failure = failure.caused_by(trouble);
+    }
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn what_is_no_sql_for_postgres_is_known_by_its_beginning() {
+        for (head, kind) in [
+            (&b""[..], Kind::Damaged),
+            (b"PGDMP\x01\x0e", Kind::Unsupported),
+            (b"\x1f\x8b\x08", Kind::Unsupported),
+            (b"hello world", Kind::Unsupported),
+            (b"-- MySQL dump 10.13\n", Kind::Unsupported),
+            (b"PRAGMA foreign_keys=OFF;\n", Kind::Unsupported),
+            (b"--\n-- PostgreSQL database cluster dump\n--\n", Kind::Refused),
+            (b"\\connect x\n", Kind::Unsupported),
+        ] {
+            let mut rest = head;
+            let failure = Dump::open(&mut rest).unwrap_err();
+            assert_eq!(failure.kind(), kind, "{failure:?}");
+            assert!(!failure.hints().is_empty());
+        }
+        let mut custom = &b"PGDMP\x01\x0e"[..];
+        assert!(Dump::open(&mut custom).unwrap_err().hints()[0].contains("pg_restore --exit-on-error"));
+    }
+
+    #[test]
+    fn the_head_tells_encoding_and_what_psql_must_know() {
+        let mut text = samples::RESTRICTED.as_bytes();
+        let dump = Dump::open(&mut text).unwrap();
+        assert_eq!(dump.encoding().as_deref(), Some("UTF8"));
+        let client = |major, minor| Client {
+            path: "/x/psql".into(),
+            version: Version { major, minor },
+            version_text: String::new(),
+        };
+        assert_eq!(dump.choose_psql(&[client(15, 13)]).unwrap_err().kind(), Kind::Tool);
+        let chosen = dump.choose_psql(&[client(15, 18), client(17, 5)]).unwrap();
+        assert_eq!(chosen.version.major, 15);
+        let mut text = samples::OLDER.as_bytes();
+        let dump = Dump::open(&mut text).unwrap();
+        assert_eq!(
+            dump.choose_psql(&[client(15, 18), client(17, 5)])
+                .unwrap()
+                .version
+                .major,
+            17
+        );
+    }
+
+    #[test]
+    fn settings_of_newer_servers_are_made_blank_for_older_ones() {
+        let text = b"--\nSET transaction_timeout = 0;\nSET x = 1;\n";
+        let version = |major| Version { major, minor: 0 };
+        let mut older = text.to_vec();
+        blank_unknown_settings(&mut older, version(16));
+        assert_eq!(older.len(), text.len());
+        assert!(older.ends_with(b" \nSET x = 1;\n") && !older.contains(&b't'));
+        let mut newer = text.to_vec();
+        blank_unknown_settings(&mut newer, version(17));
+        assert_eq!(newer, text);
+    }
+}

@@ -1,0 +1,99 @@
+//! The dump side as a whole: outlines of real dumps, and `pg_dump`s that end badly.
+
+use super::samples;
+use super::writer::{DumpSummary, DumpWriter};
+use crate::base::report::{Recorder, Reporter};
+use crate::source::testing::MemorySink;
+
+fn through(dump: &[u8], pieces: impl Iterator<Item = usize>) -> (MemorySink, DumpSummary) {
+    let mut sink = MemorySink::default();
+    let recorder = Recorder::default();
+    let mut writer = DumpWriter::new(&mut sink, recorder.progress());
+    let mut rest = dump;
+    for piece in pieces {
+        let (now, later) = rest.split_at(piece.min(rest.len()));
+        writer.write(now).unwrap();
+        rest = later;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    writer.write(rest).unwrap();
+    let summary = writer.finish().unwrap();
+    (sink, summary)
+}
+
+fn outline(dump: &str, pieces: impl Iterator<Item = usize>) -> Vec<(String, u64, u64, u64)> {
+    let (sink, summary) = through(dump.as_bytes(), pieces);
+    assert_eq!(sink.bytes, dump.as_bytes());
+    assert_eq!(summary.fault, None);
+    assert_eq!(summary.tables, sink.entries.len() as u64);
+    for entry in &sink.entries {
+        assert!(sink.cuts.contains(&entry.offset) && sink.cuts.contains(&(entry.offset + entry.length)));
+    }
+    sink.entries
+        .iter()
+        .map(|entry| {
+            let rows = entry.rows.unwrap();
+            (entry.path.display(), entry.offset, entry.length, rows)
+        })
+        .collect()
+}
+
+const ROWS: [(&str, u64); 4] = [
+    ("Odd; Schema.a.b\"c; Type: TABLE DATA; Schema: s; Owner: o", 3),
+    ("public.empty", 0),
+    ("public.line\nend", 3),
+    ("public.plain", 6),
+];
+
+#[test]
+fn tables_are_found_where_they_are_and_nowhere_else() {
+    for (dump, first) in [
+        (samples::RESTRICTED, "COPY "),
+        (samples::OLDER, "COPY "),
+        (samples::INSERTS, "INSERT INTO "),
+        (samples::ESCAPES, "INSERT INTO "),
+    ] {
+        let tables = outline(dump, std::iter::empty());
+        let rows: Vec<_> = tables.iter().map(|(path, _, _, rows)| (path.clone(), *rows)).collect();
+        assert_eq!(rows, ROWS.map(|(path, rows)| (path.to_owned(), rows)));
+        for (path, offset, length, rows) in &tables {
+            let text = &dump[*offset as usize..(offset + length) as usize];
+            assert!(text.starts_with("--\n-- Data for Name: "), "{path}: {text}");
+            assert!(text.ends_with("\n\n"), "{path}: {text:?}");
+            assert!(*rows == 0 || text.contains(first), "{path}: {text}");
+            assert!(dump[(offset + length) as usize..].starts_with("--\n"), "{path}");
+        }
+    }
+}
+
+#[test]
+fn the_outline_does_not_depend_on_how_the_dump_arrives() {
+    for dump in [samples::RESTRICTED, samples::INSERTS, samples::ESCAPES] {
+        let whole = outline(dump, std::iter::empty());
+        for piece in [1, 2, 3, 5, 64, 1000] {
+            assert_eq!(outline(dump, std::iter::repeat(piece)), whole, "{piece}");
+        }
+    }
+}
+
+#[test]
+fn what_is_held_back_stays_small() {
+    let header = "--\n-- PostgreSQL database dump\n--\n\n";
+    let long = "x".repeat(5_000_000);
+    for script in [
+        format!("{header}--\n-- Name: f\n--\n\nSELECT '{long}';\n"),
+        format!("{header}--\nSELECT {long};\n"),
+        format!("{header}-- {long}\n"),
+        format!("{header}--\n-- Data for Name: {long}\n"),
+        format!("{header}\\restrict {long}\n"),
+    ] {
+        let mut sink = MemorySink::default();
+        let recorder = Recorder::default();
+        let mut writer = DumpWriter::new(&mut sink, recorder.progress());
+        writer.write(&script.as_bytes()[..4_000_000]).unwrap();
+        drop(writer);
+        assert!(sink.bytes.len() > 3_990_000, "{}: {}", &script[..60], sink.bytes.len());
+    }
+}

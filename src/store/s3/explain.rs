@@ -1,0 +1,110 @@
+//! Problems in words: what failed, on which thing, why, and what to do now.
+
+use crate::base::failure::{Failure, Kind};
+
+use super::errors::{Class, Problem};
+use super::session::{Request, Session};
+
+/// From this skew on a signature is refused, in seconds.
+const SKEW_REFUSED_SECS: i64 = 15 * 60;
+
+impl Session {
+    /// The failure that a caller of the store sees.
+    pub(super) fn explain(&self, request: &Request, problem: &Problem) -> Failure {
+        let bucket = &self.options.bucket;
+        let could_not = format!("Could not {}", request.doing);
+        let cause = anyhow::anyhow!("{}", problem.summary());
+        let with = |kind: Kind, message: String| Failure::new(kind, message).caused_by(cause);
+        let endpoint = self.endpoint_for_people();
+        match problem.class {
+            Class::Interrupted if self.is_cancelled() => {
+                Failure::new(Kind::Interrupted, "Interrupted: the run was asked to stop")
+            }
+            Class::Interrupted => Failure::new(Kind::Failed, format!("{could_not}: the upload was aborted meanwhile")),
+            Class::NoBucket => with(Kind::NotFound, format!("No such bucket: `{bucket}`"))
+                .hint(format!("Check the bucket's name; it was looked for at {endpoint}"))
+                .hint(format!("Create it with `aws s3api create-bucket --bucket {bucket}` or in the provider's console")),
+            Class::NoKey => match &request.key {
+                Some(key) => with(Kind::NotFound, format!("No such object: `s3://{bucket}/{key}`")),
+                None => with(Kind::NotFound, could_not),
+            },
+            Class::Denied => with(Kind::Denied, could_not).hint(format!(
+                "The credentials need the permission {} on `arn:aws:s3:::{bucket}{}`",
+                request.permission,
+                request.key.as_ref().map(|key| format!("/{key}")).unwrap_or_default()
+            )),
+            Class::NoCredentials => with(Kind::Denied, format!("No credentials for `s3://{bucket}`"))
+                .hint("Set BACKUP_AWS_ACCESS_KEY_ID and BACKUP_AWS_SECRET_ACCESS_KEY (or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)")
+                .hint("Or name a profile of ~/.aws/config with AWS_PROFILE; roles of containers and instances are found by themselves"),
+            Class::BadCredentials => self.bad_credentials(could_not, problem),
+            Class::Expired => {
+                let failure = with(Kind::Denied, format!("{could_not}: the credentials have expired"));
+                match self.options.credentials {
+                    Some(_) => failure.hint("The credentials are fixed ones with an end: take new ones, or let a role or a profile supply them"),
+                    None => failure.hint("They were looked up again and had still expired: log in again, or take credentials that last longer than the run"),
+                }
+            }
+            Class::Skew => self.skewed(could_not, problem),
+            Class::Region => {
+                let failure = with(Kind::Config, format!("The bucket `{bucket}` is in another region than `{}`", self.region()));
+                match (&problem.region, &problem.endpoint) {
+                    (Some(region), _) if *region != self.region() => failure.hint(format!("Set the region to `{region}`")),
+                    (_, Some(other)) => failure.hint(format!("The store names the endpoint `{other}`; the one in use is {endpoint}")),
+                    _ => failure.hint("Set the bucket's region and, off AWS, the endpoint that belongs to it"),
+                }
+            }
+            Class::Precondition | Class::Conflict => with(Kind::Conflict, could_not),
+            Class::Archived => with(Kind::Unsupported, format!("{could_not}: it lies in an archive storage class"))
+                .hint("Thaw it first: `aws s3api restore-object --restore-request Days=3`, wait some hours, and run this again"),
+            Class::Range => with(Kind::Damaged, format!("{could_not}: the object is shorter than it should be")),
+            Class::NotImplemented => with(Kind::Unsupported, could_not)
+                .hint(format!("{} does not know this request or one of its headers", self.provider.title)),
+            Class::Dns => with(Kind::Unreachable, format!("Could not find the host of {endpoint}"))
+                .hint("Check the endpoint's spelling, and that this machine can resolve names"),
+            Class::Refused => with(Kind::Unreachable, format!("Nothing answers at {endpoint}"))
+                .hint("Check the endpoint's host and port, and that the server is running"),
+            Class::Tls => with(Kind::Unreachable, format!("No secure connection to {endpoint}"))
+                .hint("If the server speaks plain HTTP, write http:// in the endpoint; if it has its own certificate authority, name it in SSL_CERT_FILE"),
+            Class::Connect | Class::Lost => with(Kind::Unreachable, could_not)
+                .hint(format!("Check the way to {endpoint}")),
+            Class::Busy => with(Kind::Unreachable, could_not)
+                .hint(format!("{endpoint} kept failing; try again later")),
+            Class::Corrupted => with(Kind::Failed, format!("{could_not}: what arrived is not what was sent"))
+                .hint("Something between here and the store changes bytes: a proxy, or bad memory in this machine"),
+            Class::NoUpload | Class::InvalidArgument | Class::Fatal => with(Kind::Failed, could_not),
+        }
+    }
+
+    fn bad_credentials(&self, could_not: String, problem: &Problem) -> Failure {
+        let failure = Failure::new(Kind::Denied, could_not).caused_by(anyhow::anyhow!("{}", problem.summary()));
+        let failure = match problem.code.as_deref() {
+            Some("SignatureDoesNotMatch") => failure.hint("The secret access key does not belong to the access key id"),
+            _ => failure.hint(format!(
+                "{} does not know the access key id",
+                self.endpoint_for_people()
+            )),
+        };
+        failure.hint(
+            "Check BACKUP_AWS_ACCESS_KEY_ID and BACKUP_AWS_SECRET_ACCESS_KEY, which win over AWS_* and over the profile",
+        )
+    }
+
+    fn skewed(&self, could_not: String, problem: &Problem) -> Failure {
+        let failure = Failure::new(Kind::Denied, format!("{could_not}: this machine's clock is wrong"))
+            .caused_by(anyhow::anyhow!("{}", problem.summary()));
+        match problem.server_ahead_secs {
+            Some(ahead) if ahead != 0 => {
+                let duration =
+                    crate::base::units::format_duration(std::time::Duration::from_secs(ahead.unsigned_abs()));
+                let side = if ahead > 0 { "behind" } else { "ahead of" };
+                let failure = failure.hint(format!("The clock is {duration} {side} the store's"));
+                if ahead.abs() < SKEW_REFUSED_SECS {
+                    failure
+                } else {
+                    failure.hint("Let NTP set the clock, for example with `timedatectl set-ntp true`")
+                }
+            }
+            _ => failure.hint("Let NTP set the clock, for example with `timedatectl set-ntp true`"),
+        }
+    }
+}

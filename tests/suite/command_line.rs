@@ -1,0 +1,195 @@
+//! What the binary does before it does anything: arguments, environment, configuration, exit codes.
+#![allow(clippy::expect_used)]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// The binary in an empty environment, with a home of its own.
+fn backup_cli(home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backup-cli"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("HOME", home)
+        .current_dir(home)
+        .stdin(Stdio::null());
+    command
+}
+
+fn run(home: &Path, arguments: &[&str]) -> Output {
+    backup_cli(home, arguments).output().expect("the binary starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn home() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+#[test]
+fn without_arguments_it_prints_its_help_and_fails() {
+    let home = home();
+    let output = run(home.path(), &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("Usage: backup-cli"), "{output:?}");
+    assert_eq!(text(&output.stdout), "");
+}
+
+#[test]
+fn help_version_and_completions_work_with_a_broken_configuration() {
+    let home = home();
+    let file = home.path().join("c.toml");
+    std::fs::write(&file, "[defaults\n").expect("the file can be written");
+    let file = file.to_str().expect("a path in UTF-8");
+    for arguments in [
+        &["--config", file, "--help"][..],
+        &["--config", file, "--version"],
+        &["--config", file, "version", "--json"],
+        &["--config", file, "completions", "fish"],
+        &["--config", file, "config", "init", "-"],
+    ] {
+        let output = run(home.path(), arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+        assert!(!output.stdout.is_empty());
+    }
+    let output = run(home.path(), &["--config", file, "list"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("c.toml`, line 1"), "{output:?}");
+}
+
+#[test]
+fn wrong_words_have_their_exit_codes() {
+    let home = home();
+    std::fs::write(home.path().join("c.toml"), "[profile.web]\nlevell = 1\n").expect("the file can be written");
+    for (arguments, code, words) in [
+        (&["frobnicate"][..], 2, "unrecognized subcommand"),
+        (&["backup", "x", "--level", "13"], 2, "Error: Wrong value of `--level`"),
+        (&["--store", "ftp://x", "list"], 2, "Error: Wrong value of `--store`"),
+        (
+            &["--config", "none.toml", "list"],
+            2,
+            "Error: Could not read the configuration file",
+        ),
+        (&["--config", "c.toml", "list"], 2, "Hint: Did you mean `level`?"),
+        (&["--profile", "web", "list"], 10, "Error: No such profile: `web`"),
+        (
+            &["--env-file", "none.env", "list"],
+            2,
+            "Error: Could not read the environment file",
+        ),
+        (
+            &["-p", "a", "-p", "b", "show"],
+            2,
+            "Error: This command takes one profile",
+        ),
+    ] {
+        let output = run(home.path(), arguments);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(words), "{arguments:?}: {stderr}");
+        assert_eq!(text(&output.stdout), "");
+    }
+}
+
+#[test]
+fn failures_are_json_for_programs() {
+    let home = home();
+    for (arguments, code) in [
+        (&["--json", "--frobnicate"][..], 2),
+        (&["--json", "-p", "web", "list"], 10),
+    ] {
+        let output = run(home.path(), arguments);
+        assert_eq!(output.status.code(), Some(code));
+        let stderr = text(&output.stderr);
+        let last = stderr.lines().last().expect("a line");
+        let line: serde_json::Value = serde_json::from_str(last).expect("a JSON line");
+        assert_eq!(line["message_type"], "exit_error");
+        assert_eq!(line["code"], code);
+    }
+}
+
+#[test]
+fn an_environment_file_counts_below_the_environment_itself() {
+    let home = home();
+    let file = "BACKUP_S3_BUCKET=from-file\nBACKUP_LEVEL=3\nBACKUP_AWS_ACCESS_KEY_ID=id\nBACKUP_AWS_SECRET_ACCESS_KEY='canary$1'\n";
+    std::fs::write(home.path().join(".env"), file).expect("the file can be written");
+    let output = backup_cli(home.path(), &["--env-file", ".env", "config", "show", "--json"])
+        .env("BACKUP_LEVEL", "9")
+        .output()
+        .expect("the binary starts");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a JSON document");
+    let setting = |key: &str| document["settings"][key].clone();
+    assert_eq!(setting("store")["value"], "s3://from-file/backups");
+    assert_eq!(setting("store")["origin"], ".env BACKUP_S3_BUCKET");
+    assert_eq!(
+        setting("level"),
+        serde_json::json!({"value": 9, "origin": "environment BACKUP_LEVEL"})
+    );
+    assert!(!text(&output.stdout).contains("canary"));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let home = home();
+    let mut child = backup_cli(home.path(), &["config", "show"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("the binary ends");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn a_full_disk_below_standard_output_is_a_failure() {
+    let home = home();
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .expect("/dev/full");
+    let output = backup_cli(home.path(), &["config", "show"])
+        .stdout(full)
+        .output()
+        .expect("the binary starts");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(text(&output.stderr).starts_with("Error: Could not write to standard output\n"));
+}
+
+#[test]
+fn a_second_signal_ends_what_cannot_be_ended_in_order() {
+    let home = home();
+    // A program that prints a secret is waited for, whatever it waits for itself.
+    let mut child = backup_cli(home.path(), &["list", "--store", "s3://bkt"])
+        .env("PATH", "/usr/bin:/bin")
+        .env("BACKUP_AWS_ACCESS_KEY_ID", "id")
+        .env(
+            "BACKUP_AWS_SECRET_ACCESS_KEY_COMMAND",
+            "sh -c 'touch started; sleep 20'",
+        )
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    let begun = std::time::Instant::now();
+    let wait = || {
+        assert!(begun.elapsed().as_secs() < 15, "it takes too long");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    while !home.path().join("started").exists() {
+        wait();
+    }
+    let status = loop {
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the signal is sent");
+        wait();
+        if let Some(status) = child.try_wait().expect("the binary can be waited for") {
+            break status;
+        }
+    };
+    assert_eq!(status.code(), Some(130));
+}

@@ -1,0 +1,282 @@
+//! The use cases on the memory store: what a source that ends badly leaves behind, and what a store that fails does.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use backup_cli::base::cancel::Cancel;
+use backup_cli::base::clock::FixedClock;
+use backup_cli::base::failure::{Failure, Kind, Result};
+use backup_cli::base::report::Recorder;
+use backup_cli::catalog::layout::Layout;
+use backup_cli::catalog::manifest::{Counts, SourceInfo, State};
+use backup_cli::catalog::selection::{BackupRef, Choice, choose};
+use backup_cli::ops::Run;
+use backup_cli::ops::backup::{BackupOptions, BackupOutcome, TransferOptions, backup};
+use backup_cli::ops::list::{ListOptions, ListedState, list};
+use backup_cli::ops::plaintext::Plaintext;
+use backup_cli::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
+use backup_cli::store::Store;
+use backup_cli::store::memory::MemoryStore;
+
+/// A source that writes so many bytes and then ends as told.
+struct Scripted {
+    bytes: u64,
+    end: End,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Well,
+    Fails,
+    Panics,
+    Cancelled,
+}
+
+impl Source for Scripted {
+    fn prepare(&mut self, _: &SourceContext<'_>) -> Result<()> {
+        Ok(())
+    }
+    fn info(&self) -> SourceInfo {
+        SourceInfo {
+            kind: "command".into(),
+            what: "scripted".into(),
+            ..SourceInfo::default()
+        }
+    }
+    fn extension(&self) -> &str {
+        "bin"
+    }
+    fn estimate(&mut self, _: &SourceContext<'_>) -> Result<Estimate> {
+        Ok(Estimate::default())
+    }
+    fn stream(&mut self, sink: &mut dyn SourceSink, context: &SourceContext<'_>) -> Result<SourceReport> {
+        let mut state = 1u64;
+        let mut left = self.bytes;
+        let mut block = vec![0u8; 64 * 1024];
+        while left > 0 {
+            for chunk in block.chunks_mut(8) {
+                // Half the bytes are noise, so that the stored form grows with the plain one.
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                chunk.copy_from_slice(&(state >> 32).to_le_bytes());
+            }
+            let take = left.min(block.len() as u64) as usize;
+            sink.write_all(&block[..take])
+                .map_err(|error| backup_cli::base::failure::from_io("write", error))?;
+            left -= take as u64;
+        }
+        match self.end {
+            End::Well => Ok(SourceReport {
+                counts: Counts {
+                    rows: Some(1),
+                    ..Counts::default()
+                },
+                ..SourceReport::default()
+            }),
+            End::Fails => Err(Failure::new(Kind::Source, "The scripted source failed")),
+            End::Panics => panic!("the scripted source panics"),
+            End::Cancelled => {
+                context.cancel.cancel();
+                Err(Failure::new(Kind::Source, "Its child was killed"))
+            }
+        }
+    }
+}
+
+fn run_at(time: &str) -> Run {
+    Run {
+        cancel: Cancel::new(),
+        reporter: Arc::new(Recorder::default()),
+        clock: Arc::new(FixedClock(time.parse().unwrap())),
+    }
+}
+
+static LOCK_FOLDERS: AtomicU32 = AtomicU32::new(0);
+
+fn options(name: &str) -> BackupOptions {
+    BackupOptions {
+        name: name.into(),
+        host: "here".into(),
+        tags: vec![],
+        layout: Layout::with_prefix("").unwrap(),
+        level: 1,
+        transfer: TransferOptions {
+            threads: 2,
+            part_bytes: None,
+            parts_in_flight: None,
+            memory_bytes: 64 << 20,
+        },
+        expected_bytes: None,
+        // Every memory store has the same URL, so tests that run at once would lock each other out of a common folder.
+        lock_folder: std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("locks-{}-{}", std::process::id(), LOCK_FOLDERS.fetch_add(1, Ordering::Relaxed))),
+        lock_timeout: Duration::ZERO,
+    }
+}
+
+fn backup_scripted(store: &Arc<dyn Store>, name: &str, source: Scripted, run: &Run) -> Result<BackupOutcome> {
+    let mut source = source;
+    backup(store, &mut source, &options(name), run)
+}
+
+fn keys(store: &dyn Store) -> Vec<String> {
+    let mut keys = Vec::new();
+    store
+        .list("", &mut |meta| {
+            keys.push(meta.key.to_string());
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+    keys
+}
+
+fn assert_nothing_left(store: &dyn Store, what: &str) {
+    assert_eq!(keys(store), Vec::<String>::new(), "{what}: objects");
+    assert_eq!(store.unfinished_uploads("").unwrap(), vec![], "{what}: uploads");
+}
+
+#[test]
+fn a_backup_that_is_listed_restores_byte_for_byte() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let run = run_at("2026-01-31T02:00:00Z");
+    let source = |end| Scripted { bytes: 3_500_001, end };
+    let outcome = backup_scripted(&store, "app", source(End::Well), &run).unwrap();
+    assert_eq!(outcome.manifest.id, "app_backup_20260131_020000");
+    assert_eq!(
+        keys(store.as_ref()),
+        [
+            "20260131/app_backup_20260131_020000.bin.gz",
+            "20260131/app_backup_20260131_020000.bin.gz.index.gz",
+            "20260131/app_backup_20260131_020000.bin.gz.manifest.json",
+        ]
+    );
+    let report = list(&store, &Layout::with_prefix("").unwrap(), &ListOptions::default(), &run).unwrap();
+    assert_eq!(report.backups.len(), 1);
+    assert_eq!(report.backups[0].state, ListedState::Complete);
+    assert_eq!(report.backups[0].plain_bytes, Some(3_500_001));
+
+    let layout = Layout::with_prefix("").unwrap();
+    let latest = BackupRef::parse("latest");
+    let chosen = choose(store.as_ref(), &layout, &latest, &Choice::default(), &run.cancel).unwrap();
+    let (mut plaintext, _) = Plaintext::open(&store, &chosen, 2, &run).unwrap();
+    let mut content = Vec::new();
+    std::io::Read::read_to_end(&mut plaintext, &mut content).unwrap();
+    plaintext.verify().unwrap();
+    assert_eq!(content.len(), 3_500_001);
+}
+
+#[test]
+fn a_source_that_ends_badly_at_any_point_leaves_nothing() {
+    for bytes in [0, 1, 1 << 20, (1 << 20) + 1, 20 << 20, 40 << 20] {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let run = run_at("2026-01-31T02:00:00Z");
+        let failure = backup_scripted(&store, "dies", Scripted { bytes, end: End::Fails }, &run).unwrap_err();
+        assert_eq!(failure.kind(), Kind::Source);
+        assert_nothing_left(store.as_ref(), &format!("failure after {bytes} bytes"));
+    }
+}
+
+#[test]
+fn a_source_that_panics_leaves_nothing() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let run = run_at("2026-01-31T02:00:00Z");
+    let source = Scripted {
+        bytes: 20 << 20,
+        end: End::Panics,
+    };
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        backup_scripted(&store, "panics", source, &run)
+    }));
+    assert!(panicked.is_err());
+    assert_nothing_left(store.as_ref(), "panic");
+}
+
+#[test]
+fn an_interruption_is_told_as_one_and_leaves_nothing() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let run = run_at("2026-01-31T02:00:00Z");
+    let source = Scripted {
+        bytes: 20 << 20,
+        end: End::Cancelled,
+    };
+    let failure = backup_scripted(&store, "cancelled", source, &run).unwrap_err();
+    assert_eq!(failure.kind(), Kind::Interrupted);
+    assert_nothing_left(store.as_ref(), "cancellation");
+}
+
+#[test]
+fn two_backups_in_one_second_get_two_ids() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let run = run_at("2026-01-31T02:00:00Z");
+    let source = || Scripted {
+        bytes: 10,
+        end: End::Well,
+    };
+    let first = backup_scripted(&store, "twice", source(), &run).unwrap();
+    let second = backup_scripted(&store, "twice", source(), &run).unwrap();
+    assert_eq!(first.manifest.id, "twice_backup_20260131_020000");
+    assert_eq!(second.manifest.id, "twice_backup_20260131_020001");
+    assert_eq!(second.manifest.state, State::Complete);
+}
+
+#[test]
+fn a_series_whose_name_begins_another_is_not_mixed_up_with_it() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let layout = Layout::with_prefix("").unwrap();
+    let source = || Scripted {
+        bytes: 10,
+        end: End::Well,
+    };
+    backup_scripted(&store, "app", source(), &run_at("2026-01-31T02:00:00Z")).unwrap();
+    let run = run_at("2026-02-01T02:00:00Z");
+    backup_scripted(&store, "app_test", source(), &run).unwrap();
+    let choice = Choice {
+        name: Some("app"),
+        at: None,
+    };
+    let chosen = choose(
+        store.as_ref(),
+        &layout,
+        &BackupRef::parse("latest"),
+        &choice,
+        &run.cancel,
+    )
+    .unwrap();
+    assert_eq!(chosen.found.id, "app_backup_20260131_020000");
+    let unnamed = choose(
+        store.as_ref(),
+        &layout,
+        &BackupRef::parse("latest"),
+        &Choice::default(),
+        &run.cancel,
+    )
+    .unwrap_err();
+    assert_eq!(unnamed.kind(), Kind::Usage);
+    let named = choose(
+        store.as_ref(),
+        &layout,
+        &BackupRef::parse("app_test@latest"),
+        &Choice::default(),
+        &run.cancel,
+    )
+    .unwrap();
+    assert_eq!(named.found.id, "app_test_backup_20260201_020000");
+}
+
+#[test]
+fn two_runs_of_a_series_at_once_are_kept_apart() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let run = run_at("2026-01-31T02:00:00Z");
+    let options = options("locked");
+    let _held =
+        backup_cli::ops::lock::SeriesLock::take(&options.lock_folder, &store.url(), "locked", Duration::ZERO, &run)
+            .unwrap();
+    let mut source = Scripted {
+        bytes: 10,
+        end: End::Well,
+    };
+    let failure = backup(&store, &mut source, &options, &run).unwrap_err();
+    assert_eq!(failure.kind(), Kind::Locked);
+    assert_nothing_left(store.as_ref(), "lock");
+}
