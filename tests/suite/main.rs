@@ -22,6 +22,7 @@ mod postgres;
 mod ranged_restore;
 mod rollover;
 mod s3_faults;
+mod samples;
 mod store_contract;
 mod support;
 mod support_selftest;
