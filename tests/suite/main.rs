@@ -17,6 +17,7 @@ mod command_line;
 mod commit_faults;
 mod directory_readers;
 mod generated;
+mod many_backups;
 mod ops_backup;
 mod postgres;
 mod ranged_restore;
