@@ -18,6 +18,7 @@ mod commit_faults;
 mod directory_readers;
 mod generated;
 mod many_backups;
+mod node_failure;
 mod ops_backup;
 mod postgres;
 mod ranged_restore;
