@@ -24,6 +24,7 @@ mod postgres;
 mod ranged_restore;
 mod rollover;
 mod s3_faults;
+mod s3_stalls;
 mod samples;
 mod store_contract;
 mod support;
