@@ -18,6 +18,7 @@ mod directory_readers;
 mod generated;
 mod ops_backup;
 mod postgres;
+mod round_trips;
 mod support;
 mod support_selftest;
 mod tree;

@@ -109,8 +109,11 @@ fn options(name: &str) -> BackupOptions {
         },
         expected_bytes: None,
         // Every memory store has the same URL, so tests that run at once would lock each other out of a common folder.
-        lock_folder: std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("locks-{}-{}", std::process::id(), LOCK_FOLDERS.fetch_add(1, Ordering::Relaxed))),
+        lock_folder: std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
+            "locks-{}-{}",
+            std::process::id(),
+            LOCK_FOLDERS.fetch_add(1, Ordering::Relaxed)
+        )),
         lock_timeout: Duration::ZERO,
     }
 }
