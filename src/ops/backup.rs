@@ -155,11 +155,12 @@ pub fn backup(
     let finished = run.clock.now();
 
     run.phase(Phase::Committing);
-    let objects = parts.finish()?;
+    // Before the objects become visible: from then on only `commit` fails, and it removes them again.
     let index = std::mem::replace(
         &mut *index.lock().unwrap_or_else(PoisonError::into_inner),
         IndexSpool::create()?,
     );
+    let objects = parts.finish()?;
     let mut manifest = describe(source, &planned, options, report, &members, finished);
     manifest.objects = objects.iter().map(|object| object_record(Role::Data, object)).collect();
     let (manifest_key, manifest) = commit(store, &planned.data_key, index, manifest, &options.transfer, run)?;

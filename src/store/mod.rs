@@ -207,6 +207,8 @@ pub trait Store: Send + Sync {
 
     /// What is known of an object; `None` only if the store is sure that there is none.
     ///
+    /// Works after a cancellation too, for a bounded time: a failed run looks at what it has left.
+    ///
     /// # Errors
     /// If the store cannot tell.
     fn head(&self, key: &Key) -> Result<Option<ObjectMeta>>;
@@ -223,7 +225,7 @@ pub trait Store: Send + Sync {
     /// As [`Store::list`].
     fn list_folders(&self, prefix: &str, visit: &mut dyn FnMut(&str) -> Result<ControlFlow<()>>) -> Result<()>;
 
-    /// Removes an object; removing what is not there is a success.
+    /// Removes an object; removing what is not there is a success. Works after a cancellation too, as [`Store::head`].
     ///
     /// # Errors
     /// If the object may still be there.

@@ -99,7 +99,7 @@ impl Store for S3Store {
     }
 
     fn head(&self, key: &Key) -> Result<Option<ObjectMeta>> {
-        self.session.block_on(self.session.stat(key, &Stop::OnCancel))
+        self.session.block_on(self.session.stat(key, &self.session.stop_from_now()))
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<ControlFlow<()>>) -> Result<()> {
@@ -111,7 +111,8 @@ impl Store for S3Store {
     }
 
     fn delete(&self, key: &Key) -> Result<()> {
-        self.session.block_on(self.session.remove(key, None, &Stop::OnCancel))
+        let stop = self.session.stop_from_now();
+        self.session.block_on(self.session.remove(key, None, &stop))
     }
 
     fn unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>> {
@@ -122,14 +123,12 @@ impl Store for S3Store {
 impl Session {
     /// Removes an object (or one version of it); one that is not there is removed already.
     async fn remove(&self, key: &Key, version_id: Option<&str>, stop: &Stop) -> Result<()> {
-        let request = Request {
-            stop: stop.clone(),
-            ..Request::new(
-                format!("remove {}", self.object(key.as_str())),
-                "s3:DeleteObject",
-                Some(key.as_str()),
-            )
-        };
+        let request = Request::new(
+            format!("remove {}", self.object(key.as_str())),
+            "s3:DeleteObject",
+            Some(key.as_str()),
+        )
+        .stopped_by(stop);
         let outcome = self
             .call(&request, |client: Client, overrides| {
                 client

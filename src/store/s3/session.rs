@@ -41,6 +41,12 @@ pub(super) enum Stop {
     After(Duration),
 }
 
+/// How long tidying up may go on trying: the user has asked to stop, and is waiting.
+pub(super) const TIDYING_PATIENCE: Duration = Duration::from_secs(45);
+
+/// A tidying request that gets no answer in this time is repeated.
+const TIDYING_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// What is asked of the store, apart from the SDK's own input.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
@@ -71,6 +77,19 @@ impl Request {
             sdk_retries: true,
             answer_is_progress: true,
             stop: Stop::OnCancel,
+        }
+    }
+
+    /// The same request, stopped by something else; an attempt takes no longer than the patience allows.
+    pub(super) fn stopped_by(self, stop: &Stop) -> Self {
+        let attempt_timeout = match stop {
+            Stop::After(_) => self.attempt_timeout.min(TIDYING_ATTEMPT_TIMEOUT),
+            Stop::OnCancel | Stop::OnCancelOr(_) => self.attempt_timeout,
+        };
+        Self {
+            attempt_timeout,
+            stop: stop.clone(),
+            ..self
         }
     }
 }
@@ -221,6 +240,15 @@ impl Session {
     /// Whether the run was asked to stop.
     pub(super) fn is_cancelled(&self) -> bool {
         *self.cancelled.borrow()
+    }
+
+    /// What stops a request that begins now. What is begun after the run was asked to stop is tidying up (a look at what
+    /// stands there, a removal): it must not fail because of the very cancellation that made it necessary.
+    pub(super) fn stop_from_now(&self) -> Stop {
+        match self.is_cancelled() {
+            true => Stop::After(TIDYING_PATIENCE),
+            false => Stop::OnCancel,
+        }
     }
 
     /// Whether requests carry checksums besides their MD5.

@@ -22,14 +22,8 @@ use super::errors::{Class, Problem};
 use super::options::COMPLETE_TIMEOUT_MIN;
 use super::provider::ConditionalWrites;
 use super::put::may_refuse_condition;
-use super::session::{Request, Session, Stop, Tries};
+use super::session::{Request, Session, Stop, TIDYING_PATIENCE, Tries};
 use super::stat::{Standing, bare_etag, real_version};
-
-/// How long an abort may go on trying: the user has asked to stop, and is waiting.
-const ABORT_PATIENCE: Duration = Duration::from_secs(45);
-
-/// An abort that gets no answer in this time is repeated.
-const ABORT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Parts that were on their way may land after an abort; it is repeated until none is left.
 const ABORTS_MAX: u32 = 4;
@@ -429,16 +423,13 @@ impl S3Upload {
     /// Aborts until no part is left, and removes an object that a completion of unknown outcome made.
     async fn throw_away(&self) -> Result<()> {
         let session = &self.session;
-        let stop = Stop::After(ABORT_PATIENCE);
-        let request = Request {
-            stop: stop.clone(),
-            attempt_timeout: ABORT_ATTEMPT_TIMEOUT,
-            ..Request::new(
-                format!("abort the upload of {}", session.object(self.key.as_str())),
-                "s3:AbortMultipartUpload",
-                Some(self.key.as_str()),
-            )
-        };
+        let stop = Stop::After(TIDYING_PATIENCE);
+        let request = Request::new(
+            format!("abort the upload of {}", session.object(self.key.as_str())),
+            "s3:AbortMultipartUpload",
+            Some(self.key.as_str()),
+        )
+        .stopped_by(&stop);
         for _ in 0..ABORTS_MAX {
             let outcome = session
                 .call(&request, |client: Client, overrides| {
@@ -476,15 +467,12 @@ impl S3Upload {
     /// Whether the store still lists parts; not being able to tell is no reason to abort again.
     async fn has_parts(&self, stop: &Stop) -> bool {
         let session = &self.session;
-        let request = Request {
-            stop: stop.clone(),
-            attempt_timeout: ABORT_ATTEMPT_TIMEOUT,
-            ..Request::new(
-                format!("list the parts of {}", session.object(self.key.as_str())),
-                "s3:ListMultipartUploadParts",
-                Some(self.key.as_str()),
-            )
-        };
+        let request = Request::new(
+            format!("list the parts of {}", session.object(self.key.as_str())),
+            "s3:ListMultipartUploadParts",
+            Some(self.key.as_str()),
+        )
+        .stopped_by(stop);
         let operation = |client: Client, overrides| {
             client
                 .list_parts()
