@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::base::failure::{Failure, Kind, Result, into_io};
 use crate::base::report::Phase;
 use crate::catalog::index::Entry;
 use crate::catalog::index_file::IndexSpool;
-use crate::catalog::layout::{Layout, MANIFEST_SUFFIX, check_name};
+use crate::catalog::layout::{Layout, MANIFEST_SUFFIX, check_name, id_of};
 use crate::catalog::listing::scan;
 use crate::catalog::manifest::{MANIFEST_FORMAT, Manifest, State};
 use crate::pipeline::deflate::{DeflateOptions, MembersReport, MembersWriter};
@@ -248,7 +249,7 @@ fn describe(
 ) -> Manifest {
     Manifest {
         format: MANIFEST_FORMAT,
-        id: crate::catalog::layout::id_of(&planned.data_key),
+        id: id_of(&planned.data_key),
         name: options.name.clone(),
         host: options.host.clone(),
         source: source.info(),
@@ -286,6 +287,21 @@ fn last_stored_bytes(store: &dyn Store, options: &BackupOptions, run: &Run) -> O
         .map(crate::catalog::listing::Found::data_bytes)
 }
 
+/// Whether a backup with other extensions has the id already. Who may not list relies on the key alone.
+fn is_id_taken(store: &dyn Store, key: &Key) -> Result<bool> {
+    let folder_bytes = key.as_str().len() - key.file_name().len();
+    let prefix = format!("{}{}.", &key.as_str()[..folder_bytes], id_of(key));
+    let mut taken = false;
+    let listed = store.list(&prefix, &mut |_| {
+        taken = true;
+        Ok(ControlFlow::Break(()))
+    });
+    match listed {
+        Err(failure) if failure.kind() == Kind::Interrupted => Err(failure),
+        _ => Ok(taken),
+    }
+}
+
 /// The first second from now on whose key is free.
 fn free_key(store: &dyn Store, extension: &str, options: &BackupOptions, run: &Run) -> Result<(Key, Timestamp)> {
     let now = run.clock.now();
@@ -302,7 +318,7 @@ fn free_key(store: &dyn Store, extension: &str, options: &BackupOptions, run: &R
                 other => other,
             })
             .collect::<Result<Vec<_>>>()?;
-        if taken.iter().all(Option::is_none) {
+        if taken.iter().all(Option::is_none) && !is_id_taken(store, &key)? {
             return Ok((key, started));
         }
         started = started

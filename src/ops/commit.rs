@@ -84,7 +84,15 @@ pub(super) fn commit(
     match store.put(&manifest_key, json.clone(), &options) {
         Ok(_) => Ok((manifest_key, manifest)),
         Err(failure) => {
-            settle(store.as_ref(), &manifest_key, &json, &options.token, &manifest, run, failure)?;
+            settle(
+                store.as_ref(),
+                &manifest_key,
+                &json,
+                &options.token,
+                &manifest,
+                run,
+                failure,
+            )?;
             Ok((manifest_key, manifest))
         }
     }

@@ -99,7 +99,8 @@ impl Store for S3Store {
     }
 
     fn head(&self, key: &Key) -> Result<Option<ObjectMeta>> {
-        self.session.block_on(self.session.stat(key, &self.session.stop_from_now()))
+        self.session
+            .block_on(self.session.stat(key, &self.session.stop_from_now()))
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<ControlFlow<()>>) -> Result<()> {

@@ -250,7 +250,11 @@ fn looking_and_removing_still_work_after_a_cancellation() {
     assert_eq!(meta.and_then(|meta| meta.token).as_deref(), Some(TOKEN));
     bench.store.delete(&Key::new(KEY)).unwrap();
     assert_eq!(bench.requests(), ["Head", "Delete"]);
-    assert_eq!(bench.put().unwrap_err().kind(), Kind::Interrupted, "nothing new is begun");
+    assert_eq!(
+        bench.put().unwrap_err().kind(),
+        Kind::Interrupted,
+        "nothing new is begun"
+    );
 }
 
 #[test]
