@@ -155,12 +155,13 @@ pub fn backup(
     let (parts, members) = sink.members.finish()?;
     let finished = run.clock.now();
 
-    run.phase(Phase::Committing);
-    // Before the objects become visible: from then on only `commit` fails, and it removes them again.
+    // Before the data becomes visible: from then on only `commit` fails, and it rolls back.
     let index = std::mem::replace(
         &mut *index.lock().unwrap_or_else(PoisonError::into_inner),
         IndexSpool::create()?,
     );
+
+    run.phase(Phase::Committing);
     let objects = parts.finish()?;
     let mut manifest = describe(source, &planned, options, report, &members, finished);
     manifest.objects = objects.iter().map(|object| object_record(Role::Data, object)).collect();

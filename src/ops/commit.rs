@@ -81,31 +81,47 @@ pub(super) fn commit(
         }
     };
     let options = put_options(Role::Manifest, &manifest.name);
-    match store.put(&manifest_key, json.clone(), &options) {
-        Ok(_) => Ok((manifest_key, manifest)),
-        Err(failure) => {
-            settle(
-                store.as_ref(),
-                &manifest_key,
-                &json,
-                &options.token,
-                &manifest,
-                run,
-                failure,
-            )?;
-            Ok((manifest_key, manifest))
-        }
+    let bytes = json.len() as u64;
+    let written = store
+        .put(&manifest_key, json, &options)
+        .and_then(|_| expect_manifest(store.as_ref(), &manifest_key, bytes));
+    if let Err(failure) = written {
+        settle(
+            store.as_ref(),
+            &manifest_key,
+            bytes,
+            &options.token,
+            &manifest,
+            run,
+            failure,
+        )?;
     }
+    Ok((manifest_key, manifest))
 }
 
 const NOT_COMMITTED: &str = "The backup was uploaded but could not be committed";
+
+/// A store that acknowledges a manifest and does not keep it would make a backup that nobody ever finds.
+fn expect_manifest(store: &dyn Store, key: &Key, bytes: u64) -> Result<()> {
+    let found = match store.head(key) {
+        Ok(Some(meta)) if meta.bytes == bytes => return Ok(()),
+        Ok(Some(meta)) => format!("holds {} bytes of it instead of {bytes}", meta.bytes),
+        Ok(None) => "then has no such object".to_owned(),
+        // It was acknowledged, and nothing speaks against it.
+        Err(_) => return Ok(()),
+    };
+    Err(Failure::new(
+        Kind::Damaged,
+        format!("The store acknowledged `{key}` and {found}"),
+    ))
+}
 
 /// After a manifest whose writing failed: it may stand there all the same. Objects that it names are removed only when it
 /// is certain that it does not.
 fn settle(
     store: &dyn Store,
     manifest_key: &Key,
-    json: &Bytes,
+    bytes: u64,
     token: &str,
     manifest: &Manifest,
     run: &Run,
@@ -120,7 +136,7 @@ fn settle(
             .caused_by(failure)
             .hint("Run it again; give runs on different machines different names"));
         }
-        Ok(Some(meta)) if meta.bytes == json.len() as u64 => return Ok(()),
+        Ok(Some(meta)) if meta.bytes == bytes => return Ok(()),
         Ok(stands) => stands,
         Err(_) => return Err(untold(failure)),
     };

@@ -14,10 +14,15 @@
 )]
 
 mod command_line;
+mod commit_faults;
 mod directory_readers;
 mod generated;
 mod ops_backup;
 mod postgres;
+mod ranged_restore;
+mod rollover;
+mod s3_faults;
+mod store_contract;
 mod support;
 mod support_selftest;
 mod tree;

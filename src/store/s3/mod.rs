@@ -112,8 +112,12 @@ impl Store for S3Store {
     }
 
     fn delete(&self, key: &Key) -> Result<()> {
-        let stop = self.session.stop_from_now();
-        self.session.block_on(self.session.remove(key, None, &stop))
+        let remove = |stop: &Stop| self.session.block_on(self.session.remove(key, None, stop));
+        match remove(&self.session.stop_from_now()) {
+            // What a run that was asked to stop has made is removed all the same.
+            Err(failure) if failure.kind() == Kind::Interrupted => remove(&self.session.stop_from_now()),
+            outcome => outcome,
+        }
     }
 
     fn unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>> {

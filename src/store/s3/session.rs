@@ -20,7 +20,7 @@ use crate::base::report::{Event, Reporter};
 
 use super::client::{self, ClientFactory, Surroundings};
 use super::errors::{Class, Problem};
-use super::options::{ATTEMPT_TIMEOUT_MIN, S3Options, attempt_timeout};
+use super::options::{ATTEMPT_TIMEOUT_MIN, CLEAN_UP_PATIENCE, S3Options, attempt_timeout};
 use super::provider::{self, ConditionalWrites, Provider};
 use super::retry::{Budget, Next};
 
@@ -41,11 +41,8 @@ pub(super) enum Stop {
     After(Duration),
 }
 
-/// How long tidying up may go on trying: the user has asked to stop, and is waiting.
-pub(super) const TIDYING_PATIENCE: Duration = Duration::from_secs(45);
-
-/// A tidying request that gets no answer in this time is repeated.
-const TIDYING_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
+/// A request of the clean-up that gets no answer in this time is repeated.
+const CLEAN_UP_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What is asked of the store, apart from the SDK's own input.
 #[derive(Clone, Debug)]
@@ -83,7 +80,7 @@ impl Request {
     /// The same request, stopped by something else; an attempt takes no longer than the patience allows.
     pub(super) fn stopped_by(self, stop: &Stop) -> Self {
         let attempt_timeout = match stop {
-            Stop::After(_) => self.attempt_timeout.min(TIDYING_ATTEMPT_TIMEOUT),
+            Stop::After(_) => self.attempt_timeout.min(CLEAN_UP_ATTEMPT_TIMEOUT),
             Stop::OnCancel | Stop::OnCancelOr(_) => self.attempt_timeout,
         };
         Self {
@@ -242,11 +239,11 @@ impl Session {
         *self.cancelled.borrow()
     }
 
-    /// What stops a request that begins now. What is begun after the run was asked to stop is tidying up (a look at what
+    /// What stops a request that begins now. What is begun after the run was asked to stop is clean-up (a look at what
     /// stands there, a removal): it must not fail because of the very cancellation that made it necessary.
     pub(super) fn stop_from_now(&self) -> Stop {
         match self.is_cancelled() {
-            true => Stop::After(TIDYING_PATIENCE),
+            true => Stop::After(CLEAN_UP_PATIENCE),
             false => Stop::OnCancel,
         }
     }

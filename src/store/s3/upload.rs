@@ -19,10 +19,10 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::store::{Key, ObjectMeta, Part, PartReceipt, PutOptions, Role, Upload};
 
 use super::errors::{Class, Problem};
-use super::options::COMPLETE_TIMEOUT_MIN;
+use super::options::{CLEAN_UP_PATIENCE, COMPLETE_TIMEOUT_MIN};
 use super::provider::ConditionalWrites;
 use super::put::may_refuse_condition;
-use super::session::{Request, Session, Stop, TIDYING_PATIENCE, Tries};
+use super::session::{Request, Session, Stop, Tries};
 use super::stat::{Standing, bare_etag, real_version};
 
 /// Parts that were on their way may land after an abort; it is repeated until none is left.
@@ -423,7 +423,7 @@ impl S3Upload {
     /// Aborts until no part is left, and removes an object that a completion of unknown outcome made.
     async fn throw_away(&self) -> Result<()> {
         let session = &self.session;
-        let stop = Stop::After(TIDYING_PATIENCE);
+        let stop = Stop::After(CLEAN_UP_PATIENCE);
         let request = Request::new(
             format!("abort the upload of {}", session.object(self.key.as_str())),
             "s3:AbortMultipartUpload",
