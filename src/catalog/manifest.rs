@@ -205,7 +205,8 @@ impl Manifest {
     /// The stored length of all data objects, in bytes.
     #[must_use]
     pub fn data_bytes(&self) -> u64 {
-        self.data_objects().map(|object| object.bytes).sum()
+        self.data_objects()
+            .fold(0, |sum, object| sum.saturating_add(object.bytes))
     }
 
     /// The manifest as it is stored. Problems that would make it longer than [`MANIFEST_BYTES_MAX`], which no reader

@@ -135,7 +135,7 @@ pub fn backup(
     run: &Run,
 ) -> Result<BackupOutcome> {
     check_name(&options.name)?;
-    let _lock = SeriesLock::take(
+    let lock = SeriesLock::take(
         &options.lock_folder,
         &store.url(),
         &options.name,
@@ -143,6 +143,12 @@ pub fn backup(
         run,
     )?;
     let planned = plan_backup(store, source, options, run)?;
+    let clock_warning = lock
+        .last_started()
+        .and_then(|last| clock_warning(last, planned.started, &options.name));
+    if let Some(warning) = &clock_warning {
+        run.warn(warning);
+    }
 
     run.phase(Phase::BackingUp);
     let index = Arc::new(Mutex::new(IndexSpool::create()?));
@@ -165,8 +171,20 @@ pub fn backup(
     let objects = parts.finish()?;
     let mut manifest = describe(source, &planned, options, report, &members, finished);
     manifest.objects = objects.iter().map(|object| object_record(Role::Data, object)).collect();
+    manifest.warnings.extend(clock_warning);
     let (manifest_key, manifest) = commit(store, &planned.data_key, index, manifest, &options.transfer, run)?;
+    lock.remember(planned.started);
     Ok(BackupOutcome { manifest, manifest_key })
+}
+
+/// What to say if the clock has gone back since the last backup; a run may step forward by as much as it looks for a key.
+fn clock_warning(last: Timestamp, now: Timestamp, name: &str) -> Option<String> {
+    let tolerance = SignedDuration::from_secs(i64::from(FREE_KEY_TRIES_MAX));
+    (last.duration_since(now) > tolerance).then(|| {
+        format!(
+            "This machine's clock has gone back: a backup of `{name}` was begun at {last}, which is later than now. Until then `latest` means that one."
+        )
+    })
 }
 
 fn open_sink(

@@ -497,3 +497,23 @@ fn an_index_of_another_backup_is_not_believed() {
     memory.set_body(index, others);
     assert_eq!(read().unwrap_err().kind(), Kind::Damaged);
 }
+
+#[test]
+fn a_clock_that_has_gone_back_is_said_and_recorded() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let options = options("clock");
+    let at = |time: &str| {
+        backup(&store, &mut small(), &options, &run_at(time))
+            .unwrap()
+            .manifest
+            .warnings
+    };
+    for (time, warnings) in [
+        ("2026-01-31T02:00:00Z", 0),
+        ("2026-01-31T02:00:00Z", 0),
+        ("2026-02-01T02:00:00Z", 0),
+        ("2026-01-31T03:00:00Z", 1),
+    ] {
+        assert_eq!(at(time).len(), warnings, "{time}");
+    }
+}
