@@ -21,6 +21,7 @@ mod ops_backup;
 mod postgres;
 mod ranged_restore;
 mod rollover;
+mod round_trips;
 mod s3_faults;
 mod store_contract;
 mod support;
