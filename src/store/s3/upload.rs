@@ -25,9 +25,6 @@ use super::put::may_refuse_condition;
 use super::session::{Request, Session, Stop, Tries};
 use super::stat::{Standing, bare_etag, real_version};
 
-/// An abort that gets no answer in this time is repeated.
-const ABORT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
-
 /// Parts that were on their way may land after an abort; it is repeated until none is left.
 const ABORTS_MAX: u32 = 4;
 
@@ -427,15 +424,12 @@ impl S3Upload {
     async fn throw_away(&self) -> Result<()> {
         let session = &self.session;
         let stop = Stop::After(CLEAN_UP_PATIENCE);
-        let request = Request {
-            stop: stop.clone(),
-            attempt_timeout: ABORT_ATTEMPT_TIMEOUT,
-            ..Request::new(
-                format!("abort the upload of {}", session.object(self.key.as_str())),
-                "s3:AbortMultipartUpload",
-                Some(self.key.as_str()),
-            )
-        };
+        let request = Request::new(
+            format!("abort the upload of {}", session.object(self.key.as_str())),
+            "s3:AbortMultipartUpload",
+            Some(self.key.as_str()),
+        )
+        .stopped_by(&stop);
         for _ in 0..ABORTS_MAX {
             let outcome = session
                 .call(&request, |client: Client, overrides| {
@@ -473,15 +467,12 @@ impl S3Upload {
     /// Whether the store still lists parts; not being able to tell is no reason to abort again.
     async fn has_parts(&self, stop: &Stop) -> bool {
         let session = &self.session;
-        let request = Request {
-            stop: stop.clone(),
-            attempt_timeout: ABORT_ATTEMPT_TIMEOUT,
-            ..Request::new(
-                format!("list the parts of {}", session.object(self.key.as_str())),
-                "s3:ListMultipartUploadParts",
-                Some(self.key.as_str()),
-            )
-        };
+        let request = Request::new(
+            format!("list the parts of {}", session.object(self.key.as_str())),
+            "s3:ListMultipartUploadParts",
+            Some(self.key.as_str()),
+        )
+        .stopped_by(stop);
         let operation = |client: Client, overrides| {
             client
                 .list_parts()
