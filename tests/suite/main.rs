@@ -15,10 +15,12 @@
 
 mod command_line;
 mod directory_readers;
+mod dying_sources;
 mod generated;
 mod ops_backup;
 mod postgres;
 mod round_trips;
+mod signals;
 mod support;
 mod support_selftest;
 mod tree;
