@@ -16,6 +16,7 @@
 mod command_line;
 mod commit_faults;
 mod directory_readers;
+mod dying_sources;
 mod generated;
 mod many_backups;
 mod node_failure;
@@ -26,6 +27,7 @@ mod rollover;
 mod round_trips;
 mod s3_faults;
 mod samples;
+mod signals;
 mod store_contract;
 mod support;
 mod support_selftest;

@@ -37,6 +37,8 @@ pub(super) enum Stop {
     OnCancel,
     /// The run's cancellation, or this flag.
     OnCancelOr(watch::Receiver<bool>),
+    /// The run's cancellation, so much later: for what is better answered than dropped half-way.
+    LateOnCancel(Duration),
     /// Nothing but this much time: for what must be done after a cancellation too.
     After(Duration),
 }
@@ -430,6 +432,10 @@ impl Session {
             Stop::OnCancel => cancelled.await,
             Stop::OnCancelOr(flag) => {
                 race(cancelled, wait_for(flag.clone())).await;
+            }
+            Stop::LateOnCancel(grace) => {
+                cancelled.await;
+                tokio::time::sleep(*grace).await;
             }
             Stop::After(_) => std::future::pending().await,
         }
