@@ -83,7 +83,7 @@ impl Request {
     pub(super) fn stopped_by(self, stop: &Stop) -> Self {
         let attempt_timeout = match stop {
             Stop::After(_) => self.attempt_timeout.min(CLEAN_UP_ATTEMPT_TIMEOUT),
-            Stop::OnCancel | Stop::OnCancelOr(_) => self.attempt_timeout,
+            Stop::OnCancel | Stop::OnCancelOr(_) | Stop::LateOnCancel(_) => self.attempt_timeout,
         };
         Self {
             attempt_timeout,
