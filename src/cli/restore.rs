@@ -167,9 +167,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
             return Err(Failure::new(Kind::Refused, "Not confirmed, so nothing was changed"));
         }
     }
-    let mut output = std::io::stdout().lock();
-    let report = restore(plan, &options, &mut output, &run)?;
-    drop(output);
+    // Not locked for the whole run: the lines of --json go to standard output meanwhile, from another thread.
+    let report = restore(plan, &options, &mut std::io::stdout(), &run)?;
     context.listener.end();
     report
         .warnings

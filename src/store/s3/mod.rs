@@ -38,7 +38,6 @@ pub use provider::{ConditionalWrites, PROVIDERS, Provider};
 pub use retry::RetryOptions;
 
 use errors::Class;
-use options::CLEAN_UP_PATIENCE;
 use session::{Request, Session, Stop};
 
 /// A bucket and a prefix in it.
@@ -100,12 +99,8 @@ impl Store for S3Store {
     }
 
     fn head(&self, key: &Key) -> Result<Option<ObjectMeta>> {
-        // After a cancellation only the clean-up looks, and it has to see.
-        let stop = match self.session.is_cancelled() {
-            true => Stop::After(CLEAN_UP_PATIENCE),
-            false => Stop::OnCancel,
-        };
-        self.session.block_on(self.session.stat(key, &stop))
+        self.session
+            .block_on(self.session.stat(key, &self.session.stop_from_now()))
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<ControlFlow<()>>) -> Result<()> {
@@ -117,15 +112,12 @@ impl Store for S3Store {
     }
 
     fn delete(&self, key: &Key) -> Result<()> {
-        let remove = |stop| self.session.block_on(self.session.remove(key, None, stop));
-        if !self.session.is_cancelled() {
-            match remove(&Stop::OnCancel) {
-                Err(failure) if failure.kind() == Kind::Interrupted => {}
-                outcome => return outcome,
-            }
+        let remove = |stop: &Stop| self.session.block_on(self.session.remove(key, None, stop));
+        match remove(&self.session.stop_from_now()) {
+            // What a run that was asked to stop has made is removed all the same.
+            Err(failure) if failure.kind() == Kind::Interrupted => remove(&self.session.stop_from_now()),
+            outcome => outcome,
         }
-        // What a run that was asked to stop has made is removed all the same.
-        remove(&Stop::After(CLEAN_UP_PATIENCE))
     }
 
     fn unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>> {
@@ -136,14 +128,12 @@ impl Store for S3Store {
 impl Session {
     /// Removes an object (or one version of it); one that is not there is removed already.
     async fn remove(&self, key: &Key, version_id: Option<&str>, stop: &Stop) -> Result<()> {
-        let request = Request {
-            stop: stop.clone(),
-            ..Request::new(
-                format!("remove {}", self.object(key.as_str())),
-                "s3:DeleteObject",
-                Some(key.as_str()),
-            )
-        };
+        let request = Request::new(
+            format!("remove {}", self.object(key.as_str())),
+            "s3:DeleteObject",
+            Some(key.as_str()),
+        )
+        .stopped_by(stop);
         let outcome = self
             .call(&request, |client: Client, overrides| {
                 client

@@ -97,6 +97,7 @@ impl Cli {
     }
 
     /// Runs to the end with nothing on standard input.
+    #[must_use = "assert the exit status or look at the output"]
     pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Outcome {
         self.command(arguments).run()
     }
@@ -148,6 +149,7 @@ impl CliCommand {
     }
 
     /// Runs to the end.
+    #[must_use = "assert the exit status or look at the output"]
     pub fn run(self) -> Outcome {
         self.start().wait()
     }
@@ -302,6 +304,7 @@ impl RunningCli {
     ///
     /// # Panics
     /// If it takes longer than it may; it is killed then.
+    #[must_use = "assert the exit status or look at the output"]
     pub fn wait(mut self) -> Outcome {
         let mut pause = Duration::from_millis(1);
         loop {
@@ -346,7 +349,6 @@ impl Drop for RunningCli {
 
 /// How a run ended.
 #[derive(Debug)]
-#[must_use = "assert the exit status or look at the output"]
 pub struct Outcome {
     line: String,
     status: ExitStatus,

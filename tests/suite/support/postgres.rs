@@ -222,7 +222,7 @@ impl PostgresServer {
     pub fn dump(&self, database: &str) -> String {
         let output = self
             .program("pg_dump")
-            .args(["-w", "--no-comments", "-d", database])
+            .args(["-w", "-d", database])
             .env("PGPASSWORD", PASSWORD)
             .stdin(Stdio::null())
             .output()
