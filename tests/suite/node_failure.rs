@@ -61,7 +61,15 @@ fn a_node_that_dies_is_survived_or_the_run_fails_cleanly() {
     assert!(std::fs::read(target("after-one")).unwrap() == whole);
 
     // During the restore: with the second node some blocks may have lost their last copy.
-    let run = restore("before@latest", &target("after-two"));
+    let run = cli
+        .command([
+            "restore",
+            "before@latest",
+            "--to",
+            target("after-two").to_str().unwrap(),
+        ])
+        .env("BACKUP_RETRY_BUDGET", "8s")
+        .start();
     std::thread::sleep(Duration::from_millis(60));
     cluster.kill_node(1);
     let outcome = run.wait();
