@@ -20,6 +20,7 @@ mod generated;
 mod ops_backup;
 mod postgres;
 mod round_trips;
+mod seeds;
 mod signals;
 mod support;
 mod support_selftest;
