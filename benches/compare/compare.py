@@ -24,7 +24,7 @@ class Bench:
         self.options = options
         self.root = pathlib.Path(options.folder).resolve()
         self.root.mkdir(parents=True, exist_ok=True)
-        self.binary = options.binary or build()
+        self.binary = pathlib.Path(options.binary or build()).resolve()
         self.scratch = scratch(self.root)
         self.seaweed = Seaweed(self.root)
         self.environment = self.seaweed.environment | {

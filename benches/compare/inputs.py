@@ -82,8 +82,8 @@ def make_tree(folder, files=TREE_FILES, size=TREE_BYTES):
         print(f"making the input tree in {tree} (once)", file=sys.stderr)
         count = total = 0
         for digest, bytes_, path in choose(candidates(), files, size):
-            # 250 folders of some 180 files: as in a tree of many crates.
-            target = tree / f"{digest[0]:02x}" / (os.path.basename(os.path.dirname(path)) or "top") / f"{digest[1:5].hex()}-{os.path.basename(path)}"
+            # The folders stay as they are: files that belong together lie together, as in any tree of sources.
+            target = tree / os.path.relpath(path, "/")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
             os.utime(target, ns=(0, 1_600_000_000_000_000_000 + int.from_bytes(digest[5:11], "big")))

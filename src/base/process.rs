@@ -1,13 +1,15 @@
 //! Child processes: started without a shell, killed on cancellation, judged by their exit status and last words.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::cancel::{Cancel, CancelGuard};
 use super::failure::{Failure, Kind, Result};
@@ -17,6 +19,10 @@ use super::secret::redact;
 pub const STDERR_LINES_MAX: usize = 50;
 /// Bytes of one line of standard error kept.
 pub const STDERR_LINE_BYTES_MAX: usize = 1000;
+
+/// How long the last words of a child that has ended are waited for. What it started may hold its standard error open for
+/// ever (a daemon, the master of a shared SSH connection), and its own words are in the pipe already.
+const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The variable of the environment, if it is set and not empty.
 #[must_use]
@@ -186,9 +192,14 @@ impl Program {
                 .hint(format!("Is `{name}` installed, in PATH and executable?"))
         })?;
         let tail = Arc::new(Mutex::new(Tail::default()));
-        let stderr_thread = child.stderr.take().map(|stderr| {
+        let stderr_ended = child.stderr.take().map(|stderr| {
             let tail = tail.clone();
-            std::thread::spawn(move || keep_tail(BufReader::new(stderr), &tail))
+            let (ends, ended) = std::sync::mpsc::channel::<Infallible>();
+            std::thread::spawn(move || {
+                keep_tail(BufReader::new(stderr), &tail);
+                drop(ends);
+            });
+            ended
         });
         let group = rustix::process::Pid::from_child(&child);
         let guard = cancel.on_cancel(move || kill_group(group));
@@ -198,7 +209,7 @@ impl Program {
             stdin: child.stdin.take(),
             child,
             tail,
-            stderr_thread,
+            stderr_ended,
             guard,
             waited: false,
         })
@@ -242,7 +253,8 @@ pub struct Running {
     pub stdin: Option<ChildStdin>,
     child: Child,
     tail: Arc<Mutex<Tail>>,
-    stderr_thread: Option<JoinHandle<()>>,
+    /// Never gets a message; its other end is gone when standard error has ended.
+    stderr_ended: Option<Receiver<Infallible>>,
     guard: CancelGuard,
     waited: bool,
 }
@@ -261,7 +273,7 @@ impl Running {
         }
     }
 
-    /// Waits for the end of the child and of its standard error.
+    /// Waits for the end of the child, and a moment for that of its standard error.
     ///
     /// Standard input is closed first. Standard output must have been read to its end, or the child may never end.
     ///
@@ -275,9 +287,9 @@ impl Running {
             .wait()
             .map_err(|error| super::failure::io_failure(format!("wait for `{}`", self.name), error))?;
         self.waited = true;
-        if let Some(thread) = self.stderr_thread.take() {
-            // The thread only reads and cannot fail; a panic there would lose words, not data.
-            let _ = thread.join();
+        if let Some(ended) = self.stderr_ended.take() {
+            // Either way the words that are there are taken; the thread ends by itself.
+            let _ = ended.recv_timeout(LAST_WORDS_PATIENCE);
         }
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Exit {
@@ -375,6 +387,18 @@ mod tests {
         std::io::Read::read_to_end(running.stdout.as_mut().unwrap(), &mut out).unwrap();
         assert!(!running.wait().unwrap().is_success());
         assert!(began.elapsed().as_secs() < 30);
+    }
+
+    #[test]
+    fn what_the_child_left_running_does_not_hold_up_its_end() {
+        let began = std::time::Instant::now();
+        let script = "echo why >&2; setsid sleep 30 >/dev/null & exit 3";
+        let exit = sh(script).start(&Cancel::new()).unwrap().wait().unwrap();
+        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+        assert_eq!(
+            (exit.describe().as_str(), exit.stderr_tail),
+            ("exit status 3", vec!["why".to_owned()])
+        );
     }
 
     #[test]

@@ -168,6 +168,11 @@ impl<R: Read> IndexReader<R> {
         }
     }
 
+    /// The input, after the last line read to its end.
+    pub fn into_inner(self) -> R {
+        self.lines.into_inner().into_inner().into_inner()
+    }
+
     fn damaged(&self, cause: impl Into<anyhow::Error>) -> Failure {
         Failure::new(Kind::Damaged, format!("The index {} is damaged", self.what))
             .caused_by(cause)

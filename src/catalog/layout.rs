@@ -25,6 +25,12 @@ pub const PART_SUFFIX: &str = ".part-";
 /// A series name may not be longer than this, so that keys stay below S3's 1,024 bytes.
 const NAME_BYTES_MAX: usize = 128;
 
+/// What S3 allows for a key.
+const KEY_BYTES_MAX: usize = 1024;
+
+/// What file systems allow for one name; a bucket's content can then be copied into a folder and back.
+const SEGMENT_BYTES_MAX: usize = 255;
+
 /// Checks a series name: letters, digits, `.`, `_` and `-`, not beginning with a dot or a dash.
 ///
 /// # Errors
@@ -37,6 +43,28 @@ pub fn check_name(name: &str) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Checks the extension of a data object: as a name, in one or several parts such as `custom.ext`.
+fn check_extension(extension: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let is_one = !extension.starts_with('.') && !extension.ends_with('.') && extension.chars().all(allowed);
+    is_one.then_some(()).ok_or_else(|| {
+        Failure::new(Kind::Usage, format!("Not an extension: `{extension}`"))
+            .hint("Use letters, digits, `.`, `_` and `-`, for example --extension sql")
+    })
+}
+
+/// Checks that a store can hold a data object's key and those of its companions.
+fn check_length(key: &Key) -> Result<()> {
+    let longest = key.with_suffix(MANIFEST_SUFFIX);
+    let segment_bytes = longest.as_str().split('/').map(str::len).max().unwrap_or(0);
+    if longest.as_str().len() <= KEY_BYTES_MAX && segment_bytes <= SEGMENT_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Usage, format!("The key of the manifest would be too long: `{longest}`")).hint(format!(
+        "A key has at most {KEY_BYTES_MAX} bytes, and {SEGMENT_BYTES_MAX} between two slashes: take a shorter name, prefix or key template"
+    )))
 }
 
 /// Makes a series name out of any text: what is not allowed becomes `_`.
@@ -143,7 +171,8 @@ impl Layout {
     /// The key of a data object, for example `backups/20260131/app_backup_20260131_020000.tar.gz`.
     ///
     /// # Errors
-    /// If the template names an unknown variable, which [`Layout::new`] has ruled out.
+    /// [`Kind::Usage`] if an extension is not one, or if no store could hold the key or its companions' keys: better before
+    /// the first byte than when the manifest is written.
     pub fn data_key(
         &self,
         name: &str,
@@ -161,11 +190,21 @@ impl Layout {
         key.push_str(&stem);
         for extension in [extension, codec_extension] {
             if !extension.is_empty() {
+                check_extension(extension)?;
                 key.push('.');
                 key.push_str(extension);
             }
         }
-        Ok(Key::new(key))
+        let key = Key::new(key);
+        if role_of(&key) != KeyRole::Data {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("The extension `{extension}` would make the data look like an index or a manifest"),
+            )
+            .hint("Choose another one, for example --extension bin"));
+        }
+        check_length(&key)?;
+        Ok(key)
     }
 
     /// What every key of the series `name` begins with: everything before the first variable that changes from run to run.
@@ -339,6 +378,29 @@ mod tests {
             .unwrap();
         assert_eq!(key.as_str(), "users/u_1/daily/20250120/daily_20250120_143000.tar.gz");
         assert_eq!(layout.series_prefix("daily"), "users/u_1/daily/");
+    }
+
+    #[test]
+    fn keys_that_would_hide_their_backup_are_refused() {
+        let layout = Layout::with_prefix("backups").unwrap();
+        let key = |layout: &Layout, name: &str, extension: &str| {
+            layout.data_key(name, "h", at("2025-01-20T14:30:00Z"), extension, "gz")
+        };
+        for extension in ["index", "x.index", "a/b", "../x", ".x", "x.", "a b", "ä"] {
+            let failure = key(&layout, "app", extension).unwrap_err();
+            assert_eq!(failure.kind(), Kind::Usage, "{extension}");
+        }
+        for extension in ["", "sql", "custom.ext", "7z", "indexed", "part-0002"] {
+            assert!(key(&layout, "app", extension).is_ok(), "{extension}");
+        }
+        let longest = "n".repeat(NAME_BYTES_MAX);
+        assert!(key(&layout, &longest, "sqlite").is_ok());
+        assert!(key(&layout, &longest, &"x".repeat(100)).is_err());
+        let deep = Layout::with_prefix(&"p/".repeat(380)).unwrap();
+        assert!(key(&deep, "app", "sql").is_ok());
+        assert!(key(&deep, &longest, "sqlite").is_ok());
+        let deeper = Layout::with_prefix(&"p/".repeat(450)).unwrap();
+        assert!(key(&deeper, &longest, "sqlite").is_err());
     }
 
     #[test]

@@ -122,7 +122,7 @@ pub struct ObjectRecord {
     /// The store's entity tag, without quotes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// The size of each part but the last, in bytes; 0 if it was written in one step.
+    /// The size of the first part, in bytes; later ones may be larger, the last one smaller. 0 if it was written in one step.
     #[serde(default)]
     pub part_bytes: u64,
     /// How many parts it was written in; 0 if it was written in one step.
@@ -151,7 +151,7 @@ pub struct Manifest {
     pub finished: Timestamp,
     /// Whether everything is in it.
     pub state: State,
-    /// What is missing or not as it was; the first [`PROBLEMS_MAX`].
+    /// What is missing or not as it was; the first [`PROBLEMS_MAX`], or fewer if they are very long.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
     /// How many problems there were in all.
@@ -205,18 +205,35 @@ impl Manifest {
     /// The stored length of all data objects, in bytes.
     #[must_use]
     pub fn data_bytes(&self) -> u64 {
-        self.data_objects().map(|object| object.bytes).sum()
+        self.data_objects()
+            .fold(0, |sum, object| sum.saturating_add(object.bytes))
     }
 
-    /// The manifest as it is stored.
+    /// The manifest as it is stored. Problems that would make it longer than [`MANIFEST_BYTES_MAX`], which no reader
+    /// takes, are dropped from its end; they stay counted.
     ///
     /// # Errors
-    /// If it cannot be written as JSON.
-    pub fn to_json(&self) -> Result<Vec<u8>> {
-        let mut json = serde_json::to_vec_pretty(self)
-            .map_err(|error| Failure::new(Kind::Failed, "Could not write the manifest").caused_by(error))?;
-        json.push(b'\n');
-        Ok(json)
+    /// If it cannot be written as JSON, or is too long for another reason.
+    pub fn to_json(&mut self) -> Result<Vec<u8>> {
+        loop {
+            let mut json = serde_json::to_vec_pretty(self)
+                .map_err(|error| Failure::new(Kind::Failed, "Could not write the manifest").caused_by(error))?;
+            json.push(b'\n');
+            if json.len() as u64 <= MANIFEST_BYTES_MAX {
+                return Ok(json);
+            }
+            if self.problems.is_empty() {
+                return Err(Failure::new(
+                    Kind::Failed,
+                    format!(
+                        "The manifest has {} bytes; no more than {MANIFEST_BYTES_MAX} can be read",
+                        json.len()
+                    ),
+                )
+                .hint("Record fewer or shorter tags"));
+            }
+            self.problems.truncate(self.problems.len() / 2);
+        }
     }
 
     /// Reads a manifest that stands at `key`.

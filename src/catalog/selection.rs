@@ -1,5 +1,7 @@
 //! Choosing a backup: `latest`, `oldest`, `NAME@latest`, an id or a unique prefix of one, or an object's own key.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::layout::{KeyRole, Layout, role_of};
@@ -145,20 +147,40 @@ fn by_age(
         .into_iter()
         .partition(|candidate| candidate.manifest_key.is_some());
     let mut chosen: Option<Chosen> = None;
+    // What the names in the keys have told so far; the same hint again tells nothing new.
+    let mut hints_seen: BTreeSet<String> = BTreeSet::new();
     for candidate in managed {
         cancel.check()?;
-        if name.is_some_and(|name| candidate.name_hint != name && is_named_by_us(&candidate)) {
+        // Every template puts the name into the key, but only the manifest tells where in it.
+        if name.is_some_and(|name| !candidate.data_key.as_str().contains(name)) {
             continue;
         }
-        if name.is_none()
-            && let Some(chosen) = &chosen
-        {
-            refuse_several(chosen.name(), &candidate)?;
+        // Without a time in the key the hint is the id, which is different each time and tells nothing either.
+        let is_old_hint = hints_seen.contains(&candidate.name_hint) || candidate.name_hint == candidate.id;
+        if chosen.is_some() && is_old_hint {
             continue;
         }
         let Some(key) = &candidate.manifest_key else { continue };
-        let manifest = load_manifest(store, key)?;
-        if name.is_some_and(|name| manifest.name != name) {
+        let manifest = match load_manifest(store, key) {
+            Ok(manifest) => manifest,
+            // It was removed between the listing and now.
+            Err(failure) if failure.kind() == Kind::NotFound => continue,
+            // By its key it is of another series, or it cannot change the choice.
+            Err(failure) if is_unreadable(&failure) && (chosen.is_some() || is_of_another(&candidate, name)) => {
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
+        match (name, &chosen) {
+            (Some(name), _) if manifest.name != name => continue,
+            (None, _) if manifest.name.ends_with(SAFETY_SUFFIX) => continue,
+            (None, Some(chosen)) if manifest.name != chosen.name() => {
+                return Err(several(chosen.name(), &manifest.name));
+            }
+            _ => {}
+        }
+        hints_seen.insert(candidate.name_hint.clone());
+        if chosen.is_some() {
             continue;
         }
         chosen = Some(Chosen {
@@ -179,7 +201,9 @@ fn by_age(
             continue;
         }
         if let Some(chosen) = &chosen {
-            refuse_several(chosen.name(), &candidate)?;
+            if candidate.name_hint != chosen.name() && is_named_by_us(&candidate) {
+                return Err(several(chosen.name(), &candidate.name_hint));
+            }
             continue;
         }
         if !is_uncommitted(store, &candidate)? {
@@ -196,18 +220,22 @@ fn by_age(
 }
 
 /// With several series in a store, an unnamed `latest` would depend on which ran last.
-fn refuse_several(first: &str, other: &Found) -> Result<()> {
-    if other.name_hint == first || !is_named_by_us(other) {
-        return Ok(());
-    }
-    Err(Failure::new(
+fn several(first: &str, other: &str) -> Failure {
+    Failure::new(
         Kind::Usage,
-        format!(
-            "There are backups of several names here, among them `{first}` and `{}`",
-            other.name_hint
-        ),
+        format!("There are backups of several names here, among them `{first}` and `{other}`"),
     )
-    .hint(format!("Say which: --name {first}, or `{first}@latest`")))
+    .hint(format!("Say which: --name {first}, or `{first}@latest`"))
+}
+
+fn is_unreadable(failure: &Failure) -> bool {
+    matches!(failure.kind(), Kind::Damaged | Kind::Unsupported)
+}
+
+/// Whether a candidate's key says that it is of another series than `name`. It may err, where a template of the user's own
+/// made the key, so it decides only about what cannot be read.
+fn is_of_another(candidate: &Found, name: Option<&str>) -> bool {
+    name.is_some_and(|name| candidate.name_hint != name && is_named_by_us(candidate))
 }
 
 /// Whether the name in the key follows the built-in template, so that it is the series' name exactly.

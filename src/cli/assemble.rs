@@ -266,6 +266,10 @@ fn directory_job(paths: Vec<PathBuf>, settings: &Settings) -> Job {
             exclude: settings.excludes.value.clone(),
             exclude_files: settings.exclude_files.value.clone(),
             exclude_caches: settings.exclude_caches.value,
+            store_folder: match &settings.store.value {
+                StoreAddress::Local { folder } => Some(folder.clone()),
+                StoreAddress::S3 { .. } => None,
+            },
             one_file_system: settings.one_file_system.value,
         })),
         warnings,

@@ -139,8 +139,8 @@ fn store_of_object(url: &str) -> Option<String> {
 /// # Errors
 /// Whatever keeps it from being restored whole; [`Kind::Refused`] where a guard says no.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
-    if args.from_s3_latest || args.list_s3 {
-        refuse_folders(context)?;
+    if args.from_s3_latest {
+        refuse_folder(context)?;
     }
     if args.list_s3 {
         return super::list::run(&super::list::Args::default(), context);
@@ -192,8 +192,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// What asks for S3 by its name is not answered from a folder: the newest backup there is another one.
-fn refuse_folders(context: &Context) -> Result<()> {
+/// The newest backup of the bucket is not the newest one of a folder that stands in for it.
+fn refuse_folder(context: &Context) -> Result<()> {
     match &context.settings.store.value {
         StoreAddress::S3 { .. } => Ok(()),
         StoreAddress::Local { .. } => Err(Failure::new(
@@ -204,7 +204,7 @@ fn refuse_folders(context: &Context) -> Result<()> {
             ),
         )
         .hint("Set BACKUP_S3_BUCKET (and not BACKUP_USE_AWS=false), or write --store s3://bucket/prefix")
-        .hint("`backup-cli list` and `backup-cli restore latest` look into the folder")),
+        .hint("`backup-cli restore latest` restores from the folder")),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::base::failure::{Failure, Kind, Result, into_io};
 use crate::base::report::Phase;
 use crate::catalog::index::Entry;
 use crate::catalog::index_file::IndexSpool;
-use crate::catalog::layout::{Layout, MANIFEST_SUFFIX, check_name};
+use crate::catalog::layout::{Layout, MANIFEST_SUFFIX, check_name, id_of};
 use crate::catalog::listing::scan;
 use crate::catalog::manifest::{MANIFEST_FORMAT, Manifest, State};
 use crate::pipeline::deflate::{DeflateOptions, MembersReport, MembersWriter};
@@ -134,7 +135,7 @@ pub fn backup(
     run: &Run,
 ) -> Result<BackupOutcome> {
     check_name(&options.name)?;
-    let _lock = SeriesLock::take(
+    let lock = SeriesLock::take(
         &options.lock_folder,
         &store.url(),
         &options.name,
@@ -142,6 +143,12 @@ pub fn backup(
         run,
     )?;
     let planned = plan_backup(store, source, options, run)?;
+    let clock_warning = lock
+        .last_started()
+        .and_then(|last| clock_warning(last, planned.started, &options.name));
+    if let Some(warning) = &clock_warning {
+        run.warn(warning);
+    }
 
     run.phase(Phase::BackingUp);
     let index = Arc::new(Mutex::new(IndexSpool::create()?));
@@ -154,16 +161,30 @@ pub fn backup(
     let (parts, members) = sink.members.finish()?;
     let finished = run.clock.now();
 
-    run.phase(Phase::Committing);
-    let objects = parts.finish()?;
+    // Before the data becomes visible: from then on only `commit` fails, and it rolls back.
     let index = std::mem::replace(
         &mut *index.lock().unwrap_or_else(PoisonError::into_inner),
         IndexSpool::create()?,
     );
+
+    run.phase(Phase::Committing);
+    let objects = parts.finish()?;
     let mut manifest = describe(source, &planned, options, report, &members, finished);
     manifest.objects = objects.iter().map(|object| object_record(Role::Data, object)).collect();
+    manifest.warnings.extend(clock_warning);
     let (manifest_key, manifest) = commit(store, &planned.data_key, index, manifest, &options.transfer, run)?;
+    lock.remember(planned.started);
     Ok(BackupOutcome { manifest, manifest_key })
+}
+
+/// What to say if the clock has gone back since the last backup; a run may step forward by as much as it looks for a key.
+fn clock_warning(last: Timestamp, now: Timestamp, name: &str) -> Option<String> {
+    let tolerance = SignedDuration::from_secs(i64::from(FREE_KEY_TRIES_MAX));
+    (last.duration_since(now) > tolerance).then(|| {
+        format!(
+            "This machine's clock has gone back: a backup of `{name}` was begun at {last}, which is later than now. Until then `latest` means that one."
+        )
+    })
 }
 
 fn open_sink(
@@ -247,7 +268,7 @@ fn describe(
 ) -> Manifest {
     Manifest {
         format: MANIFEST_FORMAT,
-        id: crate::catalog::layout::id_of(&planned.data_key),
+        id: id_of(&planned.data_key),
         name: options.name.clone(),
         host: options.host.clone(),
         source: source.info(),
@@ -285,6 +306,21 @@ fn last_stored_bytes(store: &dyn Store, options: &BackupOptions, run: &Run) -> O
         .map(crate::catalog::listing::Found::data_bytes)
 }
 
+/// Whether a backup with other extensions has the id already. Who may not list relies on the key alone.
+fn is_id_taken(store: &dyn Store, key: &Key) -> Result<bool> {
+    let folder_bytes = key.as_str().len() - key.file_name().len();
+    let prefix = format!("{}{}.", &key.as_str()[..folder_bytes], id_of(key));
+    let mut taken = false;
+    let listed = store.list(&prefix, &mut |_| {
+        taken = true;
+        Ok(ControlFlow::Break(()))
+    });
+    match listed {
+        Err(failure) if failure.kind() == Kind::Interrupted => Err(failure),
+        _ => Ok(taken),
+    }
+}
+
 /// The first second from now on whose key is free.
 fn free_key(store: &dyn Store, extension: &str, options: &BackupOptions, run: &Run) -> Result<(Key, Timestamp)> {
     let now = run.clock.now();
@@ -301,7 +337,7 @@ fn free_key(store: &dyn Store, extension: &str, options: &BackupOptions, run: &R
                 other => other,
             })
             .collect::<Result<Vec<_>>>()?;
-        if taken.iter().all(Option::is_none) {
+        if taken.iter().all(Option::is_none) && !is_id_taken(store, &key)? {
             return Ok((key, started));
         }
         started = started

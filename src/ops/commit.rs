@@ -68,33 +68,99 @@ pub(super) fn commit(
     run: &Run,
 ) -> Result<(Key, Manifest)> {
     let manifest_key = data_key.with_suffix(MANIFEST_SUFFIX);
-    let options = put_options(Role::Manifest, &manifest.name);
-    let outcome = upload_index(store, data_key, index, &manifest.name, transfer, run).and_then(|record| {
+    let prepared = upload_index(store, data_key, index, &manifest.name, transfer, run).and_then(|record| {
         manifest.objects.push(record);
         run.cancel.check()?;
-        store.put(&manifest_key, Bytes::from(manifest.to_json()?), &options)
+        manifest.to_json()
     });
-    let failure = match outcome {
-        Ok(_) => return Ok((manifest_key, manifest)),
-        Err(failure) => failure,
-    };
-    // Data may only be removed when it is certain that no manifest names it.
-    match store.head(&manifest_key) {
-        Ok(Some(meta)) if meta.token.as_deref() == Some(&options.token) => Ok((manifest_key, manifest)),
-        Ok(None) => {
+    let json = match prepared {
+        Ok(json) => Bytes::from(json),
+        Err(failure) => {
             roll_back(store.as_ref(), &manifest, run);
-            Err(failure.context("The backup was uploaded but could not be committed"))
+            return Err(failure.context(NOT_COMMITTED));
         }
-        Ok(Some(_)) => Err(Failure::new(
-            Kind::Conflict,
-            format!("Another run committed `{manifest_key}` in the same second"),
-        )
-        .caused_by(failure)
-        .hint("Run it again; give runs on different machines different names")),
-        Err(_) => Err(failure
-            .context("The backup was uploaded but it cannot be told whether it was committed")
-            .hint("`backup-cli list` shows it if it was; run the backup again if it was not")),
+    };
+    let options = put_options(Role::Manifest, &manifest.name);
+    let bytes = json.len() as u64;
+    let written = store
+        .put(&manifest_key, json, &options)
+        .and_then(|_| expect_manifest(store.as_ref(), &manifest_key, bytes));
+    if let Err(failure) = written {
+        settle(
+            store.as_ref(),
+            &manifest_key,
+            bytes,
+            &options.token,
+            &manifest,
+            run,
+            failure,
+        )?;
     }
+    Ok((manifest_key, manifest))
+}
+
+const NOT_COMMITTED: &str = "The backup was uploaded but could not be committed";
+
+/// A store that acknowledges a manifest and does not keep it would make a backup that nobody ever finds.
+fn expect_manifest(store: &dyn Store, key: &Key, bytes: u64) -> Result<()> {
+    let found = match store.head(key) {
+        Ok(Some(meta)) if meta.bytes == bytes => return Ok(()),
+        Ok(Some(meta)) => format!("holds {} bytes of it instead of {bytes}", meta.bytes),
+        Ok(None) => "then has no such object".to_owned(),
+        // It was acknowledged, and nothing speaks against it.
+        Err(_) => return Ok(()),
+    };
+    Err(Failure::new(
+        Kind::Damaged,
+        format!("The store acknowledged `{key}` and {found}"),
+    ))
+}
+
+/// After a manifest whose writing failed: it may stand there all the same. Objects that it names are removed only when it
+/// is certain that it does not.
+fn settle(
+    store: &dyn Store,
+    manifest_key: &Key,
+    bytes: u64,
+    token: &str,
+    manifest: &Manifest,
+    run: &Run,
+    failure: Failure,
+) -> Result<()> {
+    let stands = match store.head(manifest_key) {
+        Ok(Some(meta)) if meta.token.as_deref() != Some(token) => {
+            return Err(Failure::new(
+                Kind::Conflict,
+                format!("Another run committed `{manifest_key}` in the same second"),
+            )
+            .caused_by(failure)
+            .hint("Run it again; give runs on different machines different names"));
+        }
+        Ok(Some(meta)) if meta.bytes == bytes => return Ok(()),
+        Ok(stands) => stands,
+        Err(_) => return Err(untold(failure)),
+    };
+    // What arrived of it is not the manifest. It goes first, so that nothing is ever named that is not there.
+    if stands.is_some() && store.delete(manifest_key).is_err() {
+        return Err(untold(failure));
+    }
+    roll_back(store, manifest, run);
+    // A request whose reply was lost may have been carried out after the first look.
+    let came_late = store
+        .head(manifest_key)
+        .is_ok_and(|meta| meta.is_some_and(|meta| meta.token.as_deref() == Some(token)));
+    if came_late && let Err(late) = store.delete(manifest_key) {
+        run.warn(format!(
+            "`{manifest_key}` describes a backup that was not committed and could not be removed: {late}. Remove it by hand."
+        ));
+    }
+    Err(failure.context(NOT_COMMITTED))
+}
+
+fn untold(failure: Failure) -> Failure {
+    failure
+        .context("The backup was uploaded but it cannot be told whether it was committed")
+        .hint("`backup-cli list` shows it if it was; run the backup again if it was not")
 }
 
 fn upload_index(

@@ -2,12 +2,15 @@
 //!
 //! It is an advisory lock on a file, which the system lets go when the process ends in any way: there is no stale lock.
 //! Runs on other machines are kept apart by create-only keys instead.
+//!
+//! The file remembers when the last committed backup began: by that a clock that has gone back is noticed.
 
 use std::fs::File;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 
@@ -18,13 +21,32 @@ use crate::base::units::format_duration;
 /// How often a waiting run looks again.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
+/// The length of a time in the file; it is written over in one step.
+const TIME_BYTES: usize = "2026-01-31T02:00:00Z".len();
+
 /// Holds the lock of a series until it is dropped.
 #[derive(Debug)]
 pub struct SeriesLock {
-    _file: File,
+    file: File,
 }
 
 impl SeriesLock {
+    /// When the last backup of the series that this machine committed was begun, if the file tells.
+    #[must_use]
+    pub fn last_started(&self) -> Option<Timestamp> {
+        let mut text = [0; TIME_BYTES];
+        self.file.read_exact_at(&mut text, 0).ok()?;
+        std::str::from_utf8(&text).ok()?.parse().ok()
+    }
+
+    /// Remembers when a backup was begun. It is only a help: what cannot be written is not missed.
+    pub fn remember(&self, started: Timestamp) {
+        let text = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        if text.len() == TIME_BYTES {
+            let _ = self.file.write_all_at(text.as_bytes(), 0);
+        }
+    }
+
     /// Takes the lock of the series `name` in the store at `store_url`, waiting at most `timeout`.
     ///
     /// # Errors
@@ -43,6 +65,7 @@ impl SeriesLock {
         let file = File::options()
             .create(true)
             .truncate(false)
+            .read(true)
             .write(true)
             .open(&path)
             .doing(|| format!("open the lock `{}`", path.display()))?;
@@ -50,7 +73,7 @@ impl SeriesLock {
         let mut told = false;
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Self { _file: file }),
+                Ok(()) => return Ok(Self { file }),
                 Err(rustix::io::Errno::WOULDBLOCK) => {}
                 Err(error) => return Err(io_failure(format!("take the lock `{}`", path.display()), error.into())),
             }

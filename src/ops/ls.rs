@@ -8,13 +8,15 @@ use super::plaintext::index_key;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::index::{Entry, MemberRun};
 use crate::catalog::index_file::{IndexReader, Line};
+use crate::catalog::manifest::Manifest;
 use crate::catalog::selection::Chosen;
+use crate::pipeline::digest::DigestReader;
 use crate::store::Store;
 
 /// Visits every line of the backup's index; damage is found before the last line was taken for the last.
 ///
 /// # Errors
-/// [`Kind::NotFound`] if it has none; [`Kind::Damaged`] if it is not whole.
+/// [`Kind::NotFound`] if it has none; [`Kind::Damaged`] if it is not whole, or not the one that the manifest names.
 pub fn read_index(
     store: &Arc<dyn Store>,
     chosen: &Chosen,
@@ -31,7 +33,7 @@ pub fn read_index(
         .hint("Restore the whole backup instead; that needs no index"),
         _ => failure,
     })?;
-    let mut reader = IndexReader::open(input, format!("`{key}`"))?;
+    let mut reader = IndexReader::open(DigestReader::new(input), format!("`{key}`"))?;
     while let Some(line) = reader.next_line()? {
         run.cancel.check()?;
         let flow = match line {
@@ -40,10 +42,24 @@ pub fn read_index(
             Line::Index { .. } | Line::End { .. } => ControlFlow::Continue(()),
         };
         if flow.is_break() {
-            break;
+            return Ok(());
         }
     }
-    Ok(())
+    let (_, bytes, sha256) = reader.into_inner().finish();
+    match chosen.manifest.as_ref().and_then(Manifest::index_object) {
+        Some(record) if record.bytes != bytes || record.sha256 != hex::encode(sha256) => Err(Failure::new(
+            Kind::Damaged,
+            format!("The index `{key}` is not the one of this backup"),
+        )
+        .caused_by(anyhow::anyhow!(
+            "{bytes} bytes with SHA-256 {} instead of {} bytes with {}",
+            hex::encode(sha256),
+            record.bytes,
+            record.sha256
+        ))
+        .hint("The data does not need it: restore the whole backup, without --include")),
+        _ => Ok(()),
+    }
 }
 
 /// A line of an index.

@@ -352,8 +352,6 @@ impl PartsWriter {
         let md5s: Vec<[u8; 16]> = receipts.iter().map(|receipt| receipt.md5).collect();
         let etag_expected = multipart_etag(&md5s);
         let completed = object.upload.complete(&receipts, object.bytes)?;
-        self.objects[index].completed = true;
-        let object = &self.objects[index];
         let mut meta = self.store.head(&object.key)?.ok_or_else(|| {
             Failure::new(
                 Kind::Damaged,
@@ -362,6 +360,9 @@ impl PartsWriter {
         })?;
         meta.version_id = meta.version_id.or(completed.version_id);
         self.compare(object, &meta, &etag_expected)?;
+        // Only now: the parts of an upload whose completion was acknowledged and did not happen are to be aborted.
+        self.objects[index].completed = true;
+        let object = &self.objects[index];
         Ok(UploadedObject {
             meta,
             sha256: digest.sha256,

@@ -7,7 +7,7 @@ use super::postgres::READ_BYTES;
 use super::{Estimate, Source, SourceContext, SourceReport, SourceSink};
 use crate::base::failure::{Failure, IoContext, Kind, Result};
 use crate::base::process::{Program, find_program};
-use crate::base::secret::redact;
+use crate::base::secret::{redact, redact_argv};
 use crate::catalog::manifest::SourceInfo;
 
 const SHELL: &str = "/bin/sh";
@@ -66,7 +66,7 @@ impl Source for CommandSource {
     fn info(&self) -> SourceInfo {
         SourceInfo {
             kind: "command".to_owned(),
-            what: redact(&shell_words::join(&self.argv)),
+            what: redact_argv(&self.argv),
             options: if self.shell {
                 vec!["shell".to_owned()]
             } else {

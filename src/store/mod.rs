@@ -205,7 +205,8 @@ pub trait Store: Send + Sync {
     /// [`crate::base::failure::Kind::NotFound`] if there is no such object.
     fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send>>;
 
-    /// What is known of an object; `None` only if the store is sure that there is none.
+    /// What is known of an object; `None` only if the store is sure that there is none. Works after a cancellation too,
+    /// for whoever clears up.
     ///
     /// # Errors
     /// If the store cannot tell.
@@ -223,7 +224,7 @@ pub trait Store: Send + Sync {
     /// As [`Store::list`].
     fn list_folders(&self, prefix: &str, visit: &mut dyn FnMut(&str) -> Result<ControlFlow<()>>) -> Result<()>;
 
-    /// Removes an object; removing what is not there is a success.
+    /// Removes an object; removing what is not there is a success. Works after a cancellation too.
     ///
     /// # Errors
     /// If the object may still be there.

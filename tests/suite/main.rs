@@ -14,14 +14,22 @@
 )]
 
 mod command_line;
+mod commit_faults;
 mod directory_readers;
 mod dying_sources;
 mod generated;
+mod many_backups;
+mod node_failure;
 mod ops_backup;
 mod postgres;
+mod ranged_restore;
+mod rollover;
 mod round_trips;
+mod s3_faults;
+mod samples;
 mod seeds;
 mod signals;
+mod store_contract;
 mod support;
 mod support_selftest;
 mod tree;

@@ -15,10 +15,12 @@ use backup_cli::catalog::selection::{BackupRef, Choice, choose};
 use backup_cli::ops::Run;
 use backup_cli::ops::backup::{BackupOptions, BackupOutcome, TransferOptions, backup};
 use backup_cli::ops::list::{ListOptions, ListedState, list};
+use backup_cli::ops::ls::read_index;
 use backup_cli::ops::plaintext::Plaintext;
 use backup_cli::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
-use backup_cli::store::Store;
+use backup_cli::store::faulty::{Fault, FaultyStore, Method, When};
 use backup_cli::store::memory::MemoryStore;
+use backup_cli::store::{Key, Store};
 
 /// A source that writes so many bytes and then ends as told.
 struct Scripted {
@@ -282,4 +284,236 @@ fn two_runs_of_a_series_at_once_are_kept_apart() {
     let failure = backup(&store, &mut source, &options, &run).unwrap_err();
     assert_eq!(failure.kind(), Kind::Locked);
     assert_nothing_left(store.as_ref(), "lock");
+}
+
+/// A memory store, and the same one with faults.
+fn faulty() -> (MemoryStore, FaultyStore, Arc<dyn Store>) {
+    let memory = MemoryStore::new();
+    let faulty = FaultyStore::new(Arc::new(memory.clone()));
+    (memory, faulty.clone(), Arc::new(faulty))
+}
+
+fn on_manifest() -> When {
+    When::KeyContains(".manifest.json".into())
+}
+
+fn small() -> Scripted {
+    Scripted {
+        bytes: 10,
+        end: End::Well,
+    }
+}
+
+#[test]
+fn a_manifest_whose_reply_was_lost_is_a_backup() {
+    let (memory, faults, store) = faulty();
+    faults.fail(Method::Put, on_manifest(), Fault::After(Kind::Unreachable));
+    backup_scripted(&store, "lost", small(), &run_at("2026-01-31T02:00:00Z")).unwrap();
+    assert_eq!(memory.keys().len(), 3);
+}
+
+#[test]
+fn a_manifest_that_arrived_cut_is_no_backup_and_goes_before_its_data() {
+    let (memory, faults, store) = faulty();
+    faults.fail(Method::Put, on_manifest(), Fault::After(Kind::Unreachable));
+    let cutting = memory.clone();
+    let cut = move || {
+        for key in cutting.keys().iter().filter(|key| key.ends_with(".manifest.json")) {
+            let body = cutting.body(key).unwrap();
+            cutting.set_body(key, body.slice(..body.len() / 2));
+        }
+    };
+    faults.fail(Method::Head, on_manifest(), Fault::Hook(Arc::new(cut)));
+    let failure = backup_scripted(&store, "cut", small(), &run_at("2026-01-31T02:00:00Z")).unwrap_err();
+    assert_eq!(failure.kind(), Kind::Unreachable);
+    assert_nothing_left(&memory, "cut manifest");
+    let removed: Vec<String> = faults
+        .log()
+        .into_iter()
+        .filter_map(|(method, key)| (method == Method::Delete).then_some(key))
+        .collect();
+    assert!(removed[0].ends_with(".manifest.json"), "{removed:?}");
+}
+
+#[test]
+fn data_stays_while_a_manifest_may_name_it() {
+    let (memory, faults, store) = faulty();
+    faults.fail(Method::Put, on_manifest(), Fault::After(Kind::Unreachable));
+    // Two looks for a free key, one at the data and one at the index; the fifth is for the manifest.
+    faults.fail(Method::Head, When::From(5), Fault::Before(Kind::Unreachable));
+    let failure = backup_scripted(&store, "untold", small(), &run_at("2026-01-31T02:00:00Z")).unwrap_err();
+    assert!(failure.message().contains("cannot be told"), "{failure:?}");
+    assert_eq!(memory.keys().len(), 3, "what may be a backup is left alone");
+}
+
+#[test]
+fn a_commit_that_fails_at_any_step_leaves_nothing() {
+    for (method, suffix) in [
+        (Method::StartUpload, ".index.gz"),
+        (Method::PutPart, ".index.gz"),
+        (Method::Complete, ".index.gz"),
+        (Method::Put, ".manifest.json"),
+    ] {
+        for kind in [Kind::Unreachable, Kind::Denied, Kind::Failed] {
+            let (memory, faults, store) = faulty();
+            faults.fail(method, When::KeyContains(suffix.into()), Fault::Before(kind));
+            let failure = backup_scripted(&store, "step", small(), &run_at("2026-01-31T02:00:00Z")).unwrap_err();
+            assert_eq!(failure.kind(), kind);
+            assert_nothing_left(&memory, &format!("{method:?} of {suffix}, {kind:?}"));
+        }
+    }
+}
+
+#[test]
+fn an_interruption_of_the_commit_leaves_nothing() {
+    for suffix in [".bin.gz", ".index.gz", ".manifest.json"] {
+        let (memory, faults, store) = faulty();
+        let run = run_at("2026-01-31T02:00:00Z");
+        let cancel = run.cancel.clone();
+        let method = if suffix == ".manifest.json" {
+            Method::Put
+        } else {
+            Method::Complete
+        };
+        let hook = Fault::Hook(Arc::new(move || cancel.cancel()));
+        faults.fail(method, When::KeyContains(suffix.into()), hook);
+        match backup_scripted(&store, "stopped", small(), &run) {
+            // Too late to stop: it is there, and it is whole.
+            Ok(_) => assert_eq!((suffix, memory.keys().len()), (".manifest.json", 3)),
+            Err(failure) => {
+                assert_eq!(failure.kind(), Kind::Interrupted, "{suffix}");
+                assert_nothing_left(&memory, suffix);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_id_belongs_to_one_backup_whatever_its_extension() {
+    let (memory, _, store) = faulty();
+    memory.set_body("20260131/app_backup_20260131_020000.sql.gz", "older");
+    memory.set_body("20260131/app_backup_20260131_020001.bin.gz.index.gz", "left by a crash");
+    let outcome = backup_scripted(&store, "app", small(), &run_at("2026-01-31T02:00:00Z")).unwrap();
+    assert_eq!(outcome.manifest.id, "app_backup_20260131_020002");
+}
+
+#[test]
+fn a_template_of_ones_own_does_not_hide_its_backups() {
+    for (template, name) in [
+        ("{name}_{date}_{time}", "my_backup"),
+        ("{host}_{name}_backup_{date}_{time}", "app"),
+        ("{name}/{date}_{time}", "app"),
+        ("{date}_{time}_{name}", "app"),
+    ] {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let layout = Layout::new("", template, Default::default()).unwrap();
+        for (host, time) in [("a", "2026-01-31T02:00:00Z"), ("b", "2026-02-01T02:00:00Z")] {
+            let options = BackupOptions {
+                layout: layout.clone(),
+                host: host.into(),
+                ..options(name)
+            };
+            backup(&store, &mut small(), &options, &run_at(time)).unwrap();
+        }
+        let cancel = Cancel::new();
+        let latest = BackupRef::parse("latest");
+        for name in [Some(name), None] {
+            let choice = Choice { name, at: None };
+            let chosen = choose(store.as_ref(), &layout, &latest, &choice, &cancel)
+                .unwrap_or_else(|failure| panic!("{template} {name:?}: {failure:?}"));
+            assert_eq!(
+                chosen.time(),
+                "2026-02-01T02:00:00Z".parse().unwrap(),
+                "{template} {name:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_broken_manifest_of_another_series_does_not_stand_in_the_way() {
+    let memory = MemoryStore::new();
+    let store: Arc<dyn Store> = Arc::new(memory.clone());
+    backup_scripted(&store, "app", small(), &run_at("2026-01-31T02:00:00Z")).unwrap();
+    memory.set_body("20260201/app2_backup_20260201_020000.bin.gz.manifest.json", "{");
+    let layout = Layout::with_prefix("").unwrap();
+    let named = |name| {
+        let choice = Choice {
+            name: Some(name),
+            at: None,
+        };
+        choose(
+            store.as_ref(),
+            &layout,
+            &BackupRef::parse("latest"),
+            &choice,
+            &Cancel::new(),
+        )
+    };
+    assert_eq!(named("app").unwrap().found.id, "app_backup_20260131_020000");
+    // The newest of the series itself is not passed over in silence.
+    assert_eq!(named("app2").unwrap_err().kind(), Kind::Damaged);
+}
+
+#[test]
+fn a_manifest_is_never_longer_than_can_be_read() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let run = run_at("2026-01-31T02:00:00Z");
+    let mut manifest = backup_scripted(&store, "long", small(), &run).unwrap().manifest;
+    // Names that the owner of a single folder can choose.
+    let problem = backup_cli::catalog::manifest::Problem {
+        item: "\u{1}".repeat(4096),
+        kind: backup_cli::catalog::manifest::ProblemKind::Unreadable,
+        message: "Permission denied".into(),
+    };
+    manifest.problems = vec![problem; 1000];
+    manifest.problem_count = 1000;
+    let json = manifest.to_json().unwrap();
+    assert!(json.len() as u64 <= backup_cli::catalog::manifest::MANIFEST_BYTES_MAX);
+    let read = backup_cli::catalog::manifest::Manifest::from_json(&Key::new("x"), &json).unwrap();
+    assert_eq!(read.problem_count, 1000);
+    assert!(read.problems.len() >= 250);
+}
+
+#[test]
+fn an_index_of_another_backup_is_not_believed() {
+    let memory = MemoryStore::new();
+    let store: Arc<dyn Store> = Arc::new(memory.clone());
+    let run = run_at("2026-01-31T02:00:00Z");
+    backup_scripted(&store, "app", small(), &run).unwrap();
+    let other = Scripted { bytes: 11, ..small() };
+    backup_scripted(&store, "app", other, &run_at("2026-02-01T02:00:00Z")).unwrap();
+    let index = "20260131/app_backup_20260131_020000.bin.gz.index.gz";
+    let layout = Layout::with_prefix("").unwrap();
+    let read = || {
+        let oldest = BackupRef::parse("oldest");
+        let chosen = choose(store.as_ref(), &layout, &oldest, &Choice::default(), &run.cancel).unwrap();
+        read_index(&store, &chosen, &run, |_| Ok(ControlFlow::Continue(())))
+    };
+    read().unwrap();
+    let others = memory
+        .body("20260201/app_backup_20260201_020000.bin.gz.index.gz")
+        .unwrap();
+    memory.set_body(index, others);
+    assert_eq!(read().unwrap_err().kind(), Kind::Damaged);
+}
+
+#[test]
+fn a_clock_that_has_gone_back_is_said_and_recorded() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let options = options("clock");
+    let at = |time: &str| {
+        backup(&store, &mut small(), &options, &run_at(time))
+            .unwrap()
+            .manifest
+            .warnings
+    };
+    for (time, warnings) in [
+        ("2026-01-31T02:00:00Z", 0),
+        ("2026-01-31T02:00:00Z", 0),
+        ("2026-02-01T02:00:00Z", 0),
+        ("2026-01-31T03:00:00Z", 1),
+    ] {
+        assert_eq!(at(time).len(), warnings, "{time}");
+    }
 }

@@ -102,7 +102,7 @@ struct Wanted {
     items: u64,
 }
 
-/// Reads the index once: the ranges of what is selected, of the files that selected hard links share, and all members.
+/// Reads the index: the ranges of what is selected, of what selected hard links are further names of, and all members.
 fn wanted(store: &Arc<dyn Store>, chosen: &Chosen, options: &TreeRestoreOptions, run: &Run) -> Result<Wanted> {
     let mut wanted = Wanted {
         ranges: Vec::new(),
@@ -141,7 +141,7 @@ fn wanted(store: &Arc<dyn Store>, chosen: &Chosen, options: &TreeRestoreOptions,
         )));
     }
     if !link_targets.is_empty() {
-        refuse_links_to_unselected(&link_targets, run);
+        add_link_targets(store, chosen, options, &link_targets, &mut wanted.ranges, run)?;
     }
     wanted.ranges.sort_by_key(|range| range.start);
     merge_adjacent(&mut wanted.ranges);
@@ -160,13 +160,28 @@ fn take_parents(path: &[u8], folders: &mut HashMap<Vec<u8>, Range<u64>>, ranges:
     }
 }
 
-fn refuse_links_to_unselected(targets: &HashSet<Vec<u8>>, run: &Run) {
-    for target in targets.iter().take(8) {
-        run.warn(format!(
-            "A selected name shares its content with `{}`, which is not selected; select it too.",
-            String::from_utf8_lossy(target)
-        ));
-    }
+/// Adds the ranges of what is not selected and yet lends its content to hard links that are.
+///
+/// A link stands behind what it links to, so its target has gone by when the link is met; holding every entry until then
+/// would take memory for a million files, and reading the index again takes a second for as many.
+fn add_link_targets(
+    store: &Arc<dyn Store>,
+    chosen: &Chosen,
+    options: &TreeRestoreOptions,
+    targets: &HashSet<Vec<u8>>,
+    ranges: &mut Vec<Range<u64>>,
+    run: &Run,
+) -> Result<()> {
+    read_index(store, chosen, run, |item| {
+        if let IndexItem::Entry(entry) = item
+            && !matches!(entry.kind, EntryKind::Folder | EntryKind::Hardlink)
+            && targets.contains(&entry.path.0)
+            && !options.selection.matches(&entry.path.0)
+        {
+            ranges.push(entry.offset..entry.offset.saturating_add(entry.length));
+        }
+        Ok(ControlFlow::Continue(()))
+    })
 }
 
 /// Joins ranges that touch or overlap; they are sorted.

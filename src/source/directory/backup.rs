@@ -1,16 +1,15 @@
 //! The directory source: files and folders as a tar archive.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
+use rustix::fs::{Access, AtFlags, CWD};
 
 use super::archiver::{Archiver, RECORD_BYTES};
 use super::estimate::{ESTIMATE_TIME_MAX, Estimator};
 use super::excludes::Excludes;
 use super::roots::{self, Root};
 use super::walk::{WalkOptions, walk};
-use crate::base::failure::{IoContext, Kind, Result};
+use crate::base::failure::{Failure, IoContext, Kind, Result};
 use crate::base::report::Event;
 use crate::catalog::manifest::SourceInfo;
 use crate::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
@@ -26,6 +25,9 @@ pub struct DirectoryOptions {
     pub exclude_files: Vec<PathBuf>,
     /// Of a folder with a `CACHEDIR.TAG`, keep only the folder and the tag.
     pub exclude_caches: bool,
+    /// The folder of the store that the backup goes to, if it is on this machine: a backup must not contain itself.
+    /// What it holds is left out; it need not exist yet.
+    pub store_folder: Option<PathBuf>,
     /// Keep folders that are on another file system than their source, but not what is in them.
     pub one_file_system: bool,
 }
@@ -45,6 +47,17 @@ pub struct DirectorySource {
 struct Prepared {
     roots: Vec<Root>,
     excludes: Excludes,
+    store_folder: Option<PathBuf>,
+}
+
+/// The path without links, as far as it exists.
+fn real_path(path: &Path) -> PathBuf {
+    for above in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (above.canonicalize(), path.strip_prefix(above)) {
+            return if rest == Path::new("") { real } else { real.join(rest) };
+        }
+    }
+    path.to_owned()
 }
 
 impl DirectorySource {
@@ -63,6 +76,7 @@ impl DirectorySource {
             None => Ok(Prepared {
                 roots: roots::resolve(&self.options.paths)?,
                 excludes: Excludes::new(&self.options.exclude, &self.options.exclude_files)?,
+                store_folder: self.options.store_folder.as_deref().map(real_path),
             }),
         }
     }
@@ -70,6 +84,7 @@ impl DirectorySource {
     fn walk_options<'a>(&self, prepared: &'a Prepared) -> WalkOptions<'a> {
         WalkOptions {
             excludes: &prepared.excludes,
+            store_folder: prepared.store_folder.as_deref(),
             exclude_caches: self.options.exclude_caches,
             one_file_system: self.options.one_file_system,
         }
@@ -80,6 +95,20 @@ impl Source for DirectorySource {
     fn prepare(&mut self, context: &SourceContext<'_>) -> Result<()> {
         let prepared = self.prepared()?;
         for root in &prepared.roots {
+            if prepared
+                .store_folder
+                .as_ref()
+                .is_some_and(|store| root.real.starts_with(store))
+            {
+                return Err(Failure::new(
+                    Kind::Usage,
+                    format!(
+                        "`{}` lies in the store that the backup would go to",
+                        root.given.display()
+                    ),
+                )
+                .hint("Back up something else, or to another store with --store"));
+            }
             if root.is_link {
                 context.reporter.event(Event::Note(format!(
                     "`{}` is a symbolic link; what it points to, `{}`, is backed up under the link's name.",
@@ -87,13 +116,10 @@ impl Source for DirectorySource {
                     root.real.display()
                 )));
             }
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-            let is_readable = rustix::fs::open(&root.real, flags, Mode::empty());
-            if let Err(errno @ (Errno::ACCESS | Errno::PERM)) = is_readable {
-                return Err(std::io::Error::from(errno))
-                    .doing(|| format!("read `{}`", root.given.display()))
-                    .map_err(|failure| failure.hint("Run the backup as a user that may read it"));
-            }
+            rustix::fs::accessat(CWD, &root.real, Access::READ_OK, AtFlags::EACCESS)
+                .map_err(std::io::Error::from)
+                .doing(|| format!("read `{}`", root.given.display()))
+                .map_err(|failure| failure.hint("Run the backup as a user that may read it"))?;
         }
         self.prepared = Some(prepared);
         Ok(())
@@ -163,10 +189,21 @@ impl Source for DirectorySource {
 
     fn stream(&mut self, sink: &mut dyn SourceSink, context: &SourceContext<'_>) -> Result<SourceReport> {
         let prepared = self.prepared()?;
+        let given: Vec<String> = prepared
+            .roots
+            .iter()
+            .map(|root| format!("`{}`", root.given.display()))
+            .collect();
         let begin = sink.position();
         let mut archiver = Archiver::new(sink, context);
         for root in &prepared.roots {
             walk(root, &self.walk_options(&prepared), &mut archiver, context.cancel)?;
+        }
+        if archiver.is_empty() {
+            return Err(
+                Failure::new(Kind::Source, format!("Nothing could be read of {}", given.join(", ")))
+                    .hint("What was there when the backup began is gone, or cannot be read"),
+            );
         }
         archiver.finish(begin)
     }

@@ -40,7 +40,7 @@ pub(super) struct Made {
 pub(super) struct Extractor<'a> {
     context: &'a SourceContext<'a>,
     selection: &'a PathSelection,
-    /// Whether files that are not selected may lend their content to hard links that are.
+    /// Whether what is not selected may lend its content to hard links that are.
     lends: bool,
     tree: Folders,
     side: Folders,
@@ -163,7 +163,9 @@ impl<'a> Extractor<'a> {
                 self.announced.push((path.to_vec(), metadata));
                 return Ok(());
             }
-            (false, ItemKind::File) if self.lends => Place::Side,
+            // A link to a link has to find the thing itself.
+            (false, ItemKind::Hardlink) => return Ok(()),
+            (false, _) if self.lends => Place::Side,
             (false, _) => return Ok(()),
         };
         self.context
@@ -198,7 +200,10 @@ impl<'a> Extractor<'a> {
                 _ => self.made.others += 1,
             },
             ItemKind::Symlink | ItemKind::Fifo | ItemKind::CharDevice | ItemKind::BlockDevice => {
-                self.other(kind, name, path, item)?;
+                self.other(kind, place, name, path, item)?;
+                if place == Place::Side {
+                    return Ok(());
+                }
                 self.made.others += 1;
             }
         }
@@ -282,6 +287,10 @@ impl<'a> Extractor<'a> {
                             rustix::fs::linkat(from, first_name, folder, name, AtFlags::empty())
                         })?;
                     }
+                    // The first name that content on loan gets is the one that brings its bytes back.
+                    if place == Place::Side && file_type == FileType::RegularFile && stat.st_nlink == 1 {
+                        self.made.bytes += u64::try_from(stat.st_size).unwrap_or(0);
+                    }
                     return Ok(file_type);
                 }
                 Err(errno) => result = errno,
@@ -296,8 +305,18 @@ impl<'a> Extractor<'a> {
         }
     }
 
-    fn other(&mut self, kind: ItemKind, name: &[u8], path: &[u8], item: &mut ArchiveItem) -> Result<(), Trouble> {
-        let folder = self.tree.current()?;
+    fn other(
+        &mut self,
+        kind: ItemKind,
+        place: Place,
+        name: &[u8],
+        path: &[u8],
+        item: &mut ArchiveItem,
+    ) -> Result<(), Trouble> {
+        let folder = match place {
+            Place::Tree => self.tree.current()?,
+            Place::Side => self.side.current()?,
+        };
         let is_device = matches!(kind, ItemKind::CharDevice | ItemKind::BlockDevice);
         if is_device && !self.applier.restores_owners() {
             return Err(Trouble::Item(

@@ -5,7 +5,7 @@ use std::io::{BufReader, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use cap_std::fs::Dir;
-use rustix::fs::{Mode, Stat};
+use rustix::fs::{Mode, RenameFlags, Stat};
 use rustix::io::Errno;
 
 use super::handles::FOLDER_FLAGS;
@@ -225,21 +225,29 @@ fn move_path(from: BorrowedFd<'_>, from_path: &[u8], to: BorrowedFd<'_>, to_path
     move_item(from.as_fd(), &from_name, to.as_fd(), &to_name)
 }
 
-/// Moves an item. A folder that may not be written to is made writable for that moment: moving it changes its `..`.
+/// Renames, unless something has appeared at the new name; a file system that cannot tell takes the caller's word for it.
+fn rename(from: BorrowedFd<'_>, from_name: &[u8], to: BorrowedFd<'_>, to_name: &[u8]) -> Result<(), Errno> {
+    match rustix::fs::renameat_with(from, from_name, to, to_name, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS) => rustix::fs::renameat(from, from_name, to, to_name),
+        result => result,
+    }
+}
+
+/// Moves an item to a name that is free. A folder that may not be written to is made writable for that moment: moving it changes its `..`.
 pub(super) fn move_item(
     from: BorrowedFd<'_>,
     from_name: &[u8],
     to: BorrowedFd<'_>,
     to_name: &[u8],
 ) -> Result<(), Errno> {
-    match rustix::fs::renameat(from, from_name, to, to_name) {
+    match rename(from, from_name, to, to_name) {
         Err(Errno::ACCESS) => {}
         result => return result,
     }
     let folder = rustix::fs::openat(from, from_name, FOLDER_FLAGS, Mode::empty()).map_err(|_| Errno::ACCESS)?;
     let mode = Mode::from_raw_mode(rustix::fs::fstat(&folder)?.st_mode & 0o7777);
     rustix::fs::fchmod(&folder, mode | Mode::RWXU)?;
-    let result = rustix::fs::renameat(from, from_name, to, to_name);
+    let result = rename(from, from_name, to, to_name);
     rustix::fs::fchmod(&folder, mode)?;
     result
 }

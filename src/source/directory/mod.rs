@@ -13,6 +13,7 @@ mod backup;
 mod estimate;
 mod excludes;
 mod extract;
+mod fields;
 mod folders;
 mod handles;
 mod hardlinks;

@@ -44,7 +44,7 @@ pub struct TreeRestoreOptions {
     /// Whether the archive is fed as a whole, so that its end marker must be there.
     ///
     /// If not, it is made of single entries, picked by the index: what the selection wants, the folders on the way, and
-    /// files that lend their content to a hard link that is wanted. The latter are used for that, and not restored.
+    /// what lends its content to a hard link that is wanted. The latter is used for that, and not restored itself.
     pub expect_end: bool,
 }
 

@@ -27,6 +27,8 @@ const CACHE_TAG_SIGNATURE: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55
 /// What is walked, and what is left out.
 pub(super) struct WalkOptions<'a> {
     pub(super) excludes: &'a Excludes,
+    /// A folder whose content is left out, by its real path.
+    pub(super) store_folder: Option<&'a Path>,
     /// Of a folder with a `CACHEDIR.TAG`, only the folder and the tag are visited.
     pub(super) exclude_caches: bool,
     /// Folders on another file system are visited, but not listed.
@@ -102,6 +104,10 @@ pub(super) fn walk(root: &Root, options: &WalkOptions<'_>, visitor: &mut dyn Vis
         frames: Vec::new(),
         path: root.name.clone(),
         root_bytes: root.name.len(),
+        store_bytes: options
+            .store_folder
+            .and_then(|store| store.strip_prefix(&root.real).ok())
+            .map(|below| std::os::unix::ffi::OsStrExt::as_bytes(below.as_os_str())),
         device: None,
         listing: vec![MaybeUninit::uninit(); LISTING_BYTES],
     };
@@ -129,6 +135,8 @@ struct Walk<'a> {
     path: Vec<u8>,
     /// How much of a path is the source's name; what follows is what patterns look at.
     root_bytes: usize,
+    /// The store's folder, as a path below the source's.
+    store_bytes: Option<&'a [u8]>,
     device: Option<u64>,
     listing: Vec<MaybeUninit<u8>>,
 }
@@ -178,6 +186,13 @@ impl Walk<'_> {
 
     /// Lists a folder and makes it the one that is walked.
     fn enter(&mut self, folder: OwnedFd, identity: (u64, u64)) -> Result<()> {
+        if self
+            .store_bytes
+            .is_some_and(|store| self.path.get(self.root_bytes + 1..) == Some(store))
+        {
+            self.visitor.skipped(1);
+            return Ok(());
+        }
         let device = *self.device.get_or_insert(identity.0);
         if self.options.one_file_system && identity.0 != device {
             self.visitor.skipped(1);

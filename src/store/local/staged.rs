@@ -115,7 +115,15 @@ impl Staged {
             Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK | Errno::INVAL) => self.rename()?,
             Err(error) => return Err(io_failure(format!("publish {}", self.shown()), error.into())),
         }
-        self.folder.sync()
+        self.stand_by(self.folder.sync())
+    }
+
+    /// Takes the name back if it could not be made durable: what may be gone after a crash must not be found and believed.
+    fn stand_by(&self, durable: Result<()>) -> Result<()> {
+        if durable.is_err() && self.is_published() {
+            let _ = rustix::fs::unlinkat(&self.folder, self.file_name.as_str(), AtFlags::empty());
+        }
+        durable
     }
 
     fn rename(&self) -> Result<()> {
@@ -253,6 +261,18 @@ mod tests {
         second.unlink().unwrap();
         assert_eq!(std::fs::read(folder.path().join("x")).unwrap(), b"first");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_name_that_could_not_be_made_durable_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let staged = Staged::create(Folder::find(folder.path(), &[]).unwrap().unwrap(), "x").unwrap();
+        staged.publish(0).unwrap();
+        assert!(folder.path().join("x").exists());
+        staged
+            .stand_by(Err(Failure::new(Kind::Failed, "I/O error")))
+            .unwrap_err();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -202,8 +202,13 @@ impl<'a> Pages<'a> {
                 .await
                 .map_err(|problem| session.explain(request, &problem))
         })?;
-        if page.is_truncated().unwrap_or(false) {
-            let Some(token) = page.next_continuation_token().filter(|token| !token.is_empty()) else {
+        let next = page.next_continuation_token().filter(|token| !token.is_empty());
+        // An empty answer, as of a proxy, is a well-formed listing of nothing to the SDK.
+        if page.is_truncated().is_none() && page.name().is_none() && page.contents().is_empty() && next.is_none() {
+            return Err(incomplete(&self.request, "nothing that is a listing"));
+        }
+        if page.is_truncated().unwrap_or(next.is_some()) {
+            let Some(token) = next else {
                 return Err(incomplete(&self.request, "a page without a way on"));
             };
             if !self.tokens.insert(token.to_owned()) {

@@ -99,7 +99,8 @@ impl Store for S3Store {
     }
 
     fn head(&self, key: &Key) -> Result<Option<ObjectMeta>> {
-        self.session.block_on(self.session.stat(key, &Stop::OnCancel))
+        self.session
+            .block_on(self.session.stat(key, &self.session.stop_from_now()))
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<ControlFlow<()>>) -> Result<()> {
@@ -111,7 +112,12 @@ impl Store for S3Store {
     }
 
     fn delete(&self, key: &Key) -> Result<()> {
-        self.session.block_on(self.session.remove(key, None, &Stop::OnCancel))
+        let remove = |stop: &Stop| self.session.block_on(self.session.remove(key, None, stop));
+        match remove(&self.session.stop_from_now()) {
+            // What a run that was asked to stop has made is removed all the same.
+            Err(failure) if failure.kind() == Kind::Interrupted => remove(&self.session.stop_from_now()),
+            outcome => outcome,
+        }
     }
 
     fn unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>> {
@@ -122,14 +128,12 @@ impl Store for S3Store {
 impl Session {
     /// Removes an object (or one version of it); one that is not there is removed already.
     async fn remove(&self, key: &Key, version_id: Option<&str>, stop: &Stop) -> Result<()> {
-        let request = Request {
-            stop: stop.clone(),
-            ..Request::new(
-                format!("remove {}", self.object(key.as_str())),
-                "s3:DeleteObject",
-                Some(key.as_str()),
-            )
-        };
+        let request = Request::new(
+            format!("remove {}", self.object(key.as_str())),
+            "s3:DeleteObject",
+            Some(key.as_str()),
+        )
+        .stopped_by(stop);
         let outcome = self
             .call(&request, |client: Client, overrides| {
                 client

@@ -69,6 +69,9 @@ pub const MIN_THROUGHPUT_BYTES_PER_SEC: u64 = 128 * KIB;
 /// No attempt is given up sooner than this, however little it carries.
 pub(super) const ATTEMPT_TIMEOUT_MIN: Duration = Duration::from_secs(60);
 
+/// How long removing and aborting may go on trying after the run was asked to stop: the user is waiting.
+pub(super) const CLEAN_UP_PATIENCE: Duration = Duration::from_secs(45);
+
 /// Completing a large object takes AWS minutes.
 pub(super) const COMPLETE_TIMEOUT_MIN: Duration = Duration::from_secs(10 * 60);
 

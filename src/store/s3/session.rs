@@ -20,7 +20,7 @@ use crate::base::report::{Event, Reporter};
 
 use super::client::{self, ClientFactory, Surroundings};
 use super::errors::{Class, Problem};
-use super::options::{ATTEMPT_TIMEOUT_MIN, S3Options, attempt_timeout};
+use super::options::{ATTEMPT_TIMEOUT_MIN, CLEAN_UP_PATIENCE, S3Options, attempt_timeout};
 use super::provider::{self, ConditionalWrites, Provider};
 use super::retry::{Budget, Next};
 
@@ -42,6 +42,9 @@ pub(super) enum Stop {
     /// Nothing but this much time: for what must be done after a cancellation too.
     After(Duration),
 }
+
+/// A request of the clean-up that gets no answer in this time is repeated.
+const CLEAN_UP_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What is asked of the store, apart from the SDK's own input.
 #[derive(Clone, Debug)]
@@ -73,6 +76,19 @@ impl Request {
             sdk_retries: true,
             answer_is_progress: true,
             stop: Stop::OnCancel,
+        }
+    }
+
+    /// The same request, stopped by something else; an attempt takes no longer than the patience allows.
+    pub(super) fn stopped_by(self, stop: &Stop) -> Self {
+        let attempt_timeout = match stop {
+            Stop::After(_) => self.attempt_timeout.min(CLEAN_UP_ATTEMPT_TIMEOUT),
+            Stop::OnCancel | Stop::OnCancelOr(_) | Stop::LateOnCancel(_) => self.attempt_timeout,
+        };
+        Self {
+            attempt_timeout,
+            stop: stop.clone(),
+            ..self
         }
     }
 }
@@ -223,6 +239,15 @@ impl Session {
     /// Whether the run was asked to stop.
     pub(super) fn is_cancelled(&self) -> bool {
         *self.cancelled.borrow()
+    }
+
+    /// What stops a request that begins now. What is begun after the run was asked to stop is clean-up (a look at what
+    /// stands there, a removal): it must not fail because of the very cancellation that made it necessary.
+    pub(super) fn stop_from_now(&self) -> Stop {
+        match self.is_cancelled() {
+            true => Stop::After(CLEAN_UP_PATIENCE),
+            false => Stop::OnCancel,
+        }
     }
 
     /// Whether requests carry checksums besides their MD5.

@@ -28,14 +28,12 @@ pub(super) enum Standing {
 impl Session {
     /// What is known of an object; `None` only if it is certain that there is none.
     pub(super) async fn stat(&self, key: &Key, stop: &Stop) -> Result<Option<ObjectMeta>> {
-        let request = Request {
-            stop: stop.clone(),
-            ..Request::new(
-                format!("look at {}", self.object(key.as_str())),
-                "s3:GetObject",
-                Some(key.as_str()),
-            )
-        };
+        let request = Request::new(
+            format!("look at {}", self.object(key.as_str())),
+            "s3:GetObject",
+            Some(key.as_str()),
+        )
+        .stopped_by(stop);
         match self.stat_with(key, &request).await {
             Ok(meta) => Ok(meta),
             Err(problem) if problem.class == Class::Denied => Err(self.explain(&request, &problem).hint(

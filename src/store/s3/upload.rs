@@ -19,7 +19,7 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::store::{Key, ObjectMeta, Part, PartReceipt, PutOptions, Role, Upload};
 
 use super::errors::{Class, Problem};
-use super::options::COMPLETE_TIMEOUT_MIN;
+use super::options::{CLEAN_UP_PATIENCE, COMPLETE_TIMEOUT_MIN};
 use super::provider::ConditionalWrites;
 use super::put::may_refuse_condition;
 use super::session::{Request, Session, Stop, Tries};
@@ -29,12 +29,6 @@ use super::stat::{Standing, bare_etag, real_version};
 ///
 /// Without the name nobody could abort it, and it would cost money until somebody cleans up.
 const START_GRACE: Duration = Duration::from_secs(10);
-
-/// How long an abort may go on trying: the user has asked to stop, and is waiting.
-const ABORT_PATIENCE: Duration = Duration::from_secs(45);
-
-/// An abort that gets no answer in this time is repeated.
-const ABORT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Parts that were on their way may land after an abort; it is repeated until none is left.
 const ABORTS_MAX: u32 = 4;
@@ -91,10 +85,7 @@ pub(super) fn start(session: &Arc<Session>, key: &Key, options: &PutOptions) -> 
                 .look_before(key, &options.token, 0, session.conditional_writes(), &request.stop)
                 .await?;
         }
-        let sent = Request {
-            stop: Stop::LateOnCancel(START_GRACE),
-            ..request.clone()
-        };
+        let sent = request.clone().stopped_by(&Stop::LateOnCancel(START_GRACE));
         let operation = |client: Client, overrides| {
             client
                 .create_multipart_upload()
@@ -445,16 +436,13 @@ impl S3Upload {
     /// Aborts until no part is left, and removes an object that a completion of unknown outcome made.
     async fn throw_away(&self) -> Result<()> {
         let session = &self.session;
-        let stop = Stop::After(ABORT_PATIENCE);
-        let request = Request {
-            stop: stop.clone(),
-            attempt_timeout: ABORT_ATTEMPT_TIMEOUT,
-            ..Request::new(
-                format!("abort the upload of {}", session.object(self.key.as_str())),
-                "s3:AbortMultipartUpload",
-                Some(self.key.as_str()),
-            )
-        };
+        let stop = Stop::After(CLEAN_UP_PATIENCE);
+        let request = Request::new(
+            format!("abort the upload of {}", session.object(self.key.as_str())),
+            "s3:AbortMultipartUpload",
+            Some(self.key.as_str()),
+        )
+        .stopped_by(&stop);
         for _ in 0..ABORTS_MAX {
             let outcome = session
                 .call(&request, |client: Client, overrides| {
@@ -492,15 +480,12 @@ impl S3Upload {
     /// Whether the store still lists parts; not being able to tell is no reason to abort again.
     async fn has_parts(&self, stop: &Stop) -> bool {
         let session = &self.session;
-        let request = Request {
-            stop: stop.clone(),
-            attempt_timeout: ABORT_ATTEMPT_TIMEOUT,
-            ..Request::new(
-                format!("list the parts of {}", session.object(self.key.as_str())),
-                "s3:ListMultipartUploadParts",
-                Some(self.key.as_str()),
-            )
-        };
+        let request = Request::new(
+            format!("list the parts of {}", session.object(self.key.as_str())),
+            "s3:ListMultipartUploadParts",
+            Some(self.key.as_str()),
+        )
+        .stopped_by(stop);
         let operation = |client: Client, overrides| {
             client
                 .list_parts()

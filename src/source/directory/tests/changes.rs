@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use super::super::archive::ArchiveReader;
 use super::*;
+use crate::base::failure::Kind;
 use crate::catalog::manifest::ProblemKind;
 
 const SIZE: usize = 2_000_000;
@@ -151,4 +152,54 @@ fn a_file_that_nobody_may_read_is_left_out_and_recorded() {
         .find(|(name, _)| name == "cpu/drivers_autoprobe")
         .unwrap();
     assert_eq!(content.len(), 4096);
+}
+
+#[test]
+fn a_backup_does_not_contain_the_store_it_goes_to() {
+    let (_folder, path) = scratch();
+    let home = path.join("home");
+    std::fs::create_dir_all(home.join("files/backups")).unwrap();
+    std::fs::write(home.join("files/backups/kept"), "kept").unwrap();
+    // It is made by the backup itself, and after the source has been prepared.
+    let store = home.join("backups");
+    let made = store.clone();
+    let sink = MemorySink {
+        before_write: Some(Box::new(move |_| {
+            std::fs::create_dir_all(made.join("20260131")).unwrap();
+            std::fs::write(made.join("20260131/growing"), "growing").unwrap();
+        })),
+        ..MemorySink::default()
+    };
+    std::fs::write(home.join("aaa"), "first").unwrap();
+    std::fs::create_dir_all(store.join("20260130")).unwrap();
+    std::os::unix::fs::symlink(&home, path.join("link")).unwrap();
+    let options = DirectoryOptions {
+        store_folder: Some(path.join("link/backups")),
+        ..options_for(&[&home])
+    };
+    let (sink, report) = back_up_with(options, sink).unwrap();
+    let paths: Vec<String> = sink.entries.iter().map(|entry| entry.path.display()).collect();
+    assert_eq!(
+        paths,
+        [
+            "home",
+            "home/aaa",
+            "home/backups",
+            "home/files",
+            "home/files/backups",
+            "home/files/backups/kept"
+        ]
+    );
+    assert_eq!(report.problem_count, 0);
+}
+
+#[test]
+fn the_store_itself_is_no_source_for_itself() {
+    let (_folder, path) = scratch();
+    let options = DirectoryOptions {
+        store_folder: Some(path.clone()),
+        ..options_for(&[&path])
+    };
+    let failure = back_up_with(options, MemorySink::default()).map(|_| ()).unwrap_err();
+    assert_eq!(failure.kind(), Kind::Usage);
 }

@@ -286,3 +286,49 @@ fn many_names_of_one_file_are_stored_once() {
     assert_eq!(std::fs::metadata(base.join("target/links/0049")).unwrap().nlink(), 50);
     assert_eq!(facts(&tree), facts(&base.join("target/links")));
 }
+
+#[test]
+fn an_access_list_comes_back() {
+    let (_guard, base) = scratch();
+    let tree = base.join("www");
+    std::fs::create_dir(&tree).unwrap();
+    std::fs::write(tree.join("file"), "x").unwrap();
+    // Version 2, then tag, permissions and number of each: owner, user 1000, group, mask, others.
+    let mut list = 2u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in [
+        (1u16, 6u16, u32::MAX),
+        (2, 4, 1000),
+        (4, 4, u32::MAX),
+        (16, 4, u32::MAX),
+        (32, 0, u32::MAX),
+    ] {
+        list.extend_from_slice(&tag.to_le_bytes());
+        list.extend_from_slice(&permissions.to_le_bytes());
+        list.extend_from_slice(&id.to_le_bytes());
+    }
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(tree.join("file"), "system.posix_acl_access", &list, flags).unwrap();
+    rustix::fs::setxattr(&tree, "system.posix_acl_default", &list, flags).unwrap();
+    let (sink, _) = back_up(&base.join("www"));
+    restore(&base.join("target"), &sink.bytes);
+    let (before, after) = (facts(&tree), facts(&base.join("target/www")));
+    assert_eq!(before, after);
+    assert_eq!(after[Path::new("file")].attributes.len(), 1);
+    let mut value = [0; 100];
+    let length = rustix::fs::getxattr(base.join("target/www"), "system.posix_acl_default", &mut value[..]).unwrap();
+    assert_eq!(&value[..length], list);
+}
+
+#[test]
+fn a_source_that_is_gone_before_it_is_read_is_no_backup() {
+    let (_guard, base) = scratch();
+    std::fs::create_dir(base.join("www")).unwrap();
+    let surroundings = Surroundings::default();
+    let mut source = DirectorySource::new(options_for(&[&base.join("www")]));
+    source.prepare(&surroundings.context()).unwrap();
+    std::fs::remove_dir(base.join("www")).unwrap();
+    let failure = source
+        .stream(&mut MemorySink::default(), &surroundings.context())
+        .unwrap_err();
+    assert_eq!(failure.kind(), Kind::Source);
+}

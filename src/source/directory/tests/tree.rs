@@ -151,12 +151,15 @@ pub(super) fn make_nasty(top: &Path) {
         std::fs::write(deep.join(OsStr::from_bytes(&[0xfe; 150])), "beyond utf-8").unwrap();
         symlink("t".repeat(length), deep.join("link")).unwrap();
     }
+    // Others than root cannot read a file without the bits for it, and get no set-ID bits back.
+    let is_root = rustix::process::geteuid().is_root();
+    let mode = |as_root: u32, otherwise: u32| if is_root { as_root } else { otherwise };
     for (name, mode) in [
-        ("mode-0000", 0),
+        ("mode-0000", mode(0, 0o400)),
         ("mode-0400", 0o400),
         ("mode-0777", 0o777),
-        ("mode-4755", 0o4755),
-        ("mode-2755", 0o2755),
+        ("mode-4755", mode(0o4755, 0o755)),
+        ("mode-2755", mode(0o2755, 0o755)),
     ] {
         std::fs::write(top.join(name), name).unwrap();
         std::fs::set_permissions(top.join(name), PermissionsExt::from_mode(mode)).unwrap();

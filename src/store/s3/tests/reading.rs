@@ -216,6 +216,12 @@ fn a_listing_that_may_lack_something_is_an_error() {
     assert!(listed(&other_prefix).is_err());
     let html = Bench::new(|_| Reply::new(200).body("<html><body>Welcome</body></html>"));
     assert!(listed(&html).is_err());
+    let silent_about_more = "<ListBucketResult><NextContinuationToken>t</NextContinuationToken>\
+                             <Contents><Key>a1</Key><Size>1</Size></Contents></ListBucketResult>";
+    let silent_about_more = Bench::new(move |_| Reply::new(200).body(silent_about_more));
+    assert!(listed(&silent_about_more).is_err());
+    let empty = Bench::new(|_| Reply::new(200));
+    assert!(listed(&empty).is_err());
 }
 
 #[test]

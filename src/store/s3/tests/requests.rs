@@ -240,6 +240,24 @@ fn a_cancellation_ends_a_request_and_a_wait_at_once() {
 }
 
 #[test]
+fn looking_and_removing_still_work_after_a_cancellation() {
+    let bench = Bench::new(|seen| match seen.line().as_str() {
+        "Head" => Reply::object(5, TOKEN),
+        _ => Reply::new(204),
+    });
+    bench.cancel.cancel();
+    let meta = bench.store.head(&Key::new(KEY)).unwrap();
+    assert_eq!(meta.and_then(|meta| meta.token).as_deref(), Some(TOKEN));
+    bench.store.delete(&Key::new(KEY)).unwrap();
+    assert_eq!(bench.requests(), ["Head", "Delete"]);
+    assert_eq!(
+        bench.put().unwrap_err().kind(),
+        Kind::Interrupted,
+        "nothing new is begun"
+    );
+}
+
+#[test]
 fn removing_what_is_not_there_is_a_success() {
     let bench = Bench::new(|_| Reply::error(404, "NoSuchKey"));
     bench.store.delete(&Key::new(KEY)).unwrap();

@@ -1,0 +1,210 @@
+//! The content of files: whole or without its holes, and always as long as the header says.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::Stat;
+use rustix::io::Errno;
+
+use super::super::header::{self, ItemKind, padding_bytes};
+use super::super::problems::words;
+use super::super::sparse::{self, Extent};
+use super::super::walk::Found;
+use super::{Archiver, Shape, pass_on};
+use crate::base::failure::Result;
+use crate::base::units::MIB;
+use crate::catalog::manifest::ProblemKind;
+
+/// Content of this size gets members of its own, so that it can be fetched alone.
+const CUT_BYTES_MIN: u64 = MIB;
+
+impl Archiver<'_> {
+    /// Writes a file's headers and content; false if nothing could be written.
+    pub(super) fn store_file(&mut self, found: &Found<'_>, file: &OwnedFd, stat: &Stat) -> Result<bool> {
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let allocated = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
+        let extents = match allocated < size {
+            true => sparse::find_extents(file.as_fd(), size),
+            false => None,
+        };
+        if let Some(extents) = extents {
+            return self.store_sparse(found, file, stat, size, &extents).map(|()| true);
+        }
+        let shape = Shape {
+            kind: ItemKind::File,
+            link: b"",
+            stored_bytes: size,
+            sparse_bytes: None,
+        };
+        self.encode(found.path, stat, &shape);
+        if size > self.content.len() as u64 {
+            let begin = self.begin_content(size)?;
+            let headers = std::mem::take(&mut self.headers);
+            let written = self.sink.write_all(&headers).map_err(pass_on);
+            self.headers = headers;
+            written?;
+            self.copy_content(found.path, file, 0, size)?;
+            self.end_content(found.path, file, stat, begin, &shape, size)?;
+            return Ok(true);
+        }
+        // A small file is read before its header goes out: if it cannot be read it is left out and not filled up.
+        let begin = self.sink.position();
+        let headers_bytes = self.headers.len();
+        let padded = size as usize + padding_bytes(size);
+        self.headers.resize(headers_bytes + padded, 0);
+        let mut read = 0;
+        while read < size as usize {
+            match rustix::io::read(
+                file,
+                &mut self.headers[headers_bytes + read..headers_bytes + size as usize],
+            ) {
+                Ok(0) => {
+                    self.shrank(found.path, read as u64, size);
+                    break;
+                }
+                Ok(more) => read += more,
+                Err(Errno::INTR) => {}
+                Err(errno) => return self.failed(found.path, errno).map(|()| false),
+            }
+        }
+        let headers = std::mem::take(&mut self.headers);
+        let written = self.sink.write_all(&headers).map_err(pass_on);
+        self.headers = headers;
+        written?;
+        self.judge(found.path, file, stat, read as u64 == size);
+        self.add_entry(found.path, stat, &shape, begin, size)?;
+        self.counts.files += 1;
+        Ok(true)
+    }
+
+    fn store_sparse(
+        &mut self,
+        found: &Found<'_>,
+        file: &OwnedFd,
+        stat: &Stat,
+        size: u64,
+        extents: &[Extent],
+    ) -> Result<()> {
+        let map = sparse::encode_map(extents, size);
+        let shape = Shape {
+            kind: ItemKind::File,
+            link: b"",
+            stored_bytes: header::sparse_stored_bytes(&map, extents),
+            sparse_bytes: Some(size),
+        };
+        self.encode(found.path, stat, &shape);
+        let begin = self.begin_content(shape.stored_bytes)?;
+        let headers = std::mem::take(&mut self.headers);
+        let written = self.sink.write_all(&headers).and_then(|()| self.sink.write_all(&map));
+        self.headers = headers;
+        written.map_err(pass_on)?;
+        for extent in extents {
+            self.copy_content(found.path, file, extent.offset, extent.length)?;
+        }
+        self.end_content(found.path, file, stat, begin, &shape, size)
+    }
+
+    /// Gives large content members of its own, and says where it begins.
+    fn begin_content(&mut self, stored_bytes: u64) -> Result<u64> {
+        if stored_bytes >= CUT_BYTES_MIN {
+            self.sink.cut()?;
+        }
+        Ok(self.sink.position())
+    }
+
+    fn end_content(
+        &mut self,
+        path: &[u8],
+        file: &OwnedFd,
+        stat: &Stat,
+        begin: u64,
+        shape: &Shape<'_>,
+        size: u64,
+    ) -> Result<()> {
+        let zeros = [0; header::BLOCK_BYTES as usize];
+        self.sink
+            .write_all(&zeros[..padding_bytes(shape.stored_bytes)])
+            .map_err(pass_on)?;
+        self.judge(path, file, stat, true);
+        self.add_entry(path, stat, shape, begin, size)?;
+        self.counts.files += 1;
+        if shape.stored_bytes >= CUT_BYTES_MIN {
+            self.sink.cut()?;
+        }
+        Ok(())
+    }
+
+    /// Copies `length` bytes from `offset` on; what the file does not have is filled with zeros and recorded.
+    fn copy_content(&mut self, path: &[u8], file: &OwnedFd, offset: u64, length: u64) -> Result<()> {
+        let mut done = 0;
+        let mut missing = None;
+        while done < length {
+            self.context.cancel.check()?;
+            let want = usize::try_from(length - done)
+                .unwrap_or(usize::MAX)
+                .min(self.content.len());
+            let block = match missing {
+                Some(()) => want,
+                None => match rustix::io::pread(file, &mut self.content[..want], offset + done) {
+                    Ok(0) => {
+                        self.shrank(path, offset + done, offset + length);
+                        self.content.fill(0);
+                        missing = Some(());
+                        continue;
+                    }
+                    Ok(read) => read,
+                    Err(Errno::INTR) => continue,
+                    Err(errno) => {
+                        self.problems.add(
+                            path,
+                            ProblemKind::Unreadable,
+                            format!("{} at byte {}; the rest is zeros", words(errno), offset + done),
+                        );
+                        self.content.fill(0);
+                        missing = Some(());
+                        continue;
+                    }
+                },
+            };
+            self.sink.write_all(&self.content[..block]).map_err(pass_on)?;
+            done += block as u64;
+        }
+        Ok(())
+    }
+
+    fn shrank(&mut self, path: &[u8], read: u64, expected: u64) {
+        self.problems.add(
+            path,
+            ProblemKind::Shrank,
+            format!("It became shorter while it was read: {read} bytes instead of {expected}; the rest is zeros"),
+        );
+    }
+
+    /// Looks whether a file changed while it was read. One that shrank is known already.
+    fn judge(&mut self, path: &[u8], file: &OwnedFd, before: &Stat, is_whole: bool) {
+        if before.st_size == 0 || !is_whole {
+            return;
+        }
+        let Ok(after) = rustix::fs::fstat(file) else {
+            return;
+        };
+        if after.st_size > before.st_size {
+            self.problems.add(
+                path,
+                ProblemKind::Grew,
+                format!(
+                    "It became longer while it was read; the first {} of {} bytes are stored",
+                    before.st_size, after.st_size
+                ),
+            );
+            return;
+        }
+        let times = |stat: &Stat| (stat.st_mtime, stat.st_mtime_nsec, stat.st_ctime, stat.st_ctime_nsec);
+        // A name that was added or removed moves the time of change, and touches no content.
+        let only_links = after.st_nlink != before.st_nlink
+            && (after.st_mtime, after.st_mtime_nsec) == (before.st_mtime, before.st_mtime_nsec);
+        if times(&after) != times(before) && !only_links && after.st_size == before.st_size {
+            self.problems
+                .add(path, ProblemKind::Changed, "It changed while it was read");
+        }
+    }
+}
