@@ -20,6 +20,7 @@ use crate::ops::Run;
 use crate::ops::restore::{RestoreOptions, RestorePlan, RestoreReport, RestoreTarget, plan_restore, restore};
 use crate::source::directory::Existing;
 use crate::source::postgres::PostgresUrl;
+use crate::store::address::StoreAddress;
 use crate::ui::escape::escape_text;
 
 /// Bring a backup back
@@ -138,6 +139,9 @@ fn store_of_object(url: &str) -> Option<String> {
 /// # Errors
 /// Whatever keeps it from being restored whole; [`Kind::Refused`] where a guard says no.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
+    if args.from_s3_latest {
+        refuse_folder(context)?;
+    }
     if args.list_s3 {
         return super::list::run(&super::list::Args::default(), context);
     }
@@ -186,6 +190,22 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         .hint("Everything else is in its place; each of them was named above"));
     }
     Ok(())
+}
+
+/// The newest backup of the bucket is not the newest one of a folder that stands in for it.
+fn refuse_folder(context: &Context) -> Result<()> {
+    match &context.settings.store.value {
+        StoreAddress::S3 { .. } => Ok(()),
+        StoreAddress::Local { .. } => Err(Failure::new(
+            Kind::Config,
+            format!(
+                "S3 is not configured: backups live in `{}`",
+                context.settings.store.value
+            ),
+        )
+        .hint("Set BACKUP_S3_BUCKET (and not BACKUP_USE_AWS=false), or write --store s3://bucket/prefix")
+        .hint("`backup-cli restore latest` restores from the folder")),
+    }
 }
 
 fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<RestoreOptions> {

@@ -27,6 +27,7 @@ mod rollover;
 mod round_trips;
 mod s3_faults;
 mod samples;
+mod seeds;
 mod signals;
 mod store_contract;
 mod support;
