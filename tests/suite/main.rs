@@ -26,6 +26,7 @@ mod ranged_restore;
 mod rollover;
 mod round_trips;
 mod s3_faults;
+mod s3_stalls;
 mod samples;
 mod seeds;
 mod signals;

@@ -19,6 +19,12 @@ use crate::support::weed::Bucket;
 
 /// A store on a server, as the command line would open it.
 pub fn s3_store(access: &S3Access, bucket: &str, provider: Option<&str>) -> S3Store {
+    let options = s3_options(access, bucket, provider);
+    S3Store::open(options, Cancel::new(), Arc::new(Recorder::default())).expect("the options make sense")
+}
+
+/// The options of [`s3_store`].
+pub fn s3_options(access: &S3Access, bucket: &str, provider: Option<&str>) -> S3Options {
     let mut options = S3Options::new(bucket, "backups");
     options.region = Some(access.region.clone());
     options.endpoint_url = Some(access.endpoint.clone());
@@ -32,7 +38,7 @@ pub fn s3_store(access: &S3Access, bucket: &str, provider: Option<&str>) -> S3St
         secret_access_key: Secret::new(access.secret_key.clone()),
         session_token: None,
     });
-    S3Store::open(options, Cancel::new(), Arc::new(Recorder::default())).expect("the options make sense")
+    options
 }
 
 #[track_caller]

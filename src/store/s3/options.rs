@@ -39,6 +39,10 @@ pub struct S3Options {
     pub retry: RetryOptions,
     /// A request that moves fewer bytes per second than this is taken for dead; at least 1.
     pub min_throughput_bytes_per_sec: u64,
+    /// No attempt is given up sooner than this, however little it carries.
+    pub attempt_timeout_min: Duration,
+    /// A body of which nothing arrives for this long is taken for dead.
+    pub stall_timeout: Duration,
 }
 
 impl S3Options {
@@ -59,26 +63,26 @@ impl S3Options {
             provider: None,
             retry: RetryOptions::default(),
             min_throughput_bytes_per_sec: MIN_THROUGHPUT_BYTES_PER_SEC,
+            attempt_timeout_min: Duration::from_secs(60),
+            stall_timeout: Duration::from_secs(30),
         }
+    }
+
+    /// How long one attempt of a request that carries `bytes` may take.
+    pub(super) fn attempt_timeout(&self, bytes: u64) -> Duration {
+        let moving = Duration::from_secs(bytes / self.min_throughput_bytes_per_sec.max(1));
+        self.attempt_timeout_min.max(moving)
     }
 }
 
 /// Half of what the slowest line that can still make a nightly backup delivers: 10 GiB a day.
 pub const MIN_THROUGHPUT_BYTES_PER_SEC: u64 = 128 * KIB;
 
-/// No attempt is given up sooner than this, however little it carries.
-pub(super) const ATTEMPT_TIMEOUT_MIN: Duration = Duration::from_secs(60);
-
 /// How long removing and aborting may go on trying after the run was asked to stop: the user is waiting.
 pub(super) const CLEAN_UP_PATIENCE: Duration = Duration::from_secs(45);
 
 /// Completing a large object takes AWS minutes.
 pub(super) const COMPLETE_TIMEOUT_MIN: Duration = Duration::from_secs(10 * 60);
-
-/// How long one attempt of a request that carries `bytes` may take.
-pub(super) fn attempt_timeout(bytes: u64, min_throughput_bytes_per_sec: u64) -> Duration {
-    ATTEMPT_TIMEOUT_MIN.max(Duration::from_secs(bytes / min_throughput_bytes_per_sec.max(1)))
-}
 
 /// An access key that the user typed, or that came from the environment.
 #[derive(Clone, Debug)]
@@ -119,11 +123,10 @@ mod tests {
 
     #[test]
     fn an_attempts_time_grows_with_its_size() {
-        assert_eq!(attempt_timeout(0, MIN_THROUGHPUT_BYTES_PER_SEC), ATTEMPT_TIMEOUT_MIN);
-        assert_eq!(
-            attempt_timeout(64 * MIB, MIN_THROUGHPUT_BYTES_PER_SEC),
-            Duration::from_secs(512)
-        );
-        assert_eq!(attempt_timeout(100, 0), Duration::from_secs(100));
+        let mut options = S3Options::new("bucket", "");
+        assert_eq!(options.attempt_timeout(0), Duration::from_secs(60));
+        assert_eq!(options.attempt_timeout(64 * MIB), Duration::from_secs(512));
+        options.min_throughput_bytes_per_sec = 0;
+        assert_eq!(options.attempt_timeout(100), Duration::from_secs(100));
     }
 }

@@ -62,7 +62,7 @@ impl Session {
     pub(super) async fn put(&self, key: &Key, body: Bytes, options: &PutOptions) -> Result<ObjectMeta> {
         let bytes = body.len() as u64;
         let request = Request {
-            attempt_timeout: self.timeout_for(bytes),
+            attempt_timeout: Some(self.timeout_for(bytes)),
             ..Request::new(
                 format!("write {}", self.object(key.as_str())),
                 "s3:PutObject",

@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
@@ -16,9 +15,6 @@ use crate::store::Key;
 
 use super::errors::{Class, Problem};
 use super::session::{Request, Session, Stop, Tries};
-
-/// A body of which nothing arrives for this long is taken for dead.
-const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A body that broke after this much is resumed at once; one that breaks sooner again and again is given time.
 const RESUME_AT_ONCE_BYTES: u64 = MIB;
@@ -117,7 +113,7 @@ impl ObjectReader {
             let Some(body) = self.body.as_mut() else { continue };
             let outcome = self
                 .session
-                .within(&self.request.stop, STALL_TIMEOUT, body.try_next())
+                .within(&self.request.stop, self.session.options.stall_timeout, body.try_next())
                 .await
                 .map_err(|problem| self.session.explain(&self.request, &problem))?;
             let words = match outcome {
@@ -133,7 +129,7 @@ impl ObjectReader {
                 Some(Err(error)) => format!("The answer broke off {left} bytes early: {error}"),
                 None => format!(
                     "Nothing arrived for {} s, {left} bytes before the end",
-                    STALL_TIMEOUT.as_secs()
+                    self.session.options.stall_timeout.as_secs()
                 ),
             };
             self.body = None;

@@ -20,7 +20,7 @@ use crate::base::report::{Event, Reporter};
 
 use super::client::{self, ClientFactory, Surroundings};
 use super::errors::{Class, Problem};
-use super::options::{ATTEMPT_TIMEOUT_MIN, CLEAN_UP_PATIENCE, S3Options, attempt_timeout};
+use super::options::{CLEAN_UP_PATIENCE, S3Options};
 use super::provider::{self, ConditionalWrites, Provider};
 use super::retry::{Budget, Next};
 
@@ -55,8 +55,8 @@ pub(super) struct Request {
     pub(super) permission: &'static str,
     /// The object's key, if it is about one.
     pub(super) key: Option<String>,
-    /// How long one attempt may take.
-    pub(super) attempt_timeout: Duration,
+    /// How long one attempt may take; `None` for what carries next to nothing.
+    pub(super) attempt_timeout: Option<Duration>,
     /// Whether the SDK may repeat it by itself.
     pub(super) sdk_retries: bool,
     /// Whether its answer proves that the store works; the head of a body that never comes does not.
@@ -72,7 +72,7 @@ impl Request {
             doing,
             permission,
             key: key.map(str::to_owned),
-            attempt_timeout: ATTEMPT_TIMEOUT_MIN,
+            attempt_timeout: None,
             sdk_retries: true,
             answer_is_progress: true,
             stop: Stop::OnCancel,
@@ -82,7 +82,9 @@ impl Request {
     /// The same request, stopped by something else; an attempt takes no longer than the patience allows.
     pub(super) fn stopped_by(self, stop: &Stop) -> Self {
         let attempt_timeout = match stop {
-            Stop::After(_) => self.attempt_timeout.min(CLEAN_UP_ATTEMPT_TIMEOUT),
+            Stop::After(_) => Some(self.attempt_timeout.map_or(CLEAN_UP_ATTEMPT_TIMEOUT, |timeout| {
+                timeout.min(CLEAN_UP_ATTEMPT_TIMEOUT)
+            })),
             Stop::OnCancel | Stop::OnCancelOr(_) | Stop::LateOnCancel(_) => self.attempt_timeout,
         };
         Self {
@@ -257,7 +259,7 @@ impl Session {
 
     /// How long an attempt that carries `bytes` may take.
     pub(super) fn timeout_for(&self, bytes: u64) -> Duration {
-        attempt_timeout(bytes, self.options.min_throughput_bytes_per_sec)
+        self.options.attempt_timeout(bytes)
     }
 
     /// Whether the store is known to obey `If-None-Match: *`.
@@ -333,7 +335,8 @@ impl Session {
             false => 1,
         };
         // The SDK's futures are large; the callers' stacks need not be.
-        let work = Box::pin(operation(client, client::overrides(attempts, request.attempt_timeout)));
+        let timeout = request.attempt_timeout.unwrap_or_else(|| self.timeout_for(0));
+        let work = Box::pin(operation(client, client::overrides(attempts, timeout)));
         let outcome = match race(self.stopped(&request.stop), work).await {
             Either::First(()) => return Err(interrupted()),
             Either::Second(outcome) => outcome,

@@ -140,7 +140,7 @@ impl Upload for S3Upload {
         let name = session.object(self.key.as_str());
         let bytes = part.body.len() as u64;
         let request = Request {
-            attempt_timeout: session.timeout_for(bytes),
+            attempt_timeout: Some(session.timeout_for(bytes)),
             stop: Stop::OnCancelOr(self.stop.subscribe()),
             ..Request::new(
                 format!("send part {} of {name}", part.number),
@@ -278,7 +278,7 @@ impl S3Upload {
     async fn complete_parts(&self, parts: CompletedMultipartUpload, object_bytes: u64) -> Result<ObjectMeta> {
         let session = &self.session;
         let request = Request {
-            attempt_timeout: COMPLETE_TIMEOUT_MIN.max(session.timeout_for(object_bytes / COMPLETE_SPEED_UP)),
+            attempt_timeout: Some(COMPLETE_TIMEOUT_MIN.max(session.timeout_for(object_bytes / COMPLETE_SPEED_UP))),
             // Whether a completion whose reply was lost took place is asked before it is repeated.
             sdk_retries: false,
             ..Request::new(
