@@ -127,8 +127,8 @@ impl Journal {
         }
     }
 
-    /// Undoes every step: first the restored items go back into `tree`, then what was moved aside comes back, then
-    /// folders get what they had. Says what could not be undone.
+    /// Undoes every step: first folders are made writable, then the restored items go back into `tree`, then what was
+    /// moved aside comes back, then folders get what they had. Says what could not be undone.
     pub(super) fn undo(
         &self,
         target: BorrowedFd<'_>,
@@ -146,6 +146,13 @@ impl Journal {
             }
         };
         let passes = [
+            self.each(|step| {
+                if let Step::Folder { path, .. } = step {
+                    // It may have been given a mode by now that keeps even its owner from moving anything out of it. If
+                    // it cannot be opened up, the moves below fail and say so.
+                    let _ = open_up(target, &path);
+                }
+            }),
             self.each(|step| {
                 if let Step::In { path } = step {
                     note(&path, move_path(target, &path, tree, &path));
@@ -182,6 +189,16 @@ fn read_number(reader: &mut impl Read) -> std::io::Result<u64> {
     let mut bytes = [0; 8];
     reader.read_exact(&mut bytes)?;
     Ok(u64::from_le_bytes(bytes))
+}
+
+/// Lets a folder's owner change what is in it.
+fn open_up(target: BorrowedFd<'_>, path: &[u8]) -> Result<(), Errno> {
+    let folder = open_folder(target, path)?;
+    let mode = Mode::from_raw_mode(rustix::fs::fstat(&folder)?.st_mode & 0o7777);
+    match mode.contains(Mode::RWXU) {
+        true => Ok(()),
+        false => rustix::fs::fchmod(&folder, mode | Mode::RWXU),
+    }
 }
 
 fn give_back(

@@ -22,7 +22,7 @@ const LISTING_BYTES: usize = 64 * 1024;
 /// # Errors
 /// [`Kind::Refused`] if something is in the way that must not be replaced; the system's; cancellation. The target is as
 /// before then, or the failure says what of it is not.
-pub(super) fn place(staging: &Staging, existing: Existing, cancel: &Cancel) -> Result<()> {
+pub(super) fn place(staging: &mut Staging, existing: Existing, cancel: &Cancel) -> Result<()> {
     let target = staging.target();
     if existing == Existing::Refuse {
         let names = names_in(target, Some(staging.name()))
@@ -50,13 +50,22 @@ pub(super) fn place(staging: &Staging, existing: Existing, cancel: &Cancel) -> R
     let Err(failure) = mover.run(tree.as_fd(), target.as_fd()) else {
         return Ok(());
     };
-    match mover.journal.undo(target.as_fd(), tree.as_fd(), aside.as_fd()) {
-        Ok(()) => Err(failure),
-        Err(left) => Err(failure.hint(format!(
+    let undone = mover.journal.undo(target.as_fd(), tree.as_fd(), aside.as_fd());
+    drop(mover);
+    let Err(left) = undone else {
+        return Err(failure);
+    };
+    // What the target held before and did not get back lies in the staging folder, and nowhere else.
+    let kept = staging.keep();
+    Err(failure
+        .hint(format!(
             "Not everything in the target could be put back as it was: {}",
             left.join("; ")
-        ))),
-    }
+        ))
+        .hint(format!(
+            "What the target held and did not get back is in `{}`; move it back by hand",
+            kept.join(REPLACED).display()
+        )))
 }
 
 struct Mover<'a> {

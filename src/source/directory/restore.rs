@@ -147,7 +147,7 @@ pub fn restore_tree(
     context: &SourceContext<'_>,
 ) -> Result<TreeRestoreReport> {
     check_tree_target(options)?;
-    let staging = Staging::create(&options.target)?;
+    let mut staging = Staging::create(&options.target)?;
     let mut reader = ArchiveReader::new(archive, options.expect_end);
     let mut extractor = Extractor::new(
         context,
@@ -161,7 +161,7 @@ pub fn restore_tree(
     let (made, problems) = extractor.into_parts();
     context.cancel.check()?;
     verify()?;
-    place(&staging, options.existing, context.cancel)?;
+    place(&mut staging, options.existing, context.cancel)?;
     if let Err(failure) = staging.finish() {
         context.reporter.event(Event::Warning(format!(
             "{failure}: {}. {}.",

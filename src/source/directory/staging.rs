@@ -152,6 +152,14 @@ impl Staging {
     }
 }
 
+impl Staging {
+    /// Leaves the staging folder where it is, because it holds what belongs into the target; says where that is.
+    pub(super) fn keep(&mut self) -> PathBuf {
+        self.is_finished = true;
+        self.target_path.join(&self.name)
+    }
+}
+
 impl Drop for Staging {
     fn drop(&mut self) {
         if self.is_finished {
@@ -229,10 +237,47 @@ pub(super) fn not_empty(target: &Path, names: &[String]) -> Failure {
         ),
     );
     if names.iter().all(|name| name.starts_with(STAGING_PREFIX)) {
-        failure.hint("A restore that was killed left that folder behind; remove it and run the restore again")
+        let holds_something = |name: &&String| {
+            std::fs::read_dir(target.join(name).join(REPLACED)).is_ok_and(|mut items| items.next().is_some())
+        };
+        match names.iter().find(holds_something) {
+            Some(name) => failure.hint(format!(
+                "A restore was killed while it moved things: what the target held before is in `{}`; move it away from \
+                 there before you remove that folder and run the restore again",
+                target.join(name).join(REPLACED).display()
+            )),
+            None => {
+                failure.hint("A restore that was killed left that folder behind; remove it and run the restore again")
+            }
+        }
     } else {
         failure
             .hint("Restore into an empty or a new folder")
             .hint("Use --merge to put the backup's files among those, or --replace to replace what has the same name")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_staging_folder_goes_unless_it_is_kept() {
+        let top = tempfile::tempdir().unwrap();
+        drop(Staging::create(top.path()).unwrap());
+        assert_eq!(std::fs::read_dir(top.path()).unwrap().count(), 0);
+        let kept = Staging::create(top.path()).unwrap().keep();
+        assert!(kept.join(REPLACED).is_dir());
+    }
+
+    #[test]
+    fn what_a_killed_restore_moved_aside_is_not_called_rubbish() {
+        let top = tempfile::tempdir().unwrap();
+        let kept = Staging::create(top.path()).unwrap().keep();
+        let name = vec![kept.file_name().unwrap().to_string_lossy().into_owned()];
+        assert!(not_empty(top.path(), &name).hints()[0].contains("remove it and run"));
+        std::fs::write(kept.join(REPLACED).join("0"), "the only copy").unwrap();
+        let hint = not_empty(top.path(), &name).hints()[0].clone();
+        assert!(hint.contains("/replaced`; move it away"), "{hint}");
     }
 }

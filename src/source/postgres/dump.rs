@@ -129,7 +129,7 @@ impl Source for PostgresSource {
             .arg("--format=plain")
             .args(&self.options.extra_arguments)
             .start(context.cancel)?;
-        let mut writer = DumpWriter::new(sink, context.reporter.progress());
+        let mut writer = DumpWriter::new(sink, context.reporter.progress()).by_pg_dump();
         if let Some(stdout) = child.stdout.as_mut() {
             let mut buffer = vec![0; READ_BYTES];
             loop {
@@ -185,6 +185,8 @@ fn dump_failure(exit: &Exit, url: &PostgresUrl) -> Failure {
         Some("Dump as the owner, as a superuser, or as a member of pg_read_all_data".to_owned())
     } else if trouble.says("canceling statement due to conflict with recovery") {
         Some("Raise max_standby_streaming_delay on the standby, or dump from the primary".to_owned())
+    } else if trouble.says("server closed the connection") || trouble.says("terminating connection") {
+        Some("The server ended the session; its log says why".to_owned())
     } else if trouble.says("unrecognized option") || trouble.says("invalid option") {
         Some("Check the extra arguments against this version of `pg_dump`".to_owned())
     } else {

@@ -1,6 +1,6 @@
 //! Passes a plain SQL dump on into a sink, with a member and an index entry for each table, and judges its end.
 
-use super::ending::Ending;
+use super::ending::{Ending, Flavour};
 use super::lexer::{Lexer, Statement, Visitor};
 use super::outline::Outline;
 use crate::base::failure::{Result, from_io};
@@ -71,6 +71,13 @@ impl<'a> DumpWriter<'a> {
             lexer: Lexer::default(),
             watch: Watch::default(),
         }
+    }
+
+    /// Says that `pg_dump` writes it, so that its end marker is missed even if not so much as its header came.
+    #[must_use]
+    pub fn by_pg_dump(mut self) -> Self {
+        self.watch.ending = Ending::of(Flavour::Database);
+        self
     }
 
     /// Passes the next bytes on.

@@ -37,6 +37,8 @@ pub(super) enum Stop {
     OnCancel,
     /// The run's cancellation, or this flag.
     OnCancelOr(watch::Receiver<bool>),
+    /// The run's cancellation, so much later: for what is better answered than dropped half-way.
+    LateOnCancel(Duration),
     /// Nothing but this much time: for what must be done after a cancellation too.
     After(Duration),
 }
@@ -81,7 +83,7 @@ impl Request {
     pub(super) fn stopped_by(self, stop: &Stop) -> Self {
         let attempt_timeout = match stop {
             Stop::After(_) => self.attempt_timeout.min(CLEAN_UP_ATTEMPT_TIMEOUT),
-            Stop::OnCancel | Stop::OnCancelOr(_) => self.attempt_timeout,
+            Stop::OnCancel | Stop::OnCancelOr(_) | Stop::LateOnCancel(_) => self.attempt_timeout,
         };
         Self {
             attempt_timeout,
@@ -430,6 +432,10 @@ impl Session {
             Stop::OnCancel => cancelled.await,
             Stop::OnCancelOr(flag) => {
                 race(cancelled, wait_for(flag.clone())).await;
+            }
+            Stop::LateOnCancel(grace) => {
+                cancelled.await;
+                tokio::time::sleep(*grace).await;
             }
             Stop::After(_) => std::future::pending().await,
         }

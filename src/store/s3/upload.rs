@@ -25,6 +25,11 @@ use super::put::may_refuse_condition;
 use super::session::{Request, Session, Stop, Tries};
 use super::stat::{Standing, bare_etag, real_version};
 
+/// How long the answer that names a new upload is waited for after the user has asked to stop.
+///
+/// Without the name nobody could abort it, and it would cost money until somebody cleans up.
+const START_GRACE: Duration = Duration::from_secs(10);
+
 /// Parts that were on their way may land after an abort; it is repeated until none is left.
 const ABORTS_MAX: u32 = 4;
 
@@ -80,26 +85,37 @@ pub(super) fn start(session: &Arc<Session>, key: &Key, options: &PutOptions) -> 
                 .look_before(key, &options.token, 0, session.conditional_writes(), &request.stop)
                 .await?;
         }
-        session
-            .call(&request, |client: Client, overrides| {
-                client
-                    .create_multipart_upload()
-                    .bucket(&session.options.bucket)
-                    .key(key.as_str())
-                    .content_type(options.content_type)
-                    .set_storage_class(creation.storage_class.clone())
-                    .set_server_side_encryption(creation.sse.clone())
-                    .set_ssekms_key_id(creation.kms_key_id.clone())
-                    .set_tagging(creation.tagging.clone())
-                    .set_metadata(Some(creation.metadata.clone()))
-                    .set_checksum_algorithm(creation.checksum.clone())
-                    .set_checksum_type(creation.checksum.as_ref().map(|_| ChecksumType::FullObject))
-                    .customize()
-                    .config_override(overrides)
-                    .send()
-            })
-            .await
-            .map_err(|problem| session.explain(&request, &problem))
+        let sent = Request {
+            stop: Stop::LateOnCancel(START_GRACE),
+            ..request.clone()
+        };
+        let operation = |client: Client, overrides| {
+            client
+                .create_multipart_upload()
+                .bucket(&session.options.bucket)
+                .key(key.as_str())
+                .content_type(options.content_type)
+                .set_storage_class(creation.storage_class.clone())
+                .set_server_side_encryption(creation.sse.clone())
+                .set_ssekms_key_id(creation.kms_key_id.clone())
+                .set_tagging(creation.tagging.clone())
+                .set_metadata(Some(creation.metadata.clone()))
+                .set_checksum_algorithm(creation.checksum.clone())
+                .set_checksum_type(creation.checksum.as_ref().map(|_| ChecksumType::FullObject))
+                .customize()
+                .config_override(overrides)
+                .send()
+        };
+        let mut tries = Tries::new();
+        loop {
+            match session.attempt(&sent, &mut tries, &operation).await {
+                Ok(answer) => return Ok(answer),
+                Err(problem) => session
+                    .recover(&request, &mut tries, problem)
+                    .await
+                    .map_err(|problem| session.explain(&request, &problem))?,
+            }
+        }
     })?;
     let Some(upload_id) = answer.upload_id().filter(|id| !id.is_empty()) else {
         return Err(Failure::new(

@@ -53,9 +53,11 @@ impl Archiver<'_> {
         self.headers.resize(headers_bytes + padded, 0);
         let mut read = 0;
         while read < size as usize {
-            match rustix::io::read(
+            // Looking for holes has moved the file's own position, so every read says where it begins.
+            match rustix::io::pread(
                 file,
                 &mut self.headers[headers_bytes + read..headers_bytes + size as usize],
+                read as u64,
             ) {
                 Ok(0) => {
                     self.shrank(found.path, read as u64, size);
@@ -206,5 +208,45 @@ impl Archiver<'_> {
             self.problems
                 .add(path, ProblemKind::Changed, "It changed while it was read");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{FileType, Mode, OFlags};
+
+    use super::*;
+    use crate::base::cancel::Cancel;
+    use crate::base::report::Recorder;
+    use crate::source::SourceContext;
+    use crate::source::testing::MemorySink;
+
+    #[test]
+    fn a_file_that_takes_less_room_than_its_size_without_having_holes_is_stored_as_it_is() {
+        // What file systems that compress, or keep small files among their metadata, say about any file.
+        let content = b"every byte of it".repeat(100);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("small"), &content).unwrap();
+        let top = rustix::fs::open(folder.path(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let recorder = Recorder::default();
+        let cancel = Cancel::new();
+        let context = SourceContext {
+            cancel: &cancel,
+            reporter: &recorder,
+        };
+        let mut sink = MemorySink::default();
+        let mut archiver = Archiver::new(&mut sink, &context);
+        let found = Found {
+            folder: std::os::fd::AsFd::as_fd(&top),
+            name: c"small",
+            path: b"small",
+            file_type: FileType::RegularFile,
+        };
+        let file = archiver.open(&found, OFlags::empty()).unwrap();
+        let mut stat = rustix::fs::fstat(&file).unwrap();
+        stat.st_blocks = 1;
+        assert!(archiver.store_file(&found, &file, &stat).unwrap());
+        assert_eq!(archiver.finish(0).unwrap().problem_count, 0);
+        assert!(memchr::memmem::find(&sink.bytes, &content).is_some());
     }
 }

@@ -290,3 +290,23 @@ fn progress_counts_what_is_restored() {
             .any(|event| matches!(event, Event::ItemFailed { .. }))
     );
 }
+
+#[test]
+fn a_folder_that_became_read_only_does_not_keep_the_target_from_getting_its_files_back() {
+    // Root is let into every folder, so that only others can see this go wrong.
+    let (_guard, base) = scratch();
+    std::fs::create_dir_all(base.join("www/first")).unwrap();
+    std::fs::write(base.join("www/first/file"), "new").unwrap();
+    std::fs::write(base.join("www/second"), "a file in the backup").unwrap();
+    std::fs::set_permissions(base.join("www/first"), PermissionsExt::from_mode(0o555)).unwrap();
+    let archive = back_up(&base.join("www")).0.bytes;
+    let target = base.join("target");
+    std::fs::create_dir_all(target.join("www/first")).unwrap();
+    std::fs::create_dir_all(target.join("www/second/folder")).unwrap();
+    std::fs::write(target.join("www/first/file"), "the only copy").unwrap();
+    let before = state(&target);
+    let failure = restore_with(&with(&target, Existing::Merge), &archive).unwrap_err();
+    assert_eq!(failure.kind(), Kind::Refused);
+    assert_eq!(state(&target), before);
+    std::fs::set_permissions(base.join("www/first"), PermissionsExt::from_mode(0o755)).unwrap();
+}

@@ -377,3 +377,36 @@ fn an_abort_stops_parts_on_their_way() {
     });
     assert_eq!(failure.kind(), Kind::Failed, "nobody interrupted the run: {failure:?}");
 }
+
+#[test]
+fn an_upload_that_was_being_begun_when_the_run_was_cancelled_can_be_aborted() {
+    let bench = Bench::new(|seen| match seen.line().as_str() {
+        "Create" => {
+            std::thread::sleep(Duration::from_millis(300));
+            Reply::created()
+        }
+        "Abort" => Reply::new(204),
+        _ => Reply::error(404, "NoSuchUpload"),
+    });
+    let upload = std::thread::scope(|scope| {
+        let beginning = scope.spawn(|| bench.store.start_upload(&Key::new(KEY), &data()));
+        bench.server.wait_for(1);
+        bench.cancel.cancel();
+        beginning.join().unwrap().unwrap()
+    });
+    upload.abort().unwrap();
+    assert_eq!(bench.requests()[..2], ["Create", "Abort"]);
+    // A failure is not tried again then.
+    let failing = Bench::new(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        Reply::error(503, "SlowDown")
+    });
+    let failure = std::thread::scope(|scope| {
+        let beginning = scope.spawn(|| failing.store.start_upload(&Key::new(KEY), &data()).map(|_| ()));
+        failing.server.wait_for(1);
+        failing.cancel.cancel();
+        beginning.join().unwrap().unwrap_err()
+    });
+    assert_eq!(failure.kind(), Kind::Interrupted);
+    assert_eq!(failing.requests(), ["Create"]);
+}
