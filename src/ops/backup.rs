@@ -146,9 +146,6 @@ pub fn backup(
     let clock_warning = lock
         .last_started()
         .and_then(|last| clock_warning(last, planned.started, &options.name));
-    if let Some(warning) = &clock_warning {
-        run.warn(warning);
-    }
 
     run.phase(Phase::BackingUp);
     let index = Arc::new(Mutex::new(IndexSpool::create()?));
