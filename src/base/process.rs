@@ -84,7 +84,11 @@ impl Exit {
                 "`{program}` said nothing on standard error; run it by hand to see why"
             ))
         } else {
-            failure.caused_by(anyhow::anyhow!("{}", self.stderr_tail.join("\n")))
+            failure
+                .caused_by(anyhow::anyhow!("{}", self.stderr_tail.join("\n")))
+                .hint(format!(
+                    "These are `{program}`'s own last words; run it by hand to see more"
+                ))
         }
     }
 }

@@ -168,7 +168,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
             .console
             .confirm(&format!("{loss}. Go ahead?"), &context.cancel)?
         {
-            return Err(Failure::new(Kind::Refused, "Not confirmed, so nothing was changed"));
+            return Err(Failure::new(Kind::Refused, "Not confirmed, so nothing was changed")
+                .hint("Answer `y` to go ahead, or look first with --dry-run"));
         }
     }
     // Not locked for the whole run: the lines of --json go to standard output meanwhile, from another thread.
@@ -229,6 +230,7 @@ fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<
         },
         drop_replaced: args.drop_replaced,
         safety,
+        client_folder: context.settings.pg_client_folder.value.clone(),
         threads: context.settings.threads.value,
     })
 }
