@@ -84,7 +84,11 @@ impl Exit {
                 "`{program}` said nothing on standard error; run it by hand to see why"
             ))
         } else {
-            failure.caused_by(anyhow::anyhow!("{}", self.stderr_tail.join("\n")))
+            failure
+                .caused_by(anyhow::anyhow!("{}", self.stderr_tail.join("\n")))
+                .hint(format!(
+                    "These are `{program}`'s own last words; run it by hand to see more"
+                ))
         }
     }
 }
@@ -92,13 +96,24 @@ impl Exit {
 /// What is to be started.
 ///
 /// Secrets go into the environment or into files, never into `arguments`: the command line of a process is world-readable.
-#[derive(Debug)]
 pub struct Program {
     path: PathBuf,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     unset: Vec<OsString>,
     takes_input: bool,
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Of the environment only the names: the values may be secrets.
+        let variables: Vec<_> = self.environment.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Program")
+            .field("path", &self.path)
+            .field("arguments", &self.arguments)
+            .field("environment", &variables)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Program {
@@ -399,6 +414,12 @@ mod tests {
             (exit.describe().as_str(), exit.stderr_tail),
             ("exit status 3", vec!["why".to_owned()])
         );
+    }
+
+    #[test]
+    fn a_program_is_shown_without_the_values_of_its_environment() {
+        let shown = format!("{:?}", sh("true").env("PGPASSWORD", "canary-of-debug"));
+        assert!(shown.contains("PGPASSWORD") && !shown.contains("canary"), "{shown}");
     }
 
     #[test]

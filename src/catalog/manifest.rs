@@ -248,7 +248,7 @@ impl Manifest {
         let damaged = |cause: anyhow::Error| {
             Failure::new(Kind::Damaged, format!("Not a readable manifest: `{key}`"))
                 .caused_by(cause)
-                .hint("The data object beside it is a plain gzip file and may be whole; restore it by its own key")
+                .hint("The data beside it may be whole: name that object itself, by its s3:// URL or its path, and it is restored without the manifest")
         };
         let FormatOnly { format } = serde_json::from_slice(json).map_err(|error| damaged(error.into()))?;
         if format > MANIFEST_FORMAT {

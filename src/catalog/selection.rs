@@ -142,6 +142,10 @@ fn by_age(
         Some(name) => format!("backup of `{name}`"),
         None => "backup".to_owned(),
     };
+    let what = match at {
+        Some(at) => format!("{what} that was begun by {at}"),
+        None => what,
+    };
     // Committed backups first: somebody else's newer object has not been proved whole.
     let (managed, unmanaged): (Vec<_>, Vec<_>) = found
         .into_iter()
@@ -221,6 +225,8 @@ fn by_age(
 
 /// With several series in a store, an unnamed `latest` would depend on which ran last.
 fn several(first: &str, other: &str) -> Failure {
+    // In the order of the alphabet: which one ran last does not matter.
+    let (first, other) = (first.min(other), first.max(other));
     Failure::new(
         Kind::Usage,
         format!("There are backups of several names here, among them `{first}` and `{other}`"),
@@ -287,10 +293,16 @@ fn by_key(store: &dyn Store, key: &Key) -> Result<Chosen> {
         KeyRole::Continuation { of } | KeyRole::Index { of } | KeyRole::Manifest { of } => of,
     };
     let manifest_key = data_key.with_suffix(super::layout::MANIFEST_SUFFIX);
-    let manifest = match store.head(&manifest_key)? {
-        Some(_) => Some(load_manifest(store, &manifest_key)?),
+    let manifest_meta = store.head(&manifest_key)?;
+    let manifest = match &manifest_meta {
+        Some(_) => match load_manifest(store, &manifest_key) {
+            // Whoever names the data itself wants it even where its record is lost.
+            Err(failure) if failure.kind() == Kind::Damaged && data_key == *key => None,
+            other => Some(other?),
+        },
         None => None,
     };
+    let has_manifest = manifest_meta.is_some();
     let keys: Vec<Key> = match &manifest {
         Some(manifest) => manifest.data_objects().map(|object| object.key.clone()).collect(),
         None => vec![data_key.clone()],
@@ -316,7 +328,7 @@ fn by_key(store: &dyn Store, key: &Key) -> Result<Chosen> {
             .unwrap_or(Timestamp::UNIX_EPOCH),
         storage_class: metas.first().and_then(|meta| meta.storage_class.clone()),
         data: metas.into_iter().map(|meta| (meta.key, meta.bytes)).collect(),
-        manifest_key: manifest.is_some().then_some(manifest_key),
+        manifest_key: has_manifest.then_some(manifest_key),
         data_key,
     };
     Ok(Chosen { found, manifest })

@@ -231,7 +231,7 @@ fn postgres_job(url: &str, settings: &Settings) -> Result<Job> {
         source: Box::new(PostgresSource::new(PostgresOptions {
             url,
             extra_arguments: settings.pg_dump_arguments.value.clone(),
-            client_folder: None,
+            client_folder: settings.pg_client_folder.value.clone(),
         })),
         warnings: Vec::new(),
     })

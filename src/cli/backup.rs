@@ -205,7 +205,10 @@ fn one(args: &Args, mut job: Job, store: &Arc<dyn Store>, context: &Context, run
         return print_plan(&planned, job.source.as_ref(), &name, store.as_ref(), context);
     }
     let began = std::time::Instant::now();
-    let outcome = backup(store, job.source.as_mut(), &options, run)?;
+    let outcome = backup(store, job.source.as_mut(), &options, run).map_err(|failure| match failure.kind() {
+        Kind::Interrupted => failure.hint("Nothing of this backup was kept; run it again when it suits"),
+        _ => failure,
+    })?;
     context.listener.end();
     let manifest = &outcome.manifest;
     manifest
@@ -255,7 +258,7 @@ fn print_plan(
             "key": planned.data_key,
             "store": store.url(),
             "total_bytes_processed": planned.estimate.plain_bytes,
-            "total_files_processed": planned.estimate.items,
+            "expected_items": planned.estimate.items,
             "part_bytes": planned.parts.part_bytes,
             "parts_in_flight": planned.parts.in_flight,
         }));

@@ -20,6 +20,7 @@ use crate::ops::Run;
 use crate::ops::restore::{RestoreOptions, RestorePlan, RestoreReport, RestoreTarget, plan_restore, restore};
 use crate::source::directory::Existing;
 use crate::source::postgres::PostgresUrl;
+use crate::store::address::StoreAddress;
 use crate::ui::escape::escape_text;
 
 /// Bring a backup back
@@ -138,6 +139,9 @@ fn store_of_object(url: &str) -> Option<String> {
 /// # Errors
 /// Whatever keeps it from being restored whole; [`Kind::Refused`] where a guard says no.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
+    if args.from_s3_latest {
+        refuse_folder(context)?;
+    }
     if args.list_s3 {
         return super::list::run(&super::list::Args::default(), context);
     }
@@ -164,7 +168,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
             .console
             .confirm(&format!("{loss}. Go ahead?"), &context.cancel)?
         {
-            return Err(Failure::new(Kind::Refused, "Not confirmed, so nothing was changed"));
+            return Err(Failure::new(Kind::Refused, "Not confirmed, so nothing was changed")
+                .hint("Answer `y` to go ahead, or look first with --dry-run"));
         }
     }
     // Not locked for the whole run: the lines of --json go to standard output meanwhile, from another thread.
@@ -188,6 +193,22 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// The newest backup of the bucket is not the newest one of a folder that stands in for it.
+fn refuse_folder(context: &Context) -> Result<()> {
+    match &context.settings.store.value {
+        StoreAddress::S3 { .. } => Ok(()),
+        StoreAddress::Local { .. } => Err(Failure::new(
+            Kind::Config,
+            format!(
+                "S3 is not configured: backups live in `{}`",
+                context.settings.store.value
+            ),
+        )
+        .hint("Set BACKUP_S3_BUCKET (and not BACKUP_USE_AWS=false), or write --store s3://bucket/prefix")
+        .hint("`backup-cli restore latest` restores from the folder")),
+    }
+}
+
 fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<RestoreOptions> {
     let target = target(args, &found.chosen, context)?;
     let safety = match &target {
@@ -209,6 +230,7 @@ fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<
         },
         drop_replaced: args.drop_replaced,
         safety,
+        client_folder: context.settings.pg_client_folder.value.clone(),
         threads: context.settings.threads.value,
     })
 }

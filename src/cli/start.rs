@@ -120,20 +120,55 @@ fn print_usage(error: &clap::Error) -> u8 {
     use clap::error::ErrorKind;
     let usage = Kind::Usage.exit_code();
     let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    // The command line could not be parsed, so only its words can say in which form to complain.
-    if !help && std::env::args_os().any(|argument| argument == "--json") {
-        let text = error.render().to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        let settings = ConsoleSettings {
-            json: true,
-            ..ConsoleSettings::default()
-        };
-        Console::new(settings, false).failure(&Failure::new(Kind::Usage, message));
-        return usage;
+    if help || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // Help that nobody reads to its end (`| head`) is no failure.
+        let _ = error.print();
+        return if help { 0 } else { usage };
     }
-    // Help that nobody reads to its end (`| head`) is no failure.
-    let _ = error.print();
-    if help { 0 } else { usage }
+    // The command line could not be parsed, so only its words can say in which form to complain.
+    let mut settings = console::resolve(&Flags::default(), &Environment::of_process()).unwrap_or_default();
+    settings.json |= std::env::args_os().any(|argument| argument == "--json");
+    Console::new(settings, false).failure(&usage_failure(&error.render().to_string()));
+    usage
+}
+
+/// What the parser of the command line says, in the words and the form of every other failure.
+fn usage_failure(text: &str) -> Failure {
+    let plain = |text: &str| text.replace('\'', "`");
+    let mut message = String::new();
+    let mut hints = Vec::new();
+    let mut usage = None;
+    for line in text.lines() {
+        if let Some(first) = line.strip_prefix("error: ") {
+            message = plain(first);
+        } else if let Some(tip) = line.trim_start().strip_prefix("tip: ") {
+            hints.push(capitalised(&plain(tip)));
+        } else if let Some(line) = line.strip_prefix("Usage: ") {
+            usage = Some(line.to_owned());
+        } else if line.starts_with("  ") && usage.is_none() && !line.trim().is_empty() {
+            // What is missing, or what may be written.
+            message.push_str(&format!(" {}", line.trim()));
+        }
+    }
+    let failure = Failure::new(Kind::Usage, capitalised(&message));
+    let failure = hints.into_iter().fold(failure, Failure::hint);
+    match usage {
+        Some(usage) => {
+            let command: Vec<&str> = usage
+                .split_whitespace()
+                .take_while(|word| !word.starts_with(['-', '<', '[']))
+                .collect();
+            failure.hint(format!("Usage: {usage}; `{} --help` explains it", command.join(" ")))
+        }
+        None => failure.hint("`backup-cli --help` explains the command line"),
+    }
+}
+
+fn capitalised(sentence: &str) -> String {
+    let mut characters = sentence.chars();
+    characters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 /// Which of two failures decides the exit code of several runs: the one that says most about lost backups.

@@ -125,7 +125,7 @@ pub fn parse_time(text: &str) -> Result<Timestamp> {
         .map_err(|error| {
             Failure::new(Kind::Usage, format!("Not a time: `{text}`"))
                 .caused_by(error)
-                .hint("Write for example 2025-01-31T12:00:00Z, `2025-01-31 12:00` or 2025-01-31")
+                .hint("Write for example `2025-01-31T12:00:00Z`, `2025-01-31 12:00` or `2025-01-31`")
         })?;
     civil
         .to_zoned(TimeZone::system())

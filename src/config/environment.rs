@@ -16,6 +16,15 @@ pub struct Environment {
     from_env_file: BTreeSet<String>,
 }
 
+/// Shorter values of variables that look secret may be words of every message, such as `true`.
+const SECRET_CHARS_MIN: usize = 8;
+
+/// Whether a variable by its name holds a secret, whoever reads it.
+fn looks_secret(name: &str) -> bool {
+    ["SECRET", "TOKEN"].iter().any(|word| name.contains(word))
+        && !["_FILE", "_COMMAND"].iter().any(|end| name.ends_with(end))
+}
+
 impl Environment {
     /// The environment of this process.
     #[must_use]
@@ -24,7 +33,13 @@ impl Environment {
         for (name, value) in std::env::vars_os() {
             let Some(name) = name.to_str() else { continue };
             match value.into_string() {
-                Ok(value) => environment.variables.insert(name.to_owned(), value).map_or((), drop),
+                Ok(value) => {
+                    if looks_secret(name) && value.len() >= SECRET_CHARS_MIN {
+                        // A program that we start may print its environment when it fails.
+                        drop(crate::base::secret::Secret::new(value.as_str()));
+                    }
+                    environment.variables.insert(name.to_owned(), value);
+                }
                 Err(_) => {
                     environment.not_unicode.insert(name.to_owned());
                 }

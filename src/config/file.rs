@@ -126,7 +126,10 @@ impl ConfigFile {
         let (root, errors) = DeTable::parse_recoverable(text);
         for error in errors {
             let line = error.span().map_or(1, |span| reader.line(span.start));
-            reader.problem(line, error.message().trim().to_owned(), None);
+            let failure = Failure::new(Kind::Config, format!("Not TOML: `{}`, line {line}", path.display()))
+                .caused_by(anyhow::anyhow!("{}", capitalised(error.message().trim())))
+                .hint("Texts stand in quotes: name = \"web\"; `backup-cli config init -` prints a whole example");
+            reader.problems.push((line, failure));
         }
         if !reader.problems.is_empty() {
             // What a parser makes of the rest of a broken file is guesswork, and so would be complaints about it.
@@ -287,8 +290,13 @@ impl Reader<'_> {
                     entries.insert(key.to_owned(), Found { raw, origin });
                 }
                 // A secret of the wrong type is still a secret.
-                Err(_) if secret => self.problem(line, format!("Wrong value of `{key}`: expected a text"), None),
-                Err(why) => self.problem(line, format!("Wrong value of `{key}`: {}", uncapitalised(&why)), None),
+                Err(why) => {
+                    // A secret of the wrong type is still a secret.
+                    let why = if secret { "Expected a text" } else { why.as_str() };
+                    let message = format!("Wrong value of `{key}` in `{}`, line {line}", self.path.display());
+                    let failure = wrong_value(Kind::Config, message, why, table::by_key(key));
+                    self.problems.push((line, failure));
+                }
             }
         }
         self.check_twins(&entries);
@@ -385,12 +393,24 @@ fn article(noun: &str) -> String {
     }
 }
 
-/// The sentence with a small first letter, to stand after a colon.
-pub(super) fn uncapitalised(sentence: &str) -> String {
+/// The sentence with a capital first letter.
+fn capitalised(sentence: &str) -> String {
     let mut characters = sentence.chars();
     characters
         .next()
-        .map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+        .map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
+/// A value that cannot be: why, and what the setting is for. Further lines of `why` are hints of its own.
+pub(super) fn wrong_value(kind: Kind, message: String, why: &str, spec: Option<&Spec>) -> Failure {
+    let mut lines = why.lines();
+    let failure = Failure::new(kind, message).caused_by(anyhow::anyhow!("{}", lines.next().unwrap_or_default()));
+    let failure = lines.fold(failure, |failure, hint| failure.hint(hint));
+    match (failure.hints().is_empty(), spec) {
+        (true, Some(spec)) => failure.hint(format!("{} For example: {}", spec.doc, spec.example)),
+        (true, None) => failure.hint("`backup-cli config init -` explains every key"),
+        (false, _) => failure,
+    }
 }
 
 #[cfg(test)]
@@ -427,17 +447,24 @@ mod tests {
     fn every_problem_is_found_with_its_line_and_the_nearest_key() {
         let text = "[defaults]\nlevell = 6\nlevel = \"6\"\n[profile.web]\nstore = 1\nendpoint = \"x\"\nlevel = 13\n\
                     sources = [\"/a\", 2]\nshell = 1.5\n[default]\n";
-        let found: Vec<String> = problems(text).into_iter().map(|(message, _)| message).collect();
+        let found: Vec<String> = parse(text)
+            .unwrap_err()
+            .iter()
+            .map(|failure| match failure.causes().first() {
+                Some(why) => format!("{}: {why}", failure.message()),
+                None => failure.message().to_owned(),
+            })
+            .collect();
         assert_eq!(
             found,
             [
                 "Unknown key: `levell` in `/c.toml`, line 2",
-                "Wrong value of `level`: expected a whole number from 1 to 12, found a text; write the number without quotes in `/c.toml`, line 3",
-                "Wrong value of `store`: expected s3://bucket/prefix, file:///folder or a folder, found `1` in `/c.toml`, line 5",
+                "Wrong value of `level` in `/c.toml`, line 3: Expected a whole number from 1 to 12, found a text; write the number without quotes",
+                "Wrong value of `store` in `/c.toml`, line 5: Expected s3://bucket/prefix, file:///folder or a folder, found `1`",
                 "Unknown key: `endpoint` in `/c.toml`, line 6",
-                "Wrong value of `level`: expected a whole number from 1 to 12, found `13` in `/c.toml`, line 7",
-                "Wrong value of `sources`: expected an array of URLs or paths, found an item that is an integer in `/c.toml`, line 8",
-                "Wrong value of `shell`: expected true or false, found a float in `/c.toml`, line 9",
+                "Wrong value of `level` in `/c.toml`, line 7: Expected a whole number from 1 to 12, found `13`",
+                "Wrong value of `sources` in `/c.toml`, line 8: Expected an array of URLs or paths, found an item that is an integer",
+                "Wrong value of `shell` in `/c.toml`, line 9: Expected true or false, found a float",
                 "Unknown key: `default` in `/c.toml`, line 10",
             ]
         );
@@ -453,12 +480,9 @@ mod tests {
     fn a_malformed_file_is_named_with_its_line() {
         let found = problems("[defaults]\nlevel = \n");
         assert_eq!(found.len(), 1);
-        assert!(found[0].0.ends_with("in `/c.toml`, line 2"), "{found:?}");
-        assert!(
-            problems("[defaults]\nlevel = 1\nlevel = 2\n")[0]
-                .0
-                .contains("duplicate key")
-        );
+        assert_eq!(found[0].0, "Not TOML: `/c.toml`, line 2");
+        let twice = parse("[defaults]\nlevel = 1\nlevel = 2\n").unwrap_err();
+        assert_eq!(twice[0].causes(), ["Duplicate key"]);
     }
 
     #[test]

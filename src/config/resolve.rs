@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::file::{Found, uncapitalised};
+use super::file::{Found, wrong_value};
 use super::layers::{Form, Layer, Layers};
 use super::settings::{ChecksumMode, Credentials, Settings, Shown};
 use super::table::{self, Privacy, Spec};
@@ -70,6 +70,7 @@ impl Resolver<'_> {
             exclude_caches: self.required(&table::EXCLUDE_CACHES),
             one_file_system: self.required(&table::ONE_FILE_SYSTEM),
             pg_dump_arguments: self.required(&table::PG_DUMP_ARGUMENTS),
+            pg_client_folder: self.optional(&table::PG_CLIENT_FOLDER),
             name: self.name(),
             key_template: self.required(&table::KEY_TEMPLATE),
             region: self.optional(&table::REGION),
@@ -171,10 +172,8 @@ impl Resolver<'_> {
             Origin::Environment(variable) => format!("`{variable}`"),
             _ => format!("`{}` ({origin})", spec.key),
         };
-        self.problems.push(Failure::new(
-            kind,
-            format!("Wrong value of {named}: {}", uncapitalised(why)),
-        ));
+        self.problems
+            .push(wrong_value(kind, format!("Wrong value of {named}"), why, Some(spec)));
     }
 
     /// A setting that may be unset.
@@ -281,11 +280,18 @@ impl Resolver<'_> {
                 Setting { value: secret, origin }
             }
             Err(failure) => {
-                self.problems.push(
-                    failure
-                        .with_kind(Kind::Config)
-                        .context(format!("Could not take `{}` from {origin}", spec.key)),
-                );
+                let failure = failure
+                    .with_kind(Kind::Config)
+                    .context(format!("Could not take `{}` from {origin}", spec.key));
+                self.problems.push(match form {
+                    Form::Plain => failure,
+                    Form::File => {
+                        failure.hint("Check the path and its permissions; the file holds nothing but the secret")
+                    }
+                    Form::Command => {
+                        failure.hint("Run that command by hand: it has to print the secret and to exit with 0")
+                    }
+                });
                 Setting::built_in(None)
             }
         }

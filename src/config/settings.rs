@@ -34,6 +34,8 @@ pub struct Settings {
     pub one_file_system: Setting<bool>,
     /// Further arguments for `pg_dump`.
     pub pg_dump_arguments: Setting<Vec<String>>,
+    /// The one folder in which PostgreSQL's clients are looked for.
+    pub pg_client_folder: Setting<Option<PathBuf>>,
     /// Where backups live. Built-in means that nothing is configured and a folder of the user's is taken.
     pub store: Setting<StoreAddress>,
     /// The series; `None` if the source tells it.

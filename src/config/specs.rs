@@ -133,6 +133,16 @@ specs! {
         doc: "Further arguments for pg_dump.",
         example: r#"["--exclude-table-data=sessions"]"#,
     }
+    /// Where PostgreSQL's clients are.
+    PG_CLIENT_FOLDER = {
+        key: "pg-client-folder",
+        shape: Shape::Path,
+        environment: &["BACKUP_PG_CLIENT_FOLDER"],
+        chapter: Chapter::Source,
+        unset: "PATH and the distributions' folders",
+        doc: "The one folder in which pg_dump and psql are looked for.",
+        example: r#""/usr/lib/postgresql/17/bin""#,
+    }
     /// The address of the store.
     STORE = {
         key: "store",

@@ -314,6 +314,7 @@ retry-delay-max = "2s"
 retry-budget = 3
 lock-timeout = "4s"
 lock-folder = "locks"
+pg-client-folder = "clients"
 host = "h"
 safety-backup = false
 "#;
@@ -324,6 +325,7 @@ safety-backup = false
     assert_eq!(*settings.exclude_files, [PathBuf::from("/excludes")]);
     assert!(*settings.exclude_caches && *settings.one_file_system && !*settings.safety_backup);
     assert_eq!(*settings.pg_dump_arguments, ["--no-owner"]);
+    assert_eq!(settings.pg_client_folder.value, Some(PathBuf::from("/clients")));
     assert_eq!(settings.store.to_string(), "s3://bkt/p");
     assert_eq!(settings.name.value, text("n"));
     assert_eq!(*settings.key_template, "{date}/x");
@@ -402,31 +404,35 @@ fn every_problem_is_reported_and_flags_are_usage() {
     let flags = Flags::default().text(&table::LEVEL, "--level", Some("99"));
     let variables = [("BACKUP_PART_SIZE", "big"), ("BACKUP_ENDPOINT_URL", "ftp://x")];
     let problems = try_resolve(flags, &variables, "", None).unwrap_err();
-    let found: Vec<(Kind, &str)> = problems
+    let found: Vec<(Kind, String)> = problems
         .iter()
-        .map(|failure| (failure.kind(), failure.message()))
+        .map(|failure| {
+            let why = failure.causes().join("; ");
+            (failure.kind(), format!("{}: {why}", failure.message()))
+        })
         .collect();
+    let found: Vec<(Kind, &str)> = found.iter().map(|(kind, text)| (*kind, text.as_str())).collect();
     assert_eq!(
         found,
         [
             (
                 Kind::Config,
-                "Wrong value of `BACKUP_ENDPOINT_URL`: expected a URL such as https://s3.example.org, found `ftp://x`"
+                "Wrong value of `BACKUP_ENDPOINT_URL`: Expected a URL such as https://s3.example.org, found `ftp://x`"
             ),
             (
                 Kind::Usage,
-                "Wrong value of `--level`: expected a whole number from 1 to 12, found `99`"
+                "Wrong value of `--level`: Expected a whole number from 1 to 12, found `99`"
             ),
             (
                 Kind::Config,
-                "Wrong value of `BACKUP_PART_SIZE`: expected a size such as 64MiB, found `big`"
+                "Wrong value of `BACKUP_PART_SIZE`: Expected a size such as 64MiB, found `big`"
             ),
         ]
     );
     let first = first_problem(problems);
     assert_eq!(
-        first.hints(),
-        ["There are 2 more problems; `backup-cli config check` lists them all"]
+        first.hints().last().map(String::as_str),
+        Some("There are 2 more problems; `backup-cli config check` lists them all")
     );
 }
 

@@ -283,12 +283,13 @@ impl Shape {
     }
 }
 
-/// A failure with what caused it and what to do, where there is room for one sentence.
+/// A failure with what caused it in one sentence; what to do stands on further lines.
 pub(super) fn one_sentence(failure: &crate::base::failure::Failure) -> String {
     let mut parts = vec![failure.message().to_owned()];
     parts.extend(failure.causes());
-    parts.extend(failure.hints().iter().cloned());
-    parts.join("; ")
+    let mut lines = vec![parts.join("; ")];
+    lines.extend(failure.hints().iter().cloned());
+    lines.join("\n")
 }
 
 /// The items of an array, or of a text with separators; empty items of a text are dropped.

@@ -99,8 +99,8 @@ pub fn plan_backup(
     check_name(&options.name)?;
     run.phase(Phase::Preparing);
     run.reporter.progress().reset();
-    source.prepare(&run.source_context())?;
-    let estimate = source.estimate(&run.source_context())?;
+    source.prepare(&run.source_context()).map_err(of_source)?;
+    let estimate = source.estimate(&run.source_context()).map_err(of_source)?;
     run.reporter
         .progress()
         .set_totals(estimate.plain_bytes.unwrap_or(0), estimate.items.unwrap_or(0));
@@ -146,9 +146,6 @@ pub fn backup(
     let clock_warning = lock
         .last_started()
         .and_then(|last| clock_warning(last, planned.started, &options.name));
-    if let Some(warning) = &clock_warning {
-        run.warn(warning);
-    }
 
     run.phase(Phase::BackingUp);
     let index = Arc::new(Mutex::new(IndexSpool::create()?));
@@ -156,7 +153,7 @@ pub fn backup(
     // Dropping the sink without `finish` throws the upload away; nothing below returns early with a live sink otherwise.
     let report = source
         .stream(&mut sink, &run.source_context())
-        .map_err(|failure| run.interruption_or(failure))?;
+        .map_err(|failure| run.interruption_or(of_source(failure)))?;
     run.cancel.check()?;
     let (parts, members) = sink.members.finish()?;
     let finished = run.clock.now();
@@ -175,6 +172,18 @@ pub fn backup(
     let (manifest_key, manifest) = commit(store, &planned.data_key, index, manifest, &options.transfer, run)?;
     lock.remember(planned.started);
     Ok(BackupOutcome { manifest, manifest_key })
+}
+
+/// A source that is not there is the source's failure: "not found" is said of buckets, profiles and backups.
+fn of_source(failure: Failure) -> Failure {
+    let failure = match failure.kind() {
+        Kind::NotFound => failure.with_kind(Kind::Source),
+        _ => failure,
+    };
+    match failure.hints().is_empty() && failure.kind() != Kind::Interrupted {
+        true => failure.hint("Nothing of this run was kept; mend the cause and run it again"),
+        false => failure,
+    }
 }
 
 /// What to say if the clock has gone back since the last backup; a run may step forward by as much as it looks for a key.

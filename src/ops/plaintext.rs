@@ -139,7 +139,7 @@ impl Plaintext {
                 hex::encode(plain.plain_sha256),
                 hex::encode(sha256)
             ))
-            .hint("Nothing was changed; choose an older backup: `backup-cli list` shows them"));
+            .hint("Choose an older backup: `backup-cli list` shows them"));
         }
         Ok(())
     }

@@ -149,7 +149,9 @@ impl RangesReader {
                         ),
                     )
                     .caused_by(anyhow::anyhow!("Of that member, {reason}"))
-                    .hint("Restore without a selection, which needs no index"),
+                    .hint(
+                        "Restore without a selection, which needs no index; if that fails too, choose an older backup",
+                    ),
                 )),
                 None => Err(self.stop.failure()),
             },

@@ -104,7 +104,7 @@ impl LocalStore {
             match staged {
                 Err(failure) if failure.kind() == Kind::NotFound && attempt < VANISHED_ATTEMPTS_MAX => attempt += 1,
                 other => {
-                    return other.map_err(|failure| failure.context(format!("Could not begin the object `{key}`")));
+                    return other.map_err(|failure| begun(failure, key));
                 }
             }
         }
@@ -484,6 +484,15 @@ impl Read for RangeReader {
         }
         self.range.start += count as u64;
         Ok(count)
+    }
+}
+
+/// What kept an object from being begun.
+fn begun(failure: Failure, key: &Key) -> Failure {
+    let failure = failure.context(format!("Could not begin the object `{key}`"));
+    match failure.kind() {
+        Kind::Denied => failure.hint("Run it as a user that may write there, or give that user the folder"),
+        _ => failure,
     }
 }
 

@@ -305,13 +305,22 @@ impl Console {
     pub fn confirm(&self, question: &str, cancel: &Cancel) -> Result<bool> {
         cancel.check()?;
         if !std::io::stdin().is_terminal() || !self.0.stderr_is_terminal || self.is_json() {
-            return Err(
-                Failure::new(Kind::Refused, "There is no terminal on which to ask for confirmation")
-                    .hint("Add --confirm to go ahead without a question, or --dry-run to see what would happen"),
-            );
+            return Err(Failure::new(
+                Kind::Refused,
+                "This needs a confirmation, and there is no terminal to ask on",
+            )
+            .caused_by(anyhow::anyhow!(
+                "{}",
+                question.trim_end_matches(" Go ahead?").trim_end_matches('.')
+            ))
+            .hint("Add --confirm to go ahead without a question, or --dry-run to see what would happen"));
         }
         // Nothing has been begun, and a read of the terminal cannot be interrupted: leave at once.
-        let _leave = cancel.on_cancel(|| std::process::exit(i32::from(Kind::Interrupted.exit_code())));
+        let _leave = cancel.on_cancel(|| {
+            // The question has no line end yet.
+            let _ = std::io::stderr().write_all(b"\n");
+            std::process::exit(i32::from(Kind::Interrupted.exit_code()))
+        });
         let mut answer = String::new();
         self.above_bar(|| {
             let mut stderr = locked(&self.0.stderr);

@@ -227,7 +227,7 @@ struct Rate {
     at: Duration,
     bytes: u64,
     value: f64,
-    samples: u32,
+    since: Duration,
 }
 
 impl Rate {
@@ -237,17 +237,25 @@ impl Rate {
     const STEP_SECS_MIN: f64 = 0.05;
 
     fn after(&mut self, now: Duration, bytes: u64) -> f64 {
+        if bytes == 0 || bytes < self.bytes {
+            // Nothing has moved yet, or another stream begins: the time before it says nothing of how fast it will be.
+            *self = Self {
+                since: now,
+                at: now,
+                bytes,
+                ..Self::default()
+            };
+            return 0.0;
+        }
         let step = now.saturating_sub(self.at).as_secs_f64();
         if step < Self::STEP_SECS_MIN {
             return self.value;
         }
         let current = bytes.saturating_sub(self.bytes) as f64 / step;
-        let weight = match self.samples {
-            0 => 1.0,
-            _ => 1.0 - (-step / Self::SMOOTHING_SECS).exp(),
-        };
+        // In the first seconds it is the plain average.
+        let average = step / now.saturating_sub(self.since).as_secs_f64();
+        let weight = average.max(1.0 - (-step / Self::SMOOTHING_SECS).exp());
         self.value += (current - self.value) * weight;
-        self.samples = self.samples.saturating_add(1);
         self.at = now;
         self.bytes = bytes;
         self.value
@@ -265,6 +273,16 @@ mod tests {
         let (out, err) = (Sink::default(), Sink::default());
         let console = Console::with_sinks(settings, false, false, Box::new(out.clone()), Box::new(err.clone()));
         (Listener::new(&console), out, err)
+    }
+
+    #[test]
+    fn time_before_the_first_byte_does_not_slow_the_rate() {
+        let mut rate = Rate::default();
+        assert!(rate.after(Duration::from_secs(9), 0) < 0.1);
+        assert!(rate.after(Duration::from_millis(9100), 100) > 900.0);
+        assert!((rate.after(Duration::from_secs(10), 1000) - 1000.0).abs() < 1.0);
+        // The next stream of the run counts from its own beginning.
+        assert!(rate.after(Duration::from_secs(20), 5) < 0.1);
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn wrong_words_have_their_exit_codes() {
     let home = home();
     std::fs::write(home.path().join("c.toml"), "[profile.web]\nlevell = 1\n").expect("the file can be written");
     for (arguments, code, words) in [
-        (&["frobnicate"][..], 2, "unrecognized subcommand"),
+        (&["frobnicate"][..], 2, "Error: Unrecognized subcommand `frobnicate`"),
         (&["backup", "x", "--level", "13"], 2, "Error: Wrong value of `--level`"),
         (&["--store", "ftp://x", "list"], 2, "Error: Wrong value of `--store`"),
         (

@@ -412,6 +412,7 @@ fn restore_options(target: &std::path::Path) -> RestoreOptions {
         existing: Existing::Replace,
         drop_replaced: false,
         safety: None,
+        client_folder: None,
         threads: 2,
     }
 }

@@ -13,14 +13,17 @@
     reason = "a fixture that cannot go on fails its test by panicking"
 )]
 
+mod bad_input;
 mod command_line;
 mod commit_faults;
 mod directory_readers;
 mod dying_sources;
 mod generated;
+mod json_output;
 mod many_backups;
 mod node_failure;
 mod ops_backup;
+mod output;
 mod postgres;
 mod ranged_restore;
 mod rollover;
@@ -28,6 +31,7 @@ mod round_trips;
 mod s3_faults;
 mod s3_stalls;
 mod samples;
+mod seeds;
 mod signals;
 mod store_contract;
 mod support;

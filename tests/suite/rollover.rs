@@ -86,6 +86,7 @@ impl Scene {
             existing: Existing::Refuse,
             drop_replaced: false,
             safety: None,
+            client_folder: None,
             threads: 2,
         };
         let plan = plan_restore(store, chosen, &options, &run)?;

@@ -258,6 +258,7 @@ fn contents_of(folder: &Path) -> String {
                 existing: Existing::Refuse,
                 drop_replaced: false,
                 safety: None,
+                client_folder: None,
                 threads: 2,
             };
             let plan = plan_restore(&store, find(&store, &id, &run).unwrap(), &options, &run).unwrap();

@@ -50,7 +50,7 @@ fn restore_options(url: &PostgresUrl, options: &RestoreOptions) -> PostgresResto
         // Whoever calls `restore` has seen in the plan what is replaced, and wants it; the guard below is for other callers.
         replace: true,
         drop_replaced: options.drop_replaced,
-        client_folder: None,
+        client_folder: options.client_folder.clone(),
     }
 }
 
@@ -94,7 +94,7 @@ pub(super) fn restore(
                 let mut source = PostgresSource::new(PostgresOptions {
                     url: url.clone(),
                     extra_arguments: Vec::new(),
-                    client_folder: None,
+                    client_folder: options.client_folder.clone(),
                 });
                 run.note(format!("First a safety backup of `{url}`."));
                 let outcome = backup(&safety.store, &mut source, &safety.options, run).map_err(|failure| {

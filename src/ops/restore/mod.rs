@@ -66,6 +66,8 @@ pub struct RestoreOptions {
     pub drop_replaced: bool,
     /// How to back up what will be replaced; `None` if the user declined.
     pub safety: Option<SafetyBackup>,
+    /// The one folder in which a database's clients are looked for.
+    pub client_folder: Option<PathBuf>,
     /// Threads that inflate.
     pub threads: usize,
 }
@@ -147,24 +149,11 @@ pub fn plan_restore(
             .progress()
             .set_totals(manifest.plain_bytes, items.unwrap_or(0));
     }
-    let (way, content, destructive) = match &options.target {
-        RestoreTarget::Path(path) => plan_path(store, &chosen, path, options, selective, &mut remarks, run)?,
-        RestoreTarget::Database(url) => {
-            let (plaintext, content) = Plaintext::open(store, &chosen, options.threads, run)?;
-            let before = database::inspect(url, content, &chosen, options, run)?;
-            let destructive = database::destruction(url, &before, options);
-            let way = Way::Database {
-                url: url.clone(),
-                before,
-                plaintext,
-            };
-            (way, content, destructive)
-        }
-        RestoreTarget::Stream => {
-            let (plaintext, content) = Plaintext::open(store, &chosen, options.threads, run)?;
-            (Way::Stream { plaintext }, content, None)
-        }
-    };
+    let (way, content, destructive) =
+        plan_way(store, &chosen, options, selective, &mut remarks, run).map_err(|failure| match failure.kind() {
+            Kind::Damaged => not_restored(failure, &chosen.found.id, &options.target.to_string(), options),
+            _ => failure,
+        })?;
     Ok(RestorePlan {
         chosen,
         content,
@@ -172,6 +161,35 @@ pub fn plan_restore(
         remarks,
         way,
     })
+}
+
+/// How the content gets to its target, what it is, and what would be lost.
+fn plan_way(
+    store: &Arc<dyn Store>,
+    chosen: &Chosen,
+    options: &RestoreOptions,
+    selective: bool,
+    remarks: &mut Vec<String>,
+    run: &Run,
+) -> Result<(Way, Content, Option<String>)> {
+    match &options.target {
+        RestoreTarget::Path(path) => plan_path(store, chosen, path, options, selective, remarks, run),
+        RestoreTarget::Database(url) => {
+            let (plaintext, content) = Plaintext::open(store, chosen, options.threads, run)?;
+            let before = database::inspect(url, content, chosen, options, run)?;
+            let destructive = database::destruction(url, &before, options);
+            let way = Way::Database {
+                url: url.clone(),
+                before,
+                plaintext,
+            };
+            Ok((way, content, destructive))
+        }
+        RestoreTarget::Stream => {
+            let (plaintext, content) = Plaintext::open(store, chosen, options.threads, run)?;
+            Ok((Way::Stream { plaintext }, content, None))
+        }
+    }
 }
 
 /// Files go into a folder, from the whole archive or from the ranges of what is selected; anything else becomes a file.
@@ -252,15 +270,43 @@ pub fn restore(
         Way::File { path, plaintext } => raw::to_file(plaintext, &path, options.existing, &mut report, run),
         Way::Stream { plaintext } => raw::to_stream(plaintext, output, &mut report, run),
     }
-    .map_err(|failure| run.interruption_or(failure))?;
+    .map_err(|failure| not_restored(run.interruption_or(failure), &report.id, &report.target, options))?;
     Ok(report)
+}
+
+/// Says of a restore that failed which one it was, and what became of the target.
+fn not_restored(failure: Failure, id: &str, target: &str, options: &RestoreOptions) -> Failure {
+    let is_stream = matches!(options.target, RestoreTarget::Stream);
+    if failure.kind() == Kind::Interrupted {
+        return match is_stream {
+            true => failure,
+            false => failure.hint("The target is as it was before"),
+        };
+    }
+    let target = match is_stream {
+        true => target.to_owned(),
+        false => format!("`{target}`"),
+    };
+    let mut failure = failure.context(format!("Could not restore `{id}` to {target}"));
+    if failure.kind() == Kind::Damaged && failure.hints().is_empty() {
+        failure = failure.hint("Choose an older backup: `backup-cli list` shows them");
+    }
+    match is_stream {
+        true => failure.hint("What was written to standard output is not to be trusted; throw it away"),
+        false => failure.hint("The target is as it was before"),
+    }
 }
 
 fn remarks_on(store: &Arc<dyn Store>, chosen: &Chosen) -> Result<Vec<String>> {
     let mut remarks = Vec::new();
     match &chosen.manifest {
         None => {
-            if is_uncommitted(store.as_ref(), &chosen.found)? {
+            if chosen.found.manifest_key.is_some() {
+                remarks.push(format!(
+                    "The manifest of `{}` cannot be read, so only the data's own checksums can be checked.",
+                    chosen.found.data_key
+                ));
+            } else if is_uncommitted(store.as_ref(), &chosen.found)? {
                 remarks.push(format!(
                     "`{}` was left by a run of this tool that never committed it; whether it is whole is not known.",
                     chosen.found.data_key

@@ -43,7 +43,12 @@ pub(super) fn to_file(
     let mut file = tempfile::Builder::new()
         .prefix(".backup-cli-restore-")
         .tempfile_in(folder)
-        .doing(|| format!("make a file in `{}`", folder.display()))?;
+        .doing(|| format!("make a file in `{}`", folder.display()))
+        .map_err(|failure| match failure.kind() {
+            // "Not found" is said of backups.
+            Kind::NotFound => failure.with_kind(Kind::Failed).hint("Make the folder first"),
+            _ => failure,
+        })?;
     report.plain_bytes = copy(
         &mut plaintext,
         file.as_file_mut(),
@@ -73,9 +78,7 @@ pub(super) fn to_stream(
     run: &Run,
 ) -> Result<()> {
     report.plain_bytes = copy(&mut plaintext, output, run, "write to standard output")?;
-    plaintext
-        .verify()
-        .map_err(|failure| failure.hint("What was written to standard output is not to be trusted; throw it away"))?;
+    plaintext.verify()?;
     output.flush().doing(|| "write to standard output")
 }
 

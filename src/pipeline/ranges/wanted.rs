@@ -204,10 +204,10 @@ fn missing(plain_offset: u64) -> Failure {
         Kind::Damaged,
         format!("The index does not say where byte {plain_offset} of the content is"),
     )
-    .hint("Restore without a selection, which needs no index")
+    .hint("Restore without a selection, which needs no index; if that fails too, choose an older backup")
 }
 
 fn contradiction() -> Failure {
     Failure::new(Kind::Damaged, "The index contradicts itself or the data's length")
-        .hint("Restore without a selection, which needs no index")
+        .hint("Restore without a selection, which needs no index; if that fails too, choose an older backup")
 }

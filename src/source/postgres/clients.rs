@@ -138,7 +138,10 @@ pub fn find_clients(name: &str, folder: Option<&Path>, cancel: &Cancel) -> Resul
         (None, Some(folder)) => Failure::new(Kind::Tool, format!("There is no `{name}` in `{}`", folder.display())),
         (None, None) => Failure::new(Kind::Tool, format!("`{name}` is not installed")),
     };
-    Err(failure.hint("Install PostgreSQL's client programs, for example: apt-get install postgresql-client"))
+    Err(match folder {
+        Some(_) => failure.hint("Mend the setting `pg-client-folder` (BACKUP_PG_CLIENT_FOLDER), or leave it out"),
+        None => failure.hint("Install PostgreSQL's client programs, for example: apt-get install postgresql-client"),
+    })
 }
 
 /// The `pg_dump` for a server: of the server's own version if there is one, else of the next newer one.
@@ -293,6 +296,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let failure = find_clients("pg_dump", Some(folder.path()), &Cancel::new()).unwrap_err();
         assert_eq!(failure.kind(), Kind::Tool);
-        assert!(failure.hints()[0].contains("postgresql-client"));
+        assert!(failure.hints()[0].contains("pg-client-folder"));
     }
 }

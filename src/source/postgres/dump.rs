@@ -152,7 +152,8 @@ impl Source for PostgresSource {
             let failure = Failure::new(
                 Kind::Source,
                 format!("The dump of `{url}` is not whole, although `pg_dump` exited with 0: {fault}"),
-            );
+            )
+            .hint("Was `pg_dump` replaced by a script, or told to leave something out? Run it by hand and look at its last lines");
             return Err(match exit.stderr_tail.is_empty() {
                 true => failure,
                 false => failure.caused_by(Trouble::read(&exit.stderr_tail)),
@@ -195,7 +196,7 @@ fn dump_failure(exit: &Exit, url: &PostgresUrl) -> Failure {
     let failure = Failure::new(Kind::Source, message).caused_by(trouble);
     match hint {
         Some(hint) => failure.hint(hint),
-        None => failure,
+        None => failure.hint("The server's log may say more; run the backup again when it is well"),
     }
 }
 

@@ -73,7 +73,8 @@ impl Trouble {
     pub fn read(stderr: &[String]) -> Self {
         let mut trouble = Self::default();
         for line in stderr {
-            if line.starts_with("LOCATION:") {
+            // The second is about our own temporary file, which is none of the user's.
+            if line.starts_with("LOCATION:") || line.starts_with("password retrieved from file") {
                 continue;
             }
             let (shown, sqlstate) = without_sqlstate(line);

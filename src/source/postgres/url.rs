@@ -80,6 +80,15 @@ impl PostgresUrl {
     /// # Errors
     /// [`Kind::Usage`] if it is not such a URL or names a parameter that libpq does not have. The message holds no password.
     pub fn parse(text: &str) -> Result<Self> {
+        Self::read(text).map_err(|failure| match failure.hints().is_empty() {
+            true => failure.hint(
+                "Write postgres://USER@HOST:5432/DATABASE; special characters in a part are percent-encoded, such as %40 for @",
+            ),
+            false => failure,
+        })
+    }
+
+    fn read(text: &str) -> Result<Self> {
         let rest = ["postgres://", "postgresql://"]
             .iter()
             .find_map(|scheme| {

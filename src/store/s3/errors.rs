@@ -58,6 +58,8 @@ pub(super) enum Class {
     NotImplemented,
     /// The server calls an argument invalid.
     InvalidArgument,
+    /// Whatever answers is no S3 server.
+    NotS3,
     /// Anything else that will not pass by itself.
     Fatal,
 }
@@ -94,6 +96,8 @@ pub(super) struct Problem {
     pub(super) endpoint: Option<String>,
     /// How far the server's clock is ahead of ours, in seconds.
     pub(super) server_ahead_secs: Option<i64>,
+    /// Whether a web page came instead of an answer that an S3 server gives.
+    pub(super) web_page: bool,
     /// The request's id, by which the provider's support finds it.
     pub(super) request_id: Option<String>,
 }
@@ -109,7 +113,17 @@ impl Problem {
             region: None,
             endpoint: None,
             server_ahead_secs: None,
+            web_page: false,
             request_id: None,
+        }
+    }
+
+    /// The same as the answer of something that is no S3 server.
+    pub(super) fn not_s3(self) -> Self {
+        Self {
+            class: Class::NotS3,
+            message: "A web page, or something else that S3 never sends".to_owned(),
+            ..self
         }
     }
 
@@ -204,11 +218,19 @@ impl Problem {
             server_ahead_secs: headers
                 .get("date")
                 .and_then(|date| server_ahead(date, SystemTime::now())),
+            web_page: is_web_page(&body),
             request_id: headers.get("x-amz-request-id").map(str::to_owned),
             message: redact(message.trim()),
             code,
         }
     }
+}
+
+/// Whether a body is HTML, which no S3 server sends.
+fn is_web_page(body: &str) -> bool {
+    let begin: String = body.trim_start().chars().take(14).collect();
+    let begin = begin.to_ascii_lowercase();
+    begin.starts_with("<html") || begin.starts_with("<!doctype html")
 }
 
 /// The text of the first `<name>` element of an S3 error document.
@@ -353,6 +375,14 @@ fn last_words(chain: &[String]) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_web_page_is_told_from_an_answer() {
+        assert!(is_web_page("\n <!DOCTYPE html><html>"));
+        assert!(is_web_page("<html lang=\"en\">"));
+        assert!(!is_web_page("<?xml version=\"1.0\"?><Error/>"));
+        assert!(!is_web_page(""));
+    }
 
     #[test]
     fn codes_and_bare_statuses_have_their_class() {

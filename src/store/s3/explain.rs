@@ -26,14 +26,19 @@ impl Session {
                 .hint(format!("Create it with `aws s3api create-bucket --bucket {bucket}` or in the provider's console")),
             Class::NoKey => match &request.key {
                 Some(key) => with(Kind::NotFound, format!("No such object: `s3://{bucket}/{key}`")),
-                None => with(Kind::NotFound, could_not),
+                None => with(Kind::NotFound, could_not)
+                    .hint(format!("Check that {endpoint} is the address of an S3 server, and the bucket's name")),
             },
             Class::Denied => with(Kind::Denied, could_not).hint(format!(
                 "The credentials need the permission {} on `arn:aws:s3:::{bucket}{}`",
                 request.permission,
                 request.key.as_ref().map(|key| format!("/{key}")).unwrap_or_default()
             )),
-            Class::NoCredentials => with(Kind::Denied, format!("No credentials for `s3://{bucket}`"))
+            Class::NoCredentials => match &self.options.profile {
+                Some(profile) => with(Kind::Denied, format!("No credentials for `s3://{bucket}`"))
+                    .hint(format!("Is there a profile `{profile}` in ~/.aws/config or ~/.aws/credentials?")),
+                None => with(Kind::Denied, format!("No credentials for `s3://{bucket}`")),
+            }
                 .hint("Set BACKUP_AWS_ACCESS_KEY_ID and BACKUP_AWS_SECRET_ACCESS_KEY (or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)")
                 .hint("Or name a profile of ~/.aws/config with AWS_PROFILE; roles of containers and instances are found by themselves"),
             Class::BadCredentials => self.bad_credentials(could_not, problem),
@@ -71,6 +76,8 @@ impl Session {
                 .hint(format!("{endpoint} kept failing; try again later")),
             Class::Corrupted => with(Kind::Failed, format!("{could_not}: what arrived is not what was sent"))
                 .hint("Something between here and the store changes bytes: a proxy, or bad memory in this machine"),
+            Class::NotS3 => with(Kind::Unreachable, format!("What answers at {endpoint} is no S3 server"))
+                .hint("The endpoint is the address of the S3 API; a console or a web site has another host or port"),
             Class::NoUpload | Class::InvalidArgument | Class::Fatal => with(Kind::Failed, could_not),
         }
     }

@@ -351,7 +351,11 @@ impl Session {
                 Ok(answer)
             }
             Err(error) => {
-                let problem = Problem::of(&error);
+                let mut problem = Problem::of(&error);
+                // Later on, a page is a passing trouble of something in between.
+                if problem.web_page && !self.bucket_seen() && problem.status.is_some_and(|status| status < 500) {
+                    problem = problem.not_s3();
+                }
                 if problem.status.is_some() {
                     self.contacted.store(true, Ordering::Release);
                 }

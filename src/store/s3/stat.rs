@@ -58,6 +58,12 @@ impl Session {
         loop {
             let bucket_seen = self.bucket_seen();
             let problem = match self.attempt(request, &mut tries, &operation).await {
+                // Every S3 server tells both; a web server that has a page for every path tells neither.
+                Ok(answer) if answer.e_tag().is_none() && answer.last_modified().is_none() => {
+                    let mut problem = Problem::new(Class::NotS3, "").not_s3();
+                    problem.status = Some(200);
+                    return Err(problem);
+                }
                 Ok(answer) => return Ok(Some(self.meta_of_head(key, &answer))),
                 Err(problem) => problem,
             };

@@ -85,10 +85,7 @@ pub(super) fn start(session: &Arc<Session>, key: &Key, options: &PutOptions) -> 
                 .look_before(key, &options.token, 0, session.conditional_writes(), &request.stop)
                 .await?;
         }
-        let sent = Request {
-            stop: Stop::LateOnCancel(START_GRACE),
-            ..request.clone()
-        };
+        let sent = request.clone().stopped_by(&Stop::LateOnCancel(START_GRACE));
         let operation = |client: Client, overrides| {
             client
                 .create_multipart_upload()

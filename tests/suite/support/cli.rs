@@ -22,6 +22,7 @@ pub struct Cli {
     home: tempfile::TempDir,
     environment: Vec<(OsString, OsString)>,
     current_folder: Option<PathBuf>,
+    wrapper: Vec<OsString>,
 }
 
 impl Cli {
@@ -31,7 +32,15 @@ impl Cli {
             home: fresh_folder("home"),
             environment: Vec::new(),
             current_folder: None,
+            wrapper: Vec::new(),
         }
+    }
+
+    /// Starts every run through another program, such as `setpriv`, that takes the binary as its last arguments.
+    #[must_use]
+    pub fn through<S: AsRef<OsStr>>(mut self, wrapper: impl IntoIterator<Item = S>) -> Self {
+        self.wrapper = wrapper.into_iter().map(|word| word.as_ref().to_owned()).collect();
+        self
     }
 
     /// Sets a variable for every run.
@@ -65,7 +74,10 @@ impl Cli {
     /// One run, to be described further.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> CliCommand {
         let home = self.home.path();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_backup-cli"));
+        let mut words = self.wrapper.clone();
+        words.push(env!("CARGO_BIN_EXE_backup-cli").into());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         let arguments: Vec<OsString> = arguments
             .into_iter()
             .map(|argument| argument.as_ref().to_owned())
