@@ -39,6 +39,9 @@ pub(super) const CASES: &[Case] = &[
 const ORDERED: &[&str] = &[
     "A/x",
     "Z",
+    "a b%20+c&d=e?#/x",
+    "a%2Bb",
+    "a+b",
     "a-b",
     "a-b-c/x",
     "a-b.manifest.json",
