@@ -698,3 +698,24 @@ fn other_encodings_and_the_database_everybody_connects_to_can_be_restored() {
     }
     assert_eq!(server.databases(), ["latin", "postgres", "utf"]);
 }
+
+#[test]
+fn a_dump_that_makes_psql_read_it_differently_runs_no_program_here() {
+    let server = PostgresServer::shared();
+    let folder = tempfile::tempdir().unwrap();
+    let proof = folder.path().join("proof");
+    // With the setting off, a backslash hides the quote behind it: what looks like the middle of a text is a command.
+    for (switch, undo) in [
+        ("SELECT set_config('standard_conforming_strings', 'off', false);", ""),
+        ("SET SESSION standard_conforming_strings = 'off';", "\\unrestrict abc\n"),
+    ] {
+        let script = format!(
+            "--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n\n{switch}\nSELECT 'x\\', '\n{undo}\\! touch {}\n';\n\
+             --\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict abc\n",
+            proof.display()
+        );
+        let failure = restore(script.as_bytes(), &target(&server.url("hostile_target"))).unwrap_err();
+        assert!(!proof.exists(), "{switch}: {failure:?}");
+        assert_eq!(relatives(server, "hostile_target"), Vec::<String>::new());
+    }
+}

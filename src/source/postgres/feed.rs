@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 
+use rand::Rng;
+
 use super::clients::{Client, Version};
 use super::lexer::Lexer;
 use super::screen::Screen;
@@ -17,6 +19,9 @@ const HEAD_BYTES: usize = 64 * 1024;
 
 /// Bytes poured at once.
 const POUR_BYTES: usize = 256 * 1024;
+
+/// Characters of the key under which psql runs no commands; nobody guesses it.
+const RESTRICT_KEY_CHARS: usize = 40;
 
 /// Settings with which newer versions of `pg_dump` begin, and the version from which servers know them.
 ///
@@ -122,27 +127,39 @@ impl<'a> Dump<'a> {
         verify: &mut dyn FnMut() -> Result<()>,
         context: &SourceContext<'_>,
     ) -> Result<Vec<String>> {
-        let mut psql = server
+        // psql is told to run no commands of its own before it sees the first byte, with a key that the dump cannot
+        // know: whatever the dump does to make psql read it differently from here, it gets out of nothing.
+        let is_restricted = psql.version.knows_restrict();
+        let mut program = server
             .connection()
             .program(&psql.path, Some(database))
             .args(["--no-psqlrc", "--quiet", "--single-transaction", "--output=/dev/null"])
-            .args(["--set", "ON_ERROR_STOP=1", "--set", "VERBOSITY=verbose", "--file=-"])
-            .with_input()
-            .start(context.cancel)?;
+            .args(["--set", "ON_ERROR_STOP=1", "--set", "VERBOSITY=verbose"]);
+        if is_restricted {
+            let key: String = rand::rng()
+                .sample_iter(rand::distr::Alphanumeric)
+                .take(RESTRICT_KEY_CHARS)
+                .map(char::from)
+                .collect();
+            program = program.arg("--command").arg(format!("\\restrict {key}"));
+        }
+        let mut psql = program.arg("--file=-").with_input().start(context.cancel)?;
         // Nothing should come, but a full pipe would stop everything.
         let drain = psql.stdout.take().map(|mut stdout| {
             std::thread::spawn(move || {
                 let _ = std::io::copy(&mut stdout, &mut std::io::sink());
             })
         });
-        let poured = self.pour_all(&mut psql, server_version, context).and_then(|taken| {
-            if taken {
-                self.judge()?;
-                verify()?;
-                context.cancel.check()?;
-            }
-            Ok(taken)
-        });
+        let poured = self
+            .pour_all(&mut psql, server_version, is_restricted, context)
+            .and_then(|taken| {
+                if taken {
+                    self.judge()?;
+                    verify()?;
+                    context.cancel.check()?;
+                }
+                Ok(taken)
+            });
         if let Err(failure) = poured {
             // The end of its input would make psql commit; it must be dead before it can see it.
             psql.kill();
@@ -163,46 +180,65 @@ impl<'a> Dump<'a> {
     }
 
     /// Pours everything; false if `psql` did not take it all, in which case its own words say why.
-    fn pour_all(&mut self, psql: &mut Running, server_version: Version, context: &SourceContext<'_>) -> Result<bool> {
+    fn pour_all(
+        &mut self,
+        psql: &mut Running,
+        server_version: Version,
+        is_restricted: bool,
+        context: &SourceContext<'_>,
+    ) -> Result<bool> {
         let progress = context.reporter.progress();
-        let mut head = std::mem::take(&mut self.head);
+        let mut piece = Piece {
+            bytes: std::mem::take(&mut self.head),
+            start: 0,
+        };
         if self.dialect == SqlDialect::Postgres {
-            blank_unknown_settings(&mut head, server_version);
+            blank_unknown_settings(&mut piece.bytes, server_version);
         }
-        progress.add_plain(head.len() as u64);
-        if !write(psql, &head)? {
-            return Ok(false);
-        }
-        drop(head);
-        let mut buffer = vec![0; POUR_BYTES];
         loop {
-            context.cancel.check()?;
-            let count = match self.rest.read(&mut buffer) {
-                Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(from_io("read the dump", error)),
-            };
-            if count == 0 {
-                break;
+            // The beginning of a line that may become a command waits for its end.
+            let open_line = self.lexer.open_line().filter(|_| is_restricted);
+            let markers = self.screen.take_markers();
+            if is_restricted {
+                piece.blank(&markers);
             }
-            self.lexer.scan(&buffer[..count], &mut self.screen);
-            if let Some(refusal) = self.screen.take_refusal() {
-                return Err(refusal);
-            }
-            if !write(psql, &buffer[..count])? {
-                return Ok(false);
-            }
+            let count = piece.write(psql, open_line.unwrap_or(self.lexer.offset()))?;
+            let Some(count) = count else { return Ok(false) };
             progress.add_plain(count as u64);
             (0..self.screen.take_copies()).for_each(|_| progress.add_item());
             if let Some(table) = self.screen.take_current() {
                 progress.set_current(&table);
             }
+            context.cancel.check()?;
+            let begin = piece.bytes.len();
+            piece.bytes.resize(begin + POUR_BYTES, 0);
+            let read = loop {
+                match self.rest.read(&mut piece.bytes[begin..]) {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    other => break other,
+                }
+            };
+            let count = read.map_err(|error| from_io("read the dump", error))?;
+            piece.bytes.truncate(begin + count);
+            if count == 0 {
+                break;
+            }
+            self.lexer.scan(&piece.bytes[begin..], &mut self.screen);
+            if let Some(refusal) = self.screen.take_refusal() {
+                return Err(refusal);
+            }
         }
         self.lexer.finish(&mut self.screen);
-        match self.screen.take_refusal() {
-            Some(refusal) => Err(refusal),
-            None => Ok(true),
+        if let Some(refusal) = self.screen.take_refusal() {
+            return Err(refusal);
         }
+        let markers = self.screen.take_markers();
+        if is_restricted {
+            piece.blank(&markers);
+        }
+        let count = piece.write(psql, self.lexer.offset())?;
+        progress.add_plain(count.unwrap_or(0) as u64);
+        Ok(count.is_some())
     }
 
     fn judge(&self) -> Result<()> {
@@ -211,6 +247,38 @@ impl<'a> Dump<'a> {
             Some(fault) => Err(Failure::new(Kind::Damaged, format!("The dump is not whole: {fault}"))
                 .hint("It was cut off when it was made or copied; restore another backup")),
         }
+    }
+}
+
+/// What has been read of a dump and not been written yet.
+struct Piece {
+    bytes: Vec<u8>,
+    /// Where it stands in the dump.
+    start: u64,
+}
+
+impl Piece {
+    /// Makes the dump's own `\restrict` and `\unrestrict` blank, which psql would refuse under another key.
+    fn blank(&mut self, markers: &[(u64, usize)]) {
+        for (at, length) in markers {
+            // One that has been written already is for psql to refuse.
+            let from = at.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
+            if let Some(marker) = from.and_then(|from| self.bytes.get_mut(from..from.saturating_add(*length))) {
+                marker.fill(b' ');
+            }
+        }
+    }
+
+    /// Writes what stands before `end` in the dump, and says how much that was; `None` if psql takes no more.
+    fn write(&mut self, psql: &mut Running, end: u64) -> Result<Option<usize>> {
+        let count = usize::try_from(end.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        let count = count.min(self.bytes.len());
+        if !write(psql, &self.bytes[..count])? {
+            return Ok(None);
+        }
+        self.bytes.drain(..count);
+        self.start += count as u64;
+        Ok(Some(count))
     }
 }
 

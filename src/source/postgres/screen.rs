@@ -22,6 +22,7 @@ pub struct Screen {
     refusal: Option<Failure>,
     current: Option<String>,
     copies: u64,
+    markers: Vec<(u64, usize)>,
 }
 
 impl Screen {
@@ -38,6 +39,12 @@ impl Screen {
     /// How many tables have ended since the last call.
     pub fn take_copies(&mut self) -> u64 {
         std::mem::take(&mut self.copies)
+    }
+
+    /// Where the dump's own `\restrict` and `\unrestrict` stand that have been met since the last call, and how many
+    /// bytes they have.
+    pub fn take_markers(&mut self) -> Vec<(u64, usize)> {
+        std::mem::take(&mut self.markers)
     }
 
     fn refuse(&mut self, message: String, hint: &str) {
@@ -64,7 +71,7 @@ impl Visitor for Screen {
         let (name, key, more) = (words.next(), words.next(), words.next());
         let is_plain = key.is_some_and(|key| key.iter().all(u8::is_ascii_alphanumeric)) && more.is_none();
         match name {
-            Some(b"\\restrict" | b"\\unrestrict") if is_plain => {}
+            Some(b"\\restrict" | b"\\unrestrict") if is_plain => self.markers.push((start, text.len())),
             Some(name @ (b"\\connect" | b"\\c")) => self.refuse(
                 format!("The dump leaves its database with `{}`", String::from_utf8_lossy(name)),
                 "Dumps made with `pg_dump --create` go back where they came from; make it again without that option, or \

@@ -1,6 +1,6 @@
 //! Asks a PostgreSQL server things, through `psql`.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use super::clients::{Client, Version};
 use super::connection::Connection;
@@ -83,12 +83,19 @@ impl Server {
             .arg(format!("--field-separator={FIELD_SEPARATOR}"))
             .arg(format!("--record-separator={ROW_SEPARATOR}"));
         // Nobody's function in a public schema may stand in for the system's own.
-        program = program.args(["--command", "SET search_path TO pg_catalog"]);
+        let mut script = "SET search_path TO pg_catalog;\n".to_owned();
         for statement in statements {
-            program = program.arg("--command").arg(statement);
+            script.push_str(statement);
+            script.push_str(";\n");
         }
+        // Settings of a database may hold secrets, and a command line can be read by everybody on this machine.
+        program = program.with_input();
         let run = || -> Result<_> {
             let mut running = program.start(cancel)?;
+            if let Some(mut stdin) = running.stdin.take() {
+                // If it goes away before it has read everything, its own words say why.
+                let _ = stdin.write_all(script.as_bytes());
+            }
             let mut answer = Vec::new();
             if let Some(stdout) = running.stdout.take() {
                 stdout

@@ -86,6 +86,7 @@ impl Target {
             self.run(&statements, cancel)
                 .map_err(|unanswered| self.failed(unanswered, "give the rights on the old database to the new one"))?;
         }
+        let as_shown = |statement: String| (statement.clone(), statement);
         let mut statements = Vec::new();
         for row in ask(format!(
             "SELECT coalesce(pg_get_userbyid(nullif(s.setrole, 0)), ''), substr(c, 1, strpos(c, '=') - 1), \
@@ -99,11 +100,10 @@ impl Target {
             } else {
                 format!("ROLE {} IN DATABASE {name}", quote_name(role))
             };
-            statements.push(format!(
-                "ALTER {whose} SET {} TO {}",
-                quote_name(setting),
-                setting_value(setting, value)
-            ));
+            // The value may be a secret of an application, so that messages leave it out.
+            let shown = format!("ALTER {whose} SET {}", quote_name(setting));
+            let statement = format!("{shown} TO {}", setting_value(setting, value));
+            statements.push((shown, statement));
         }
         for row in ask(format!(
             "SELECT datconnlimit, coalesce(shobj_description(oid, 'pg_database'), ''), datallowconn \
@@ -113,22 +113,25 @@ impl Target {
                 continue;
             };
             if limit != "-1" {
-                statements.push(format!("ALTER DATABASE {name} CONNECTION LIMIT {limit}"));
+                statements.push(as_shown(format!("ALTER DATABASE {name} CONNECTION LIMIT {limit}")));
             }
             if !comment.is_empty() {
-                statements.push(format!("COMMENT ON DATABASE {name} IS {}", quote_literal(comment)));
+                statements.push(as_shown(format!(
+                    "COMMENT ON DATABASE {name} IS {}",
+                    quote_literal(comment)
+                )));
             }
             if connects == "f" {
-                statements.push(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
+                statements.push(as_shown(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")));
             }
         }
         let mut warnings = Vec::new();
-        for statement in statements {
+        for (shown, statement) in statements {
             if let Err(unanswered) = self.run(std::slice::from_ref(&statement), cancel) {
                 cancel.check()?;
                 let why = self.failed(unanswered, "set it");
                 warnings.push(format!(
-                    "A property of the replaced database could not be given to the restored one: `{statement}`: {}.",
+                    "A property of the replaced database could not be given to the restored one: `{shown}`: {}.",
                     why.causes().join(": ")
                 ));
             }
