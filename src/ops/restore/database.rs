@@ -41,21 +41,25 @@ pub(super) fn inspect(
             )),
         });
     }
-    inspect_target(&restore_options(url, options), &run.source_context())
+    inspect_target(&restore_options(url, options, false), &run.source_context())
 }
 
-fn restore_options(url: &PostgresUrl, options: &RestoreOptions) -> PostgresRestoreOptions {
+fn restore_options(url: &PostgresUrl, options: &RestoreOptions, replace: bool) -> PostgresRestoreOptions {
     PostgresRestoreOptions {
         url: url.clone(),
-        // Whoever calls `restore` has seen in the plan what is replaced, and wants it; the guard below is for other callers.
-        replace: true,
+        replace,
         drop_replaced: options.drop_replaced,
         client_folder: options.client_folder.clone(),
     }
 }
 
 /// What will be replaced.
-pub(super) fn destruction(url: &PostgresUrl, before: &PostgresTarget, options: &RestoreOptions) -> Option<String> {
+pub(super) fn destruction(
+    url: &PostgresUrl,
+    before: &PostgresTarget,
+    chosen: &Chosen,
+    options: &RestoreOptions,
+) -> Option<String> {
     if !before.exists || before.empty {
         return None;
     }
@@ -64,8 +68,16 @@ pub(super) fn destruction(url: &PostgresUrl, before: &PostgresTarget, options: &
     } else {
         "kept under a dated name"
     };
+    // The database may have been named by the environment, for an application that this backup is not of.
+    let other = chosen
+        .manifest
+        .as_ref()
+        .and_then(|manifest| manifest.source.database.as_deref())
+        .filter(|database| url.database().is_some_and(|target| target != *database))
+        .map(|database| format!(" by a backup of the database `{database}`"))
+        .unwrap_or_default();
     Some(format!(
-        "The database `{url}` ({}) will be replaced; the old one is {fate}, and sessions on it are ended",
+        "The database `{url}` ({}) will be replaced{other}; the old one is {fate}, and sessions on it are ended",
         crate::base::units::format_bytes(before.bytes)
     ))
 }
@@ -114,7 +126,8 @@ pub(super) fn restore(
     let mut dump = Shared(shared.clone());
     let restored = restore_database(
         &mut dump,
-        &restore_options(&url, options),
+        // What the plan has shown may be replaced; what has been made there since then was neither confirmed nor backed up.
+        &restore_options(&url, options, before.exists && !before.empty),
         &mut || shared.borrow_mut().verify(),
         &run.source_context(),
     )?;

@@ -177,7 +177,7 @@ fn plan_way(
         RestoreTarget::Database(url) => {
             let (plaintext, content) = Plaintext::open(store, chosen, options.threads, run)?;
             let before = database::inspect(url, content, chosen, options, run)?;
-            let destructive = database::destruction(url, &before, options);
+            let destructive = database::destruction(url, &before, chosen, options);
             let way = Way::Database {
                 url: url.clone(),
                 before,
