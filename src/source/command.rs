@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use super::command_line::{shown_script, shown_words};
 use super::content::ContentWriter;
 use super::postgres::READ_BYTES;
 use super::{Estimate, Source, SourceContext, SourceReport, SourceSink};
@@ -66,7 +67,10 @@ impl Source for CommandSource {
     fn info(&self) -> SourceInfo {
         SourceInfo {
             kind: "command".to_owned(),
-            what: redact_argv(&self.argv),
+            what: match self.argv.as_slice() {
+                [script] if self.shell => shown_script(script),
+                argv => shown_words(argv),
+            },
             options: if self.shell {
                 vec!["shell".to_owned()]
             } else {
@@ -165,6 +169,9 @@ mod tests {
         let mut source = CommandSource::new(argv, false, "txt".to_owned());
         assert_eq!(run_with(&mut source, &Cancel::new()).unwrap().0, b"$HOME|a b|");
         assert_eq!(source.info().what, "printf '%s|' '$HOME' 'a b'");
+        let argv = ["mysqldump", "-pgeheim7", "app"].map(str::to_owned).to_vec();
+        let what = CommandSource::new(argv, false, "sql".to_owned()).info().what;
+        assert!(!what.contains("geheim7"), "{what}");
         assert_eq!(script("printf 'a\\0b'").unwrap().0, b"a\0b");
     }
 

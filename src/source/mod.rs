@@ -88,6 +88,7 @@ pub trait Source: Send {
 }
 
 pub mod command;
+mod command_line;
 mod content;
 pub mod detect;
 pub mod directory;
