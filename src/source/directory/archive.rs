@@ -89,6 +89,7 @@ impl<'a> ArchiveReader<'a> {
         let mut long_path: Option<Vec<u8>> = None;
         let mut long_link: Option<Vec<u8>> = None;
         let mut has_extension = false;
+        let mut extension_left = EXTENSION_BYTES_MAX;
         let mut zero_blocks = 0;
         loop {
             let Some(block) = self.block()? else {
@@ -118,24 +119,24 @@ impl<'a> ArchiveReader<'a> {
             let flag = header.as_old().linkflag[0];
             match flag {
                 b'x' | b'X' => {
-                    let body = self.extension(header)?;
+                    let body = self.extension(header, &mut extension_left)?;
                     local
                         .read(&body)
                         .map_err(|why| damaged(format!("In a PAX header, {why}")))?;
                     has_extension = true;
                 }
                 b'g' => {
-                    let body = self.extension(header)?;
+                    let body = self.extension(header, &mut extension_left)?;
                     self.global
                         .read(&body)
                         .map_err(|why| damaged(format!("In a global PAX header, {why}")))?;
                 }
                 b'L' => {
-                    long_path = Some(until_nul(&self.extension(header)?).to_vec());
+                    long_path = Some(until_nul(&self.extension(header, &mut extension_left)?).to_vec());
                     has_extension = true;
                 }
                 b'K' => {
-                    long_link = Some(until_nul(&self.extension(header)?).to_vec());
+                    long_link = Some(until_nul(&self.extension(header, &mut extension_left)?).to_vec());
                     has_extension = true;
                 }
                 _ => return self.item(header, local, long_path, long_link).map(Some),
@@ -357,13 +358,15 @@ impl<'a> ArchiveReader<'a> {
     }
 
     /// The body of an entry that only says something about the next.
-    fn extension(&mut self, header: &Header) -> Result<Vec<u8>> {
+    fn extension(&mut self, header: &Header, left: &mut u64) -> Result<Vec<u8>> {
         let size = unsigned(&header.as_old().size).ok_or_else(|| damaged("A header's size is not a number"))?;
-        if size > EXTENSION_BYTES_MAX {
+        // All that stand before one item count together: a few of them are ordinary, a million are not.
+        let Some(rest) = left.checked_sub(size.max(BLOCK_BYTES)) else {
             return Err(damaged(format!(
                 "A header of {size} bytes is larger than any that makes sense"
             )));
-        }
+        };
+        *left = rest;
         self.content_left = size;
         self.padding_left = padding_bytes(size) as u64;
         let mut body = Vec::new();
@@ -557,6 +560,21 @@ mod tests {
         assert_eq!(all.len(), 1);
         assert_eq!(all[0].0.path, b"outer");
         assert_eq!(all[0].1, hidden);
+    }
+
+    #[test]
+    fn headers_before_headers_without_end_are_refused() {
+        let mut long = Header::new_gnu();
+        long.set_entry_type(tar::EntryType::GNULongName);
+        long.set_size(1 << 20);
+        long.set_cksum();
+        let mut bytes = Vec::new();
+        for _ in 0..40 {
+            bytes.extend_from_slice(long.as_bytes());
+            bytes.resize(bytes.len() + (1 << 20), b'x');
+        }
+        let failure = read_all(&bytes, true).unwrap_err();
+        assert!(failure.causes()[0].contains("larger than any"), "{failure:?}");
     }
 
     #[test]

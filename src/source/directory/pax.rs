@@ -2,6 +2,10 @@
 
 use super::sparse::{EXTENTS_MAX, Extent};
 
+/// Extended attributes of one item: the kernel lists at most 64 KiB of names, none of them shorter than `user.x`. Each is
+/// compared with those before it, so that without a bound an archive could keep the reader busy for days.
+const ATTRIBUTES_MAX: usize = 8192;
+
 /// What PAX records said. `None` leaves the matter to the header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Records {
@@ -98,6 +102,9 @@ impl Records {
                 if let Some(name) = keyword.strip_prefix(b"SCHILY.xattr.") {
                     let name = unescape(name);
                     self.attributes.retain(|(known, _)| *known != name);
+                    if self.attributes.len() >= ATTRIBUTES_MAX {
+                        return Err("an item has more extended attributes than any system keeps".to_owned());
+                    }
                     self.attributes.push((name, value.to_vec()));
                 }
             }
@@ -255,6 +262,15 @@ mod tests {
         .unwrap();
         assert_eq!(records.path.as_deref(), Some(b"b".as_slice()));
         assert_eq!(records.link, None);
+    }
+
+    #[test]
+    fn attributes_without_end_are_refused() {
+        let mut bytes = Vec::new();
+        for number in 0..=ATTRIBUTES_MAX {
+            push_xattr_record(&mut bytes, format!("user.{number}").as_bytes(), b"");
+        }
+        assert!(Records::default().read(&bytes).is_err());
     }
 
     #[test]

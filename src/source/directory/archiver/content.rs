@@ -183,7 +183,7 @@ impl Archiver<'_> {
 
     /// Looks whether a file changed while it was read. One that shrank is known already.
     fn judge(&mut self, path: &[u8], file: &OwnedFd, before: &Stat, is_whole: bool) {
-        if before.st_size == 0 || !is_whole {
+        if !is_whole {
             return;
         }
         let Ok(after) = rustix::fs::fstat(file) else {
@@ -198,6 +198,10 @@ impl Archiver<'_> {
                     before.st_size, after.st_size
                 ),
             );
+            return;
+        }
+        // Files of the kernel claim to be empty, and to have changed just now.
+        if before.st_size == 0 {
             return;
         }
         let times = |stat: &Stat| (stat.st_mtime, stat.st_mtime_nsec, stat.st_ctime, stat.st_ctime_nsec);
@@ -221,13 +225,8 @@ mod tests {
     use crate::source::SourceContext;
     use crate::source::testing::MemorySink;
 
-    #[test]
-    fn a_file_that_takes_less_room_than_its_size_without_having_holes_is_stored_as_it_is() {
-        // What file systems that compress, or keep small files among their metadata, say about any file.
-        let content = b"every byte of it".repeat(100);
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("small"), &content).unwrap();
-        let top = rustix::fs::open(folder.path(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+    fn stored(path: &std::path::Path, disguise: impl FnOnce(&mut Stat)) -> (Vec<u8>, u64) {
+        let folder = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
         let recorder = Recorder::default();
         let cancel = Cancel::new();
         let context = SourceContext {
@@ -237,16 +236,36 @@ mod tests {
         let mut sink = MemorySink::default();
         let mut archiver = Archiver::new(&mut sink, &context);
         let found = Found {
-            folder: std::os::fd::AsFd::as_fd(&top),
+            folder: folder.as_fd(),
             name: c"small",
             path: b"small",
             file_type: FileType::RegularFile,
         };
         let file = archiver.open(&found, OFlags::empty()).unwrap();
         let mut stat = rustix::fs::fstat(&file).unwrap();
-        stat.st_blocks = 1;
+        disguise(&mut stat);
         assert!(archiver.store_file(&found, &file, &stat).unwrap());
-        assert_eq!(archiver.finish(0).unwrap().problem_count, 0);
-        assert!(memchr::memmem::find(&sink.bytes, &content).is_some());
+        let problems = archiver.finish(0).unwrap().problem_count;
+        (sink.bytes, problems)
+    }
+
+    #[test]
+    fn a_file_that_takes_less_room_than_its_size_without_having_holes_is_stored_as_it_is() {
+        // What file systems that compress, or keep small files among their metadata, say about any file.
+        let content = b"every byte of it".repeat(100);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("small"), &content).unwrap();
+        let (bytes, problems) = stored(folder.path(), |stat| stat.st_blocks = 1);
+        assert_eq!(problems, 0);
+        assert!(memchr::memmem::find(&bytes, &content).is_some());
+    }
+
+    #[test]
+    fn a_file_that_was_empty_and_is_not_any_more_has_grown() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("small"), "content").unwrap();
+        assert_eq!(stored(folder.path(), |stat| stat.st_size = 0).1, 1);
+        std::fs::write(folder.path().join("small"), "").unwrap();
+        assert_eq!(stored(folder.path(), |_| ()).1, 0);
     }
 }
