@@ -8,7 +8,7 @@ use super::postgres::READ_BYTES;
 use super::{Estimate, Source, SourceContext, SourceReport, SourceSink};
 use crate::base::failure::{Failure, IoContext, Kind, Result};
 use crate::base::process::{Program, find_program};
-use crate::base::secret::{redact, redact_argv};
+use crate::base::secret::redact;
 use crate::catalog::manifest::SourceInfo;
 
 const SHELL: &str = "/bin/sh";
