@@ -208,6 +208,7 @@ fn a_dump_that_dies_after_parts_were_uploaded_leaves_no_upload() {
             let run = victim.dump(&database.url(), cut, end).exits_with(1);
             victim.nothing_is_left(&place, &run);
         }
+        assert_eq!(place.uploads_by_the_aws_cli(), "");
     }
 }
 
@@ -370,10 +371,7 @@ fn a_directory_that_is_not_there_leaves_nothing() {
     for place in Place::both() {
         let victim = Victim::of(&place);
         let gone = victim.folder.path().join("gone");
-        let run = victim
-            .cli
-            .run(["backup", gone.to_str().expect("a path")])
-            .exits_with(10);
+        let run = victim.cli.run(["backup", gone.to_str().expect("a path")]).exits_with(1);
         victim.nothing_is_left(&place, &run);
     }
 }

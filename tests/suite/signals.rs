@@ -127,6 +127,7 @@ fn a_backup_that_is_interrupted_leaves_nothing() {
             let listed = cli.run(["list", "--json"]).success().json();
             assert_eq!(listed, serde_json::json!([]));
         }
+        assert_eq!(place.uploads_by_the_aws_cli(), "");
     }
 }
 

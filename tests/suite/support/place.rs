@@ -78,33 +78,26 @@ impl Place {
     }
 
     /// What a run that failed must not leave: objects, files under temporary names, unfinished uploads.
-    ///
-    /// The uploads are those that the AWS CLI lists.
     pub fn leftovers(&self) -> Vec<String> {
         let mut all = self.keys();
         if let Some(bucket) = &self.bucket {
-            let listed = aws::run(
-                &bucket.access,
-                &[
-                    "s3api",
-                    "list-multipart-uploads",
-                    "--bucket",
-                    &bucket.name,
-                    "--query",
-                    "Uploads[].Key",
-                    "--output",
-                    "text",
-                ],
-            );
-            let listed = String::from_utf8(listed).expect("keys in UTF-8");
-            all.extend(
-                listed
-                    .split_whitespace()
-                    .filter(|word| *word != "None")
-                    .map(|key| format!("upload of {key}")),
-            );
+            all.extend(bucket.uploads().iter().map(|key| format!("upload of {key}")));
         }
         all
+    }
+
+    /// The unfinished uploads that the AWS CLI lists; it takes its time to start.
+    pub fn uploads_by_the_aws_cli(&self) -> String {
+        let Some(bucket) = &self.bucket else {
+            return String::new();
+        };
+        let arguments = ["s3api", "list-multipart-uploads", "--bucket", &bucket.name];
+        let listed = aws::run(
+            &bucket.access,
+            &[&arguments[..], &["--query", "Uploads[].Key", "--output", "text"]].concat(),
+        );
+        let listed = String::from_utf8(listed).expect("keys in UTF-8");
+        listed.replace("None", "").trim().to_owned()
     }
 
     /// The one data object of a place that holds one backup.
