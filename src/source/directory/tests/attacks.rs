@@ -321,3 +321,21 @@ fn links_to_nothing_and_unknown_kinds_are_recorded() {
     );
     assert_eq!(report.problem_count, 2, "{:?}", report.problems);
 }
+
+#[test]
+fn headers_before_headers_without_end_are_refused() {
+    let mut long = tar::Header::new_gnu();
+    long.set_entry_type(tar::EntryType::GNULongName);
+    long.set_size(1 << 20);
+    long.set_cksum();
+    let mut bytes = Vec::new();
+    for _ in 0..40 {
+        bytes.extend_from_slice(long.as_bytes());
+        bytes.resize(bytes.len() + (1 << 20), b'x');
+    }
+    let mut input = bytes.as_slice();
+    let failure = crate::source::directory::archive::ArchiveReader::new(&mut input, true)
+        .next()
+        .unwrap_err();
+    assert!(failure.causes()[0].contains("larger than any"), "{failure:?}");
+}
