@@ -229,7 +229,7 @@ _backup__cli() {
                     return 0
                     ;;
                 --sse)
-                    COMPREPLY=($(compgen -W "AES256 aws:kms aws:kms:dsse" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "AES256 aws:kms" -- "${cur}"))
                     return 0
                     ;;
                 --sse-kms-key-id)

@@ -72,8 +72,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l part-si
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l expected-size -d 'How large the backup may become, where the source cannot tell' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l storage-class -d 'The storage class of data objects, such as STANDARD_IA' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l sse -d 'Encryption by the server' -r -f -a "AES256\t''
-aws:kms\t''
-aws:kms:dsse\t''"
+aws:kms\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l sse-kms-key-id -d 'The KMS key for encryption by the server' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l object-tag -d 'An S3 object tag; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l checksum -d 'Additional checksums of requests [default: auto]' -r -f -a "auto\t''

@@ -110,7 +110,7 @@ pub struct Args {
     pub storage_class: Option<String>,
 
     /// Encryption by the server
-    #[arg(long, value_name = "KIND", value_parser = ["AES256", "aws:kms", "aws:kms:dsse"], help_heading = "S3", hide_short_help = true)]
+    #[arg(long, value_name = "KIND", value_parser = ["AES256", "aws:kms"], help_heading = "S3", hide_short_help = true)]
     pub sse: Option<String>,
 
     /// The KMS key for encryption by the server

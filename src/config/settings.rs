@@ -56,7 +56,7 @@ pub struct Settings {
     pub aws_profile: Setting<Option<String>>,
     /// The storage class of data objects.
     pub storage_class: Setting<Option<String>>,
-    /// Encryption by the server: `AES256`, `aws:kms`, `aws:kms:dsse`.
+    /// Encryption by the server: `AES256` or `aws:kms`.
     pub sse: Setting<Option<String>>,
     /// The key of that encryption.
     pub sse_kms_key_id: Setting<Option<String>>,

@@ -291,11 +291,11 @@ specs! {
     /// Encryption by the server.
     SSE = {
         key: "sse",
-        shape: Shape::Choice(&["AES256", "aws:kms", "aws:kms:dsse"]),
+        shape: Shape::Choice(&["AES256", "aws:kms"]),
         environment: &["BACKUP_SSE"],
         chapter: Chapter::Objects,
         unset: "the bucket's default",
-        doc: "Encryption by the server: AES256, aws:kms or aws:kms:dsse.",
+        doc: "Encryption by the server: AES256 or aws:kms.",
         example: r#""aws:kms""#,
     }
     /// The key for encryption by the server.
