@@ -3,11 +3,10 @@
 //! Lines of JSON, gzipped: first `index`, then `e` (an entry) and `m` (a run of members) as they come, last `end` with the
 //! sums. An index without its `end` line is truncated and is not believed.
 
-use std::io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 
-use flate2::Compression;
 use flate2::read::MultiGzDecoder;
-use flate2::write::GzEncoder;
+use libdeflater::{CompressionLvl, Compressor, Decompressor};
 use serde::{Deserialize, Serialize};
 
 use super::index::{Entry, INDEX_FORMAT, MemberRun};
@@ -15,6 +14,9 @@ use crate::base::failure::{Failure, IoContext, Kind, Result};
 
 /// The longest line that is read: a run of members or an entry with two paths of 4 KiB stays far below it.
 const LINE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How much of the lines is compressed at a time, as one gzip member of whole lines; a longer line has one of its own.
+const MEMBER_PLAIN_BYTES: usize = 1024 * 1024;
 
 /// One line of an index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,10 +48,35 @@ pub enum Line {
     },
 }
 
+/// A line as it is written: what it says is borrowed, because there may be a million of them.
+#[derive(Serialize)]
+#[serde(tag = "t")]
+enum LineRef<'a> {
+    #[serde(rename = "index")]
+    Index { format: u32 },
+    #[serde(rename = "e")]
+    Entry(&'a Entry),
+    #[serde(rename = "m")]
+    Members(&'a MemberRun),
+    #[serde(rename = "end")]
+    End {
+        entries: u64,
+        members: u64,
+        plain_bytes: u64,
+        stored_bytes: u64,
+    },
+}
+
 /// An index that is being made. It lies in a temporary file without a name, so that a million entries cost no memory.
 pub struct IndexSpool {
-    encoder: GzEncoder<BufWriter<std::fs::File>>,
-    line: Vec<u8>,
+    file: std::fs::File,
+    compressor: Compressor,
+    checker: Decompressor,
+    /// Whole lines that are still to be compressed.
+    lines: Vec<u8>,
+    stored: Vec<u8>,
+    inflated: Vec<u8>,
+    file_bytes: u64,
     entries: u64,
     members: u64,
     plain_bytes: u64,
@@ -64,25 +91,68 @@ impl IndexSpool {
     pub fn create() -> Result<Self> {
         let file = tempfile::tempfile().doing(|| "make a temporary file for the index")?;
         let mut spool = Self {
-            encoder: GzEncoder::new(BufWriter::new(file), Compression::new(6)),
-            line: Vec::new(),
+            file,
+            compressor: Compressor::new(CompressionLvl::default()),
+            checker: Decompressor::new(),
+            lines: Vec::new(),
+            stored: Vec::new(),
+            inflated: Vec::new(),
+            file_bytes: 0,
             entries: 0,
             members: 0,
             plain_bytes: 0,
             stored_bytes: 0,
         };
-        spool.write(&Line::Index { format: INDEX_FORMAT })?;
+        spool.write(&LineRef::Index { format: INDEX_FORMAT })?;
         Ok(spool)
     }
 
-    fn write(&mut self, line: &Line) -> Result<()> {
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, line)
+    fn write(&mut self, line: &LineRef<'_>) -> Result<()> {
+        let before = self.lines.len();
+        serde_json::to_writer(&mut self.lines, line)
             .map_err(|error| Failure::new(Kind::Failed, "Could not write a line of the index").caused_by(error))?;
-        self.line.push(b'\n');
-        self.encoder
-            .write_all(&self.line)
-            .doing(|| "write the index to a temporary file")
+        self.lines.push(b'\n');
+        if self.lines.len() > MEMBER_PLAIN_BYTES && before > 0 {
+            self.write_member(before)?;
+        }
+        Ok(())
+    }
+
+    /// Compresses the first `plain_bytes` of the lines at hand, proves that they can be read back, and writes them down.
+    fn write_member(&mut self, plain_bytes: usize) -> Result<()> {
+        let plain = &self.lines[..plain_bytes];
+        let fault = || {
+            Failure::new(
+                Kind::Failed,
+                "A codec or memory fault: the index does not inflate to what it was",
+            )
+            .hint("Test this machine's memory, then run the backup again")
+        };
+        let bound = self.compressor.gzip_compress_bound(plain.len());
+        if self.stored.len() < bound {
+            self.stored.resize(bound, 0);
+        }
+        if self.inflated.len() < plain.len() {
+            self.inflated.resize(plain.len(), 0);
+        }
+        let stored_bytes = self
+            .compressor
+            .gzip_compress(plain, &mut self.stored)
+            .map_err(|error| fault().caused_by(error))?;
+        let stored = &self.stored[..stored_bytes];
+        let inflated_bytes = self
+            .checker
+            .gzip_decompress(stored, &mut self.inflated[..plain.len()])
+            .map_err(|error| fault().caused_by(error))?;
+        if self.inflated[..inflated_bytes] != *plain {
+            return Err(fault());
+        }
+        self.file
+            .write_all(stored)
+            .doing(|| "write the index to a temporary file")?;
+        self.file_bytes += stored_bytes as u64;
+        self.lines.drain(..plain_bytes);
+        Ok(())
     }
 
     /// Adds an entry.
@@ -91,20 +161,20 @@ impl IndexSpool {
     /// If the temporary file cannot be written.
     pub fn entry(&mut self, entry: &Entry) -> Result<()> {
         self.entries += 1;
-        self.write(&Line::Entry(entry.clone()))
+        self.write(&LineRef::Entry(entry))
     }
 
     /// Adds a run of members.
     ///
     /// # Errors
     /// If the temporary file cannot be written.
-    pub fn members(&mut self, run: MemberRun) -> Result<()> {
+    pub fn members(&mut self, run: &MemberRun) -> Result<()> {
         for member in &run.members {
             self.members += 1;
             self.plain_bytes += u64::from(member.plain);
             self.stored_bytes += u64::from(member.stored);
         }
-        self.write(&Line::Members(run))
+        self.write(&LineRef::Members(run))
     }
 
     /// Ends the index and gives back its file, rewound, with its length in bytes.
@@ -112,21 +182,17 @@ impl IndexSpool {
     /// # Errors
     /// If the temporary file cannot be written.
     pub fn finish(mut self) -> Result<(std::fs::File, u64)> {
-        self.write(&Line::End {
+        self.write(&LineRef::End {
             entries: self.entries,
             members: self.members,
             plain_bytes: self.plain_bytes,
             stored_bytes: self.stored_bytes,
         })?;
-        let doing = || "write the index to a temporary file";
-        let buffered = self.encoder.finish().doing(doing)?;
-        let mut file = buffered
-            .into_inner()
-            .map_err(std::io::IntoInnerError::into_error)
-            .doing(doing)?;
-        let bytes = file.stream_position().doing(doing)?;
-        file.seek(SeekFrom::Start(0)).doing(doing)?;
-        Ok((file, bytes))
+        self.write_member(self.lines.len())?;
+        self.file
+            .seek(SeekFrom::Start(0))
+            .doing(|| "write the index to a temporary file")?;
+        Ok((self.file, self.file_bytes))
     }
 }
 
@@ -253,7 +319,7 @@ mod tests {
         spool.entry(&entry(b"www/a\nb")).unwrap();
         spool.entry(&entry(b"www/\xff\xfe")).unwrap();
         spool
-            .members(MemberRun {
+            .members(&MemberRun {
                 plain_offset: 0,
                 stored_offset: 0,
                 members: vec![MemberSize { plain: 10, stored: 5 }],
@@ -284,6 +350,28 @@ mod tests {
     }
 
     #[test]
+    fn an_index_of_many_members_is_read_line_by_line() {
+        let mut spool = IndexSpool::create().unwrap();
+        let long = entry(&[b'l'; 700_000]);
+        for number in 0..6_000 {
+            spool.entry(&entry(format!("www/{number}").as_bytes())).unwrap();
+            if number % 2_000 == 0 {
+                spool.entry(&long).unwrap();
+            }
+        }
+        let (mut file, bytes) = spool.finish().unwrap();
+        let mut content = Vec::new();
+        file.read_to_end(&mut content).unwrap();
+        assert_eq!(content.len() as u64, bytes);
+        let members = content.windows(4).filter(|bytes| *bytes == [0x1f, 0x8b, 8, 0]).count();
+        assert!(members >= 3, "{members}");
+        let lines = read_all(&content).unwrap();
+        assert_eq!(lines.len(), 6_003);
+        assert_eq!(lines[1], Line::Entry(long));
+        assert_eq!(lines[6_002], Line::Entry(entry(b"www/5999")));
+    }
+
+    #[test]
     fn an_index_cut_anywhere_is_damaged_never_shorter() {
         let content = sample();
         for end in 0..content.len() {
@@ -297,7 +385,7 @@ mod tests {
 
     #[test]
     fn a_later_format_is_refused_by_name() {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(b"{\"t\":\"index\",\"format\":99}\n").unwrap();
         let content = encoder.finish().unwrap();
         assert_eq!(read_all(&content).unwrap_err().kind(), Kind::Unsupported);

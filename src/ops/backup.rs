@@ -192,7 +192,7 @@ fn open_sink(
             members_index
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .members(members)
+                .members(&members)
         }),
         &deflate,
         &run.cancel,
