@@ -162,7 +162,8 @@ pub fn backup(
     let index = std::mem::replace(
         &mut *index.lock().unwrap_or_else(PoisonError::into_inner),
         IndexSpool::create()?,
-    );
+    )
+    .finish()?;
 
     run.phase(Phase::Committing);
     let objects = parts.finish()?;

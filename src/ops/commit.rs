@@ -1,5 +1,6 @@
 //! The last steps of the commit protocol: index, then manifest. Before the manifest there is no backup.
 
+use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -8,7 +9,6 @@ use bytes::Bytes;
 use super::Run;
 use super::backup::TransferOptions;
 use crate::base::failure::{Failure, IoContext, Kind, Result};
-use crate::catalog::index_file::IndexSpool;
 use crate::catalog::layout::{INDEX_SUFFIX, MANIFEST_SUFFIX};
 use crate::catalog::manifest::{Manifest, ObjectRecord};
 use crate::pipeline::plan::{PlanInput, plan};
@@ -55,14 +55,14 @@ pub(super) fn object_record(role: Role, object: &UploadedObject) -> ObjectRecord
 
 /// Writes the index, then the manifest. If either fails, what stands in the store already is removed again.
 ///
-/// `manifest.objects` holds the data objects; the index is added here.
+/// `manifest.objects` holds the data objects; the index, a finished file with its length in bytes, is added here.
 ///
 /// # Errors
 /// Whatever the store says. The backup exists exactly if this succeeds.
 pub(super) fn commit(
     store: &Arc<dyn Store>,
     data_key: &Key,
-    index: IndexSpool,
+    index: (File, u64),
     mut manifest: Manifest,
     transfer: &TransferOptions,
     run: &Run,
@@ -166,12 +166,11 @@ fn untold(failure: Failure) -> Failure {
 fn upload_index(
     store: &Arc<dyn Store>,
     data_key: &Key,
-    index: IndexSpool,
+    (mut file, bytes): (File, u64),
     name: &str,
     transfer: &TransferOptions,
     run: &Run,
 ) -> Result<ObjectRecord> {
-    let (mut file, bytes) = index.finish()?;
     let plan = plan(&PlanInput {
         limits: store.limits(),
         expected_stored_bytes: Some(bytes),

@@ -816,8 +816,8 @@ Hint: The level of gzip, from 1 (fast) to 12 (small). For example: 6
         },
         code: 2,
         says: r#"Error: Wrong value of `sse` in `[FOLDER]/c.toml`, line 2
-Caused by: Expected one of AES256, aws:kms, aws:kms:dsse, found `rot13`
-Hint: Encryption by the server: AES256, aws:kms or aws:kms:dsse. For example: "aws:kms"
+Caused by: Expected one of AES256, aws:kms, found `rot13`
+Hint: Encryption by the server: AES256 or aws:kms. For example: "aws:kms"
 "#,
     },
     Case {
