@@ -524,13 +524,12 @@ mod tests {
         assert_eq!(read_all(&content).unwrap().len(), 5);
         for (content, format) in [(content, INDEX_FORMAT), (sample(), FORMAT_PLAIN)] {
             let mut first = String::new();
-            BufReader::new(MultiGzDecoder::new(&content[..])).read_line(&mut first).unwrap();
+            BufReader::new(MultiGzDecoder::new(&content[..]))
+                .read_line(&mut first)
+                .unwrap();
             assert_eq!(first, format!("{{\"t\":\"index\",\"format\":{format}}}\n"));
         }
-        assert_eq!(
-            IndexReader::open(&sample()[..], "x").unwrap().private().unwrap(),
-            None
-        );
+        assert_eq!(IndexReader::open(&sample()[..], "x").unwrap().private().unwrap(), None);
     }
 
     #[test]

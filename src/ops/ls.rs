@@ -42,11 +42,9 @@ pub fn read_index(
         let flow = match line {
             Line::Entry(entry) => visit(IndexItem::Entry(entry))?,
             Line::Members(members) => visit(IndexItem::Members(members))?,
-            Line::Index { .. }
-            | Line::Private(_)
-            | Line::Warning { .. }
-            | Line::Problem(_)
-            | Line::End { .. } => ControlFlow::Continue(()),
+            Line::Index { .. } | Line::Private(_) | Line::Warning { .. } | Line::Problem(_) | Line::End { .. } => {
+                ControlFlow::Continue(())
+            }
         };
         if flow.is_break() {
             return Ok(());

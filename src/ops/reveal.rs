@@ -22,7 +22,9 @@ pub(super) fn decrypted<'a>(
     let recipients = chosen.manifest.as_ref().map(|manifest| &manifest.recipients[..]);
     let is_encrypted = match recipients {
         Some(recipients) => !recipients.is_empty(),
-        None => index_key(chosen).as_str().ends_with(crate::catalog::layout::ENCRYPTED_SUFFIX),
+        None => index_key(chosen)
+            .as_str()
+            .ends_with(crate::catalog::layout::ENCRYPTED_SUFFIX),
     };
     if !is_encrypted {
         return Ok(Box::new(input));

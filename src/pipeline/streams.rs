@@ -246,7 +246,10 @@ impl FetchRange for Compressed {
         let mut stored = Vec::new();
         for stream in self.overlapping(&range) {
             let Some(chunks) = stream.chunks.get() else {
-                return Err(Failure::new(Kind::Failed, "An encrypted stream was not unlocked, which is a bug"));
+                return Err(Failure::new(
+                    Kind::Failed,
+                    "An encrypted stream was not unlocked, which is a bug",
+                ));
             };
             let plain =
                 range.start.max(stream.start) - stream.start..range.end.min(stream.start + stream.bytes) - stream.start;
@@ -259,7 +262,10 @@ impl FetchRange for Compressed {
             true => Ok(()),
             false => Err(Failure::new(
                 Kind::Damaged,
-                format!("{} ends before byte {} of its compressed content", self.data.what, range.end),
+                format!(
+                    "{} ends before byte {} of its compressed content",
+                    self.data.what, range.end
+                ),
             )),
         }
     }

@@ -7,7 +7,7 @@
 //! | 0 | `50 2a 4d 18` | skippable frame |
 //! | 4 | `04 00 00 00` | its content has 4 bytes |
 //! | 8 | 4 bytes | length of the frame that follows |
-//! | 12 | `28 b5 2f fd` | Zstandard frame, of one segment, with the content's size and checksum |
+//! | 12 | `28 b5 2f fd` | Zstandard frame, with the content's size and checksum |
 //! | 16 | … | the rest of its header, its blocks, the checksum |
 //!
 //! The same plaintext at the same level, of one version of the library, gives the same bytes.
@@ -35,10 +35,10 @@ pub const FRAME_STORED_BYTES_MAX: usize = PREFIX_BYTES + MEMBER_PLAIN_BYTES_MAX 
 const PREFIX: [u8; 8] = [0x50, 0x2a, 0x4d, 0x18, 0x04, 0, 0, 0];
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// The bits of a frame's descriptor: a dictionary's number follows, a checksum stands at the end, there is one segment.
+/// The bits of a frame's descriptor: a dictionary's number follows, a checksum stands at the end, nothing is said.
 const DICTIONARY_BITS: u8 = 0b11;
 const CHECKSUM_BIT: u8 = 0b100;
-const SEGMENT_BIT: u8 = 0b10_0000;
+const UNUSED_BITS: u8 = 0b1_1000;
 
 /// What the first bytes of a member say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,11 @@ pub fn parse_head(bytes: &[u8]) -> Head {
     if !is_skippable && !bytes.starts_with(&MAGIC) {
         return Head::Other;
     }
-    match (bytes.get(..PREFIX.len()), bytes.get(8..PREFIX_BYTES), bytes.get(PREFIX_BYTES..)) {
+    match (
+        bytes.get(..PREFIX.len()),
+        bytes.get(8..PREFIX_BYTES),
+        bytes.get(PREFIX_BYTES..),
+    ) {
         (Some(prefix), Some(length), Some(frame)) if prefix == PREFIX && is_ours(frame) => {
             let length = length.iter().rev().fold(0u32, |sum, byte| sum << 8 | u32::from(*byte));
             Head::Ours {
@@ -72,7 +76,7 @@ pub fn parse_head(bytes: &[u8]) -> Head {
     }
 }
 
-/// Whether a frame by its header can be read as one of ours: one segment of known and small size, with a checksum.
+/// Whether a frame by its header can be read as one of ours: of known and small size, with a checksum.
 fn is_ours(frame: &[u8]) -> bool {
     let descriptor = match frame.strip_prefix(&MAGIC) {
         Some([descriptor, ..]) => *descriptor,
@@ -80,7 +84,7 @@ fn is_ours(frame: &[u8]) -> bool {
     };
     descriptor & DICTIONARY_BITS == 0
         && descriptor & CHECKSUM_BIT != 0
-        && descriptor & SEGMENT_BIT != 0
+        && descriptor & UNUSED_BITS == 0
         && plain_bytes_of(frame).is_some()
 }
 

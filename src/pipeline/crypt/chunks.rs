@@ -95,16 +95,11 @@ impl Chunks {
             }
             if plain.end == self.plain_bytes {
                 // The library says only now whether the last chunk was the last one.
-                reader.read(&mut [0; 1])?;
+                reader.read_to_end(&mut Vec::new())?;
             }
             Ok(())
         };
-        copy().map_err(|error| {
-            from_io(
-                format!("decrypt {}", self.what),
-                damaged_payload(error, &self.what),
-            )
-        })
+        copy().map_err(|error| from_io(format!("decrypt {}", self.what), damaged_payload(error, &self.what)))
     }
 }
 

@@ -100,7 +100,11 @@ impl Keys {
         }
         let mut keep = |passphrase: Secret| {
             let opened = attempt(&passphrase)?;
-            inner.known.lock().unwrap_or_else(PoisonError::into_inner).push(passphrase);
+            inner
+                .known
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(passphrase);
             Ok(opened)
         };
         if let Some(source) = &inner.options.passphrase {
@@ -117,10 +121,13 @@ impl Keys {
                 Some(other) => return other,
             }
         }
-        Err(
-            Failure::new(Kind::WrongKey, format!("{what} is encrypted by a passphrase, which was not given"))
-                .hint("Set BACKUP_PASSPHRASE_FILE or BACKUP_PASSPHRASE_COMMAND, or run it on a terminal, where it is asked for"),
+        Err(Failure::new(
+            Kind::WrongKey,
+            format!("{what} is encrypted by a passphrase, which was not given"),
         )
+        .hint(
+            "Set BACKUP_PASSPHRASE_FILE or BACKUP_PASSPHRASE_COMMAND, or run it on a terminal, where it is asked for",
+        ))
     }
 
     fn identities(&self) -> Result<Arc<Identities>> {
@@ -166,7 +173,8 @@ impl Keys {
         if is_age(content) {
             let sealed = Sealed { what, recipients: &[] };
             text = self.by_passphrase(what, |passphrase| {
-                let decryptor = Decryptor::new_buffered(ArmoredReader::new(content)).map_err(|error| explain(error, &sealed))?;
+                let decryptor =
+                    Decryptor::new_buffered(ArmoredReader::new(content)).map_err(|error| explain(error, &sealed))?;
                 let identity = scrypt_identity(passphrase);
                 let mut plain = Vec::new();
                 decryptor
@@ -234,7 +242,11 @@ fn read_identity_file(path: &Path) -> Result<Vec<u8>> {
     let doing = || format!("read the identity file `{}`", path.display());
     let mut content = Vec::new();
     std::fs::File::open(path)
-        .and_then(|file| BufReader::new(file).take(IDENTITY_FILE_BYTES_MAX).read_to_end(&mut content))
+        .and_then(|file| {
+            BufReader::new(file)
+                .take(IDENTITY_FILE_BYTES_MAX)
+                .read_to_end(&mut content)
+        })
         .doing(doing)
         .map_err(unusable)?;
     Ok(content)

@@ -65,10 +65,11 @@ pub(super) fn explain(error: DecryptError, sealed: &Sealed<'_>) -> Failure {
             Kind::WrongKey,
             format!("None of the given keys opens {}", lower_first(what)),
         )),
-        DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => {
-            Failure::new(Kind::WrongKey, format!("The passphrase does not open {}", lower_first(what)))
-                .hint("Check BACKUP_PASSPHRASE, its file or its command; a passphrase counts to its last character")
-        }
+        DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => Failure::new(
+            Kind::WrongKey,
+            format!("The passphrase does not open {}", lower_first(what)),
+        )
+        .hint("Check BACKUP_PASSPHRASE, its file or its command; a passphrase counts to its last character"),
         DecryptError::ExcessiveWork { required, .. } => Failure::new(
             Kind::Unsupported,
             format!("{what} asks for more work than this version does: 2^{required}, at most 2^{SCRYPT_LOG_N_MAX}"),
@@ -227,7 +228,9 @@ pub struct OpenReader<R> {
 
 impl<R: Read> Read for OpenReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buffer).map_err(|error| damaged_payload(error, &self.what))
+        self.inner
+            .read(buffer)
+            .map_err(|error| damaged_payload(error, &self.what))
     }
 }
 
@@ -238,9 +241,12 @@ pub(super) fn damaged_payload(error: io::Error, what: &str) -> io::Error {
         .is_none_or(|inner| inner.downcast_ref::<Failure>().is_none());
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof if is_its_own => into_io(
-            Failure::new(Kind::Damaged, format!("The encrypted content of {what} is damaged or cut short"))
-                .caused_by(anyhow::anyhow!(error.to_string()))
-                .hint("Choose an older backup: `backup-cli list` shows them"),
+            Failure::new(
+                Kind::Damaged,
+                format!("The encrypted content of {what} is damaged or cut short"),
+            )
+            .caused_by(anyhow::anyhow!(error.to_string()))
+            .hint("Choose an older backup: `backup-cli list` shows them"),
         ),
         _ => error,
     }

@@ -113,7 +113,9 @@ impl Recipients {
 }
 
 fn parse(text: &str) -> Result<x25519::Recipient> {
-    let is_secret = text.get(..15).is_some_and(|start| start.eq_ignore_ascii_case("AGE-SECRET-KEY-"));
+    let is_secret = text
+        .get(..15)
+        .is_some_and(|start| start.eq_ignore_ascii_case("AGE-SECRET-KEY-"));
     if is_secret {
         return Err(
             Failure::new(Kind::Config, "A secret key stands where a recipient is expected").hint(

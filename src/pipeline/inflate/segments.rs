@@ -76,7 +76,12 @@ mod tests {
     #[test]
     fn every_segment_has_its_own_digest_however_the_pieces_fall() {
         let of = |parts: &[&[u8]]| parts.iter().map(|part| sha256_of(part)).collect::<Vec<_>>();
-        for pieces in [&[&b"abcdef"[..]][..], &[b"ab", b"cdef"], &[b"a", b"bc", b"d", b"e", b"f"], &[b"", b"abc", b"def"]] {
+        for pieces in [
+            &[&b"abcdef"[..]][..],
+            &[b"ab", b"cdef"],
+            &[b"a", b"bc", b"d", b"e", b"f"],
+            &[b"", b"abc", b"def"],
+        ] {
             assert_eq!(segments(&[], pieces), of(&[b"abcdef"]));
             assert_eq!(segments(&[2, 6], pieces), of(&[b"ab", b"cdef"]));
             assert_eq!(segments(&[0, 2, 2, 6], pieces), of(&[b"", b"ab", b"", b"cdef"]));

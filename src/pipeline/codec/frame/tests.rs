@@ -33,7 +33,9 @@ fn read(stored: &[u8]) -> std::result::Result<Vec<u8>, &'static str> {
 
 #[test]
 fn a_member_is_read_by_us_and_by_any_zstd_at_every_level() {
-    let text: Vec<u8> = (0..40_000u32).flat_map(|n| format!("{} ", n * n % 977).into_bytes()).collect();
+    let text: Vec<u8> = (0..40_000u32)
+        .flat_map(|n| format!("{} ", n * n % 977).into_bytes())
+        .collect();
     let noise = noise(MEMBER_PLAIN_BYTES_MAX);
     for level in Codec::Zstd.levels() {
         for plain in [&b""[..], b"x", &text, &noise] {
@@ -50,7 +52,10 @@ fn a_member_is_read_by_us_and_by_any_zstd_at_every_level() {
                 }
             );
             let mut stock = Vec::new();
-            zstd::stream::read::Decoder::new(&stored[..]).unwrap().read_to_end(&mut stock).unwrap();
+            zstd::stream::read::Decoder::new(&stored[..])
+                .unwrap()
+                .read_to_end(&mut stock)
+                .unwrap();
             assert_eq!(stock, plain);
         }
     }
