@@ -938,7 +938,7 @@ _backup__cli() {
             return 0
             ;;
         backup__subcmd__cli__subcmd__ls)
-            opts="-l -p -q -v -h --long --config --profile --store --name --endpoint-url --region --provider --path-style --env-file --json --quiet --verbose --no-progress --log-format --color --help"
+            opts="-l -p -q -v -h --long --objects --config --profile --store --name --endpoint-url --region --provider --path-style --env-file --json --quiet --verbose --no-progress --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

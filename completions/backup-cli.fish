@@ -169,6 +169,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l color -d 'W
 always\t''
 never\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s l -l long -d 'Print mode, owner, size and time too'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l objects -d 'List everything that a dump makes, not only its tables'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s q -l quiet -d 'Print errors only'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s v -l verbose -d 'Log what happens inside; repeat it for more'

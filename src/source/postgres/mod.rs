@@ -6,6 +6,7 @@
 
 mod archive;
 mod arguments;
+mod belongs;
 mod clients;
 mod connection;
 mod databases;
@@ -14,6 +15,7 @@ mod ending;
 mod feed;
 mod globals;
 mod lexer;
+mod names;
 mod outline;
 mod restore;
 mod screen;

@@ -1,10 +1,11 @@
-//! Passes a plain SQL dump on into a sink, with a member and an index entry for each table, and judges its end.
+//! Passes a plain SQL dump on into a sink, with a member for each table and an index entry for each object, and judges its end.
 
 use super::ending::{Ending, Flavour};
 use super::lexer::{Lexer, Statement, Visitor};
 use super::outline::Outline;
 use crate::base::failure::{Result, from_io};
 use crate::base::report::Progress;
+use crate::catalog::index::EntryKind;
 use crate::source::SourceSink;
 
 /// Two that follow the same script.
@@ -124,14 +125,16 @@ impl<'a> DumpWriter<'a> {
     fn pass_marks(&mut self, rest: &mut &[u8]) -> Result<()> {
         for mark in self.watch.outline.take_marks() {
             self.pass(mark.offset, rest)?;
-            if self.last_cut != Some(self.written) {
+            if mark.cut && self.last_cut != Some(self.written) {
                 self.sink.cut()?;
                 self.last_cut = Some(self.written);
             }
             if let Some(mut entry) = mark.entry {
                 entry.offset += self.base;
                 self.sink.entry(&entry)?;
-                self.progress.add_item();
+                if entry.kind == EntryKind::Table {
+                    self.progress.add_item();
+                }
             }
         }
         Ok(())
