@@ -74,10 +74,10 @@ impl<'a> DumpWriter<'a> {
         }
     }
 
-    /// Says that `pg_dump` writes it, so that its end marker is missed even if not so much as its header came.
+    /// Says who writes it, so that the end marker is missed even if not so much as the header came.
     #[must_use]
-    pub fn by_pg_dump(mut self) -> Self {
-        self.watch.ending = Ending::of(Flavour::Database);
+    pub fn by(mut self, flavour: Flavour) -> Self {
+        self.watch.ending = Ending::of(flavour);
         self
     }
 
