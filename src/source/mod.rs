@@ -1,4 +1,4 @@
-//! Where bytes come from and go back to: directories, PostgreSQL, commands, standard input.
+//! Where bytes come from and go back to: directories, PostgreSQL, SQLite, commands, standard input.
 
 use std::io::Write;
 
@@ -80,6 +80,11 @@ pub trait Source: Send {
     /// If the question itself fails in a way that would fail the backup.
     fn estimate(&mut self, context: &SourceContext<'_>) -> Result<Estimate>;
 
+    /// What a run takes beside time, each in a sentence, for those who look before they run.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Writes everything into the sink, then judges the end: exit status, end marker, more than nothing read.
     ///
     /// # Errors
@@ -93,6 +98,7 @@ mod content;
 pub mod detect;
 pub mod directory;
 pub mod postgres;
+pub mod sqlite;
 pub mod stdin;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -411,6 +411,7 @@ fn restore_options(target: &std::path::Path) -> RestoreOptions {
         exclude: Vec::new(),
         existing: Existing::Replace,
         drop_replaced: false,
+        keep_replaced: false,
         safety: None,
         client_folder: None,
         threads: 2,

@@ -85,6 +85,7 @@ impl Scene {
             exclude: Vec::new(),
             existing: Existing::Refuse,
             drop_replaced: false,
+            keep_replaced: false,
             safety: None,
             client_folder: None,
             threads: 2,

@@ -257,6 +257,7 @@ fn contents_of(folder: &Path) -> String {
                 exclude: Vec::new(),
                 existing: Existing::Refuse,
                 drop_replaced: false,
+                keep_replaced: false,
                 safety: None,
                 client_folder: None,
                 threads: 2,
