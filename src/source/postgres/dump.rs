@@ -8,14 +8,12 @@ use super::clients::{Client, Version, choose_dumper, find_clients, newest};
 use super::server::Server;
 use super::trouble::Trouble;
 use super::url::PostgresUrl;
-use super::writer::DumpWriter;
+use super::watch::PostgresWatch;
 use crate::base::failure::{Failure, IoContext, Kind, Result};
 use crate::base::process::Exit;
 use crate::catalog::manifest::{Counts, SourceInfo};
+use crate::source::dump_writer::{DumpWriter, READ_BYTES};
 use crate::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
-
-/// Bytes read from a child at once: several pipes full.
-pub(in crate::source) const READ_BYTES: usize = 256 * 1024;
 
 /// How to dump a database.
 #[derive(Clone, Debug, Default)]
@@ -105,6 +103,7 @@ impl Source for PostgresSource {
             tool: Some("pg_dump".to_owned()),
             tool_version: prepared.map(|prepared| prepared.dumper.version_text.clone()),
             options: self.options.extra_arguments.clone(),
+            ..SourceInfo::default()
         }
     }
 
@@ -129,7 +128,7 @@ impl Source for PostgresSource {
             .arg("--format=plain")
             .args(&self.options.extra_arguments)
             .start(context.cancel)?;
-        let mut writer = DumpWriter::new(sink, context.reporter.progress()).by_pg_dump();
+        let mut writer = DumpWriter::new(sink, context.reporter.progress(), PostgresWatch::by_pg_dump());
         if let Some(stdout) = child.stdout.as_mut() {
             let mut buffer = vec![0; READ_BYTES];
             loop {

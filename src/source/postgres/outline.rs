@@ -1,19 +1,10 @@
 //! Finds the tables in a plain SQL dump while it streams, so that each begins a member and has a line in the index.
 
 use super::lexer::{Statement, Visitor};
-use crate::catalog::index::{Entry, EntryKind, RawPath};
+use crate::source::dump_writer::{Mark, table_entry};
 
 /// The line of two dashes that opens a header, with the longest line end.
 const OPENING_BYTES_MAX: u64 = 4;
-
-/// A place in the dump at which a member begins; if a table ends there, its line of the index.
-#[derive(Debug)]
-pub struct Mark {
-    /// Bytes from the beginning of the dump.
-    pub offset: u64,
-    /// The table that ends here.
-    pub entry: Option<Entry>,
-}
 
 #[derive(Debug)]
 struct Table {
@@ -81,22 +72,13 @@ impl Outline {
         self.rows += table.rows;
         self.marks.push(Mark {
             offset: end,
-            entry: Some(Entry {
-                path: RawPath(table.path.unwrap_or(table.header_path)),
-                kind: EntryKind::Table,
-                offset: table.start,
-                length: end - table.start,
-                size: table.size,
-                mode: None,
-                uid: None,
-                gid: None,
-                user: None,
-                group: None,
-                mtime: None,
-                mtime_nanos: 0,
-                link: None,
-                rows: Some(table.rows),
-            }),
+            entry: Some(table_entry(
+                table.path.unwrap_or(table.header_path),
+                table.start,
+                end,
+                table.size,
+                table.rows,
+            )),
         });
     }
 }
