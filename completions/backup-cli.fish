@@ -61,6 +61,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l tag -d 
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude -d 'Leave out what matches, in the syntax of .gitignore; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude-file -d 'Read such patterns from a file; may be repeated' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l pg-dump-arg -d 'A further argument for pg_dump; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l mysql-dump-arg -d 'A further argument for mariadb-dump or mysqldump; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock-timeout -d 'How long to wait for another run of the same series [default: 0s]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l host -d 'The host name to record [default: this machine\'s]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l key-template -d 'The layout of keys below the prefix' -r
@@ -160,6 +161,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l color -d 'W
 always\t''
 never\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s l -l long -d 'Print mode, owner, size and time too'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l objects -d 'List everything that a dump makes, not only its tables'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s q -l quiet -d 'Print errors only'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s v -l verbose -d 'Log what happens inside; repeat it for more'

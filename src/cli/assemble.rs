@@ -16,6 +16,7 @@ use crate::source::Source;
 use crate::source::command::CommandSource;
 use crate::source::detect::{Content, DETECT_BYTES, detect};
 use crate::source::directory::{DirectoryOptions, DirectorySource};
+use crate::source::mysql::{MysqlOptions, MysqlSource, MysqlUrl};
 use crate::source::postgres::{PostgresOptions, PostgresSource, PostgresUrl};
 use crate::source::stdin::StdinSource;
 use crate::store::Store;
@@ -156,12 +157,14 @@ pub fn jobs(settings: &Settings) -> Result<Vec<Job>> {
             jobs.push(stdin_job(settings));
         } else if is_postgres(source) {
             jobs.push(postgres_job(source, settings)?);
+        } else if MysqlUrl::is_one(source) {
+            jobs.push(mysql_job(source, settings)?);
         } else if let Some((scheme, _)) = source.split_once("://") {
             return Err(Failure::new(
                 Kind::Usage,
                 format!("This version cannot back up `{scheme}://…` directly"),
             )
-            .hint("Use the program that dumps it: `backup-cli backup --command 'mariadb-dump …' --extension sql`"));
+            .hint("Use the program that dumps it: `backup-cli backup --command 'mongodump --archive' --extension archive`"));
         } else {
             paths.push(PathBuf::from(source));
         }
@@ -171,7 +174,7 @@ pub fn jobs(settings: &Settings) -> Result<Vec<Job>> {
     }
     match jobs.len() {
         0 => Err(Failure::new(Kind::Usage, "Nothing to back up was named").hint(
-            "Name a folder, postgres://…, --command 'PROGRAM …' or `-` for standard input; or set `sources` in the profile, or DATABASE_URL",
+            "Name a folder, postgres://…, mysql://…, --command 'PROGRAM …' or `-` for standard input; or set `sources` in the profile, or DATABASE_URL",
         )),
         1 => Ok(jobs),
         several => match &settings.name.value {
@@ -232,6 +235,24 @@ fn postgres_job(url: &str, settings: &Settings) -> Result<Job> {
             url,
             extra_arguments: settings.pg_dump_arguments.value.clone(),
             client_folder: settings.pg_client_folder.value.clone(),
+        })),
+        warnings: Vec::new(),
+    })
+}
+
+/// Where a MySQL or MariaDB database is, with the password of the settings if the URL has none.
+pub fn mysql_url(url: &str, settings: &Settings) -> Result<MysqlUrl> {
+    Ok(MysqlUrl::parse(url)?.with_password(settings.mysql_password.value.clone()))
+}
+
+fn mysql_job(url: &str, settings: &Settings) -> Result<Job> {
+    let url = mysql_url(url, settings)?;
+    Ok(Job {
+        default_name: name_from(url.database().unwrap_or("mysql")),
+        source: Box::new(MysqlSource::new(MysqlOptions {
+            url,
+            extra_arguments: settings.mysql_dump_arguments.value.clone(),
+            client_folder: settings.mysql_client_folder.value.clone(),
         })),
         warnings: Vec::new(),
     })

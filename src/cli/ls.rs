@@ -33,6 +33,10 @@ pub struct Args {
     /// Print mode, owner, size and time too
     #[arg(long, short)]
     pub long: bool,
+
+    /// List everything that a dump makes, not only its tables
+    #[arg(long)]
+    pub objects: bool,
 }
 
 /// Prints what is inside.
@@ -43,7 +47,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let run = context.run();
     let target = find(&args.backup, None, context, &run)?;
     let mut page = String::new();
-    ls(&target.store, &target.chosen, args.path.as_deref(), &run, |entry| {
+    let path = args.path.as_deref();
+    ls(&target.store, &target.chosen, path, args.objects, &run, |entry| {
         if context.console.is_json() {
             page.push_str(&json(entry)?);
         } else if args.long {
@@ -96,6 +101,7 @@ fn long(entry: &Entry) -> String {
         EntryKind::Fifo => 'p',
         EntryKind::Device => 'c',
         EntryKind::Table => 't',
+        EntryKind::Object => 'o',
     };
     let who = |name: &Option<String>, id: Option<u32>| match (name, id) {
         (Some(name), _) => name.clone(),
@@ -114,8 +120,15 @@ fn long(entry: &Entry) -> String {
         entry.size,
         name(entry)
     );
+    if let Some(object) = &entry.object {
+        text.push_str(&format!(" ({object})"));
+    }
     if let Some(link) = &entry.link {
-        let arrow = if entry.kind == EntryKind::Symlink { "->" } else { "=" };
+        let arrow = match entry.kind {
+            EntryKind::Symlink => "->",
+            EntryKind::Object => "of",
+            _ => "=",
+        };
         text.push_str(&format!(" {arrow} {}", link.display()));
     }
     if let Some(rows) = entry.rows {

@@ -1,41 +1,22 @@
-//! Passes a plain SQL dump on into a sink, with a member and an index entry for each table, and judges its end.
+//! Passes a plain SQL dump on into a sink, with a member for each table and an index entry for each object, and judges its end.
 
 use super::SourceSink;
 use crate::base::failure::{Result, from_io};
 use crate::base::report::Progress;
-use crate::catalog::index::{Entry, EntryKind, RawPath};
+use crate::catalog::index::{Entry, EntryKind};
 
 /// How much of a program's output is read at once, in bytes: several pipes full.
 pub const READ_BYTES: usize = 256 * 1024;
 
-/// A place in the dump at which a member begins; if a table ends there, its line of the index.
+/// A place in the dump at which something begins or ends.
 #[derive(Debug)]
 pub struct Mark {
     /// Bytes from the beginning of the dump.
     pub offset: u64,
-    /// The table that ends here.
+    /// Whether a member begins here.
+    pub cut: bool,
+    /// The line of the index of what ends here.
     pub entry: Option<Entry>,
-}
-
-/// The line of the index for a table whose data lies in the dump from `start` to `end`.
-#[must_use]
-pub fn table_entry(path: Vec<u8>, start: u64, end: u64, size: u64, rows: u64) -> Entry {
-    Entry {
-        path: RawPath(path),
-        kind: EntryKind::Table,
-        offset: start,
-        length: end - start,
-        size,
-        mode: None,
-        uid: None,
-        gid: None,
-        user: None,
-        group: None,
-        mtime: None,
-        mtime_nanos: 0,
-        link: None,
-        rows: Some(rows),
-    }
 }
 
 /// What a dump turned out to hold.
@@ -121,14 +102,16 @@ impl<'a, W: Watch> DumpWriter<'a, W> {
     fn pass_marks(&mut self, rest: &mut &[u8]) -> Result<()> {
         for mark in self.watch.take_marks() {
             self.pass(mark.offset, rest)?;
-            if self.last_cut != Some(self.written) {
+            if mark.cut && self.last_cut != Some(self.written) {
                 self.sink.cut()?;
                 self.last_cut = Some(self.written);
             }
             if let Some(mut entry) = mark.entry {
                 entry.offset += self.base;
                 self.sink.entry(&entry)?;
-                self.progress.add_item();
+                if entry.kind == EntryKind::Table {
+                    self.progress.add_item();
+                }
             }
         }
         Ok(())

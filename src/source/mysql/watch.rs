@@ -42,8 +42,9 @@ impl Watch for MysqlWatch {
 
     fn finish(&mut self) -> u64 {
         self.lexer.finish(&mut self.outline);
-        self.outline.finish();
-        self.lexer.offset()
+        let end = self.lexer.offset();
+        self.outline.finish(end);
+        end
     }
 
     fn summary(&self) -> DumpSummary {

@@ -5,12 +5,14 @@
 //! Both follow the script with [`lexer::Lexer`], so that rows never pass for statements or marks.
 
 mod arguments;
+mod belongs;
 mod clients;
 mod connection;
 mod dump;
 mod ending;
 mod feed;
 mod lexer;
+mod names;
 mod outline;
 mod restore;
 mod screen;

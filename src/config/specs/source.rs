@@ -1,0 +1,154 @@
+//! Settings: what is backed up.
+
+use super::super::table::{Chapter, Privacy, Spec};
+use super::super::value::Shape;
+use super::BASE;
+
+specs! {
+    /// See the documentation in the table itself; so for all that follow.
+    SOURCES = {
+        key: "sources",
+        shape: Shape::Sources,
+        environment: &["BACKUP_SOURCES", "BACKUP_SOURCE"],
+        chapter: Chapter::Source,
+        unset: "DATABASE_URL, if that is set",
+        doc: "What to back up: directories, files, or URLs such as postgres://user@host/database.",
+        example: r#"["/srv/www"]"#,
+    }
+    /// A program whose output is the backup.
+    COMMAND = {
+        key: "command",
+        shape: Shape::Words,
+        environment: &["BACKUP_COMMAND"],
+        chapter: Chapter::Source,
+        doc: "A program whose standard output is backed up, instead of `sources`; its exit status is judged.",
+        example: r#"["mongodump", "--archive"]"#,
+    }
+    /// Whether the command goes through a shell.
+    SHELL = {
+        key: "shell",
+        shape: Shape::Switch,
+        environment: &["BACKUP_SHELL"],
+        default: Some("false"),
+        chapter: Chapter::Source,
+        doc: "Hand the command to `sh -c` instead of running it directly.",
+        example: "true",
+    }
+    /// The database that sources and restores fall back to.
+    DATABASE_URL = {
+        key: "database-url",
+        shape: Shape::Text,
+        environment: &["BACKUP_DATABASE_URL"],
+        fallback: &["DATABASE_URL"],
+        privacy: Privacy::Url,
+        chapter: Chapter::Source,
+        doc: "The database that is backed up when no source is named, and restored into when no target is.",
+        example: r#""postgres://backup@localhost/app""#,
+    }
+    /// The name for standard input.
+    STDIN_NAME = {
+        key: "stdin-name",
+        in_file: false,
+        environment: &["BACKUP_STDIN_NAME"],
+        chapter: Chapter::Source,
+        unset: "`stdin`",
+        doc: "The name of a backup of standard input.",
+        example: r#""dump""#,
+    }
+    /// The extension of a command's or stdin's output.
+    EXTENSION = {
+        key: "extension",
+        environment: &["BACKUP_EXTENSION"],
+        chapter: Chapter::Source,
+        unset: "told by the source, `bin` for a command",
+        doc: "The extension of what a command or standard input yields, such as `sql` or `archive`.",
+        example: r#""archive""#,
+    }
+    /// Patterns to leave out.
+    EXCLUDES = {
+        key: "excludes",
+        shape: Shape::Lines,
+        environment: &["BACKUP_EXCLUDE", "BACKUP_EXCLUDES"],
+        chapter: Chapter::Source,
+        doc: "Leave out what matches, in the syntax of .gitignore.",
+        example: r#"["node_modules/", "*.tmp"]"#,
+    }
+    /// Files of patterns to leave out.
+    EXCLUDE_FILES = {
+        key: "exclude-files",
+        shape: Shape::Paths,
+        environment: &["BACKUP_EXCLUDE_FILE", "BACKUP_EXCLUDE_FILES"],
+        chapter: Chapter::Source,
+        doc: "Files with patterns to leave out, one a line.",
+        example: r#"["/etc/backup-cli/excludes"]"#,
+    }
+    /// Whether tagged caches are left out.
+    EXCLUDE_CACHES = {
+        key: "exclude-caches",
+        shape: Shape::Switch,
+        environment: &["BACKUP_EXCLUDE_CACHES"],
+        default: Some("false"),
+        chapter: Chapter::Source,
+        doc: "Leave out the content of folders that hold a CACHEDIR.TAG.",
+        example: "true",
+    }
+    /// Whether mount points are crossed.
+    ONE_FILE_SYSTEM = {
+        key: "one-file-system",
+        shape: Shape::Switch,
+        environment: &["BACKUP_ONE_FILE_SYSTEM"],
+        default: Some("false"),
+        chapter: Chapter::Source,
+        doc: "Do not descend into other file systems.",
+        example: "true",
+    }
+    /// Further arguments of pg_dump.
+    PG_DUMP_ARGUMENTS = {
+        key: "pg-dump-args",
+        shape: Shape::Words,
+        environment: &["BACKUP_PG_DUMP_ARG", "BACKUP_PG_DUMP_ARGS"],
+        chapter: Chapter::Source,
+        doc: "Further arguments for pg_dump.",
+        example: r#"["--exclude-table-data=sessions"]"#,
+    }
+    /// Where PostgreSQL's clients are.
+    PG_CLIENT_FOLDER = {
+        key: "pg-client-folder",
+        shape: Shape::Path,
+        environment: &["BACKUP_PG_CLIENT_FOLDER"],
+        chapter: Chapter::Source,
+        unset: "PATH and the distributions' folders",
+        doc: "The one folder in which pg_dump and psql are looked for.",
+        example: r#""/usr/lib/postgresql/17/bin""#,
+    }
+    /// Further arguments of mariadb-dump or mysqldump.
+    MYSQL_DUMP_ARGUMENTS = {
+        key: "mysql-dump-args",
+        shape: Shape::Words,
+        environment: &["BACKUP_MYSQL_DUMP_ARG", "BACKUP_MYSQL_DUMP_ARGS"],
+        chapter: Chapter::Source,
+        doc: "Further arguments for mariadb-dump or mysqldump.",
+        example: r#"["--ignore-table-data=shop.sessions"]"#,
+    }
+    /// Where MySQL's and MariaDB's clients are.
+    MYSQL_CLIENT_FOLDER = {
+        key: "mysql-client-folder",
+        shape: Shape::Path,
+        environment: &["BACKUP_MYSQL_CLIENT_FOLDER"],
+        chapter: Chapter::Source,
+        unset: "PATH and the usual folders",
+        doc: "The one folder in which mariadb-dump or mysqldump, and mariadb or mysql, are looked for.",
+        example: r#""/usr/local/mysql/bin""#,
+    }
+    /// The password of a MySQL or MariaDB account.
+    MYSQL_PASSWORD = {
+        key: "mysql-password",
+        environment: &["BACKUP_MYSQL_PASSWORD"],
+        fallback: &["MYSQL_PWD"],
+        privacy: Privacy::Secret,
+        chapter: Chapter::Source,
+        unset: "the clients' own option files",
+        doc: "The password for MySQL or MariaDB, where the URL has none.",
+        example: r#""…""#,
+    }
+}
