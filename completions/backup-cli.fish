@@ -60,6 +60,13 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l extensi
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l tag -d 'Record a word with the backup; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude -d 'Leave out what matches, in the syntax of .gitignore; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude-file -d 'Read such patterns from a file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l table -d 'Of a PostgreSQL database only the tables that match, without large objects; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude-table -d 'Leave out the tables that match; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l schema -d 'Only the schemas that match, without large objects; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude-schema -d 'Leave out the schemas that match; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude-table-data -d 'Leave out the rows of the tables that match, but not their definitions; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l format -d 'What pg_dump writes: SQL for psql, or an archive for pg_restore [default: plain]' -r -f -a "plain\t''
+custom\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l pg-dump-arg -d 'A further argument for pg_dump; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l mysql-dump-arg -d 'A further argument for mariadb-dump or mysqldump; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock-timeout -d 'How long to wait for another run of the same series [default: 0s]' -r
@@ -97,6 +104,8 @@ never\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l shell -d 'Hand the command to `sh -c`'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude-caches -d 'Leave out the content of folders that hold a CACHEDIR.TAG'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -s x -l one-file-system -d 'Do not descend into other file systems'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l globals -d 'The roles and tablespaces of the server instead of a database; the series is called `globals`'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l all-databases -d 'Every database of the server, each a backup of its own, and the roles and tablespaces'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -s n -l dry-run -d 'Show what would be done, without doing it'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -s q -l quiet -d 'Print errors only'

@@ -10,6 +10,7 @@ pub mod completions;
 pub mod config;
 mod console;
 pub mod context;
+mod databases;
 pub mod generate;
 pub mod help;
 pub mod list;

@@ -19,7 +19,7 @@ use crate::config::{Flags, table};
 use crate::ops::Run;
 use crate::ops::restore::{RestoreOptions, RestorePlan, RestoreReport, RestoreTarget, plan_restore, restore};
 use crate::source::directory::Existing;
-use crate::source::postgres::PostgresUrl;
+use crate::source::postgres::{GLOBALS_KIND, PostgresUrl};
 use crate::store::address::StoreAddress;
 use crate::ui::escape::escape_text;
 
@@ -249,10 +249,12 @@ fn target(args: &Args, chosen: &Chosen, context: &Context) -> Result<RestoreTarg
         Some(path) => return Ok(RestoreTarget::Path(PathBuf::from(path))),
         None => {}
     }
-    let is_sql = match &chosen.manifest {
-        Some(manifest) => manifest.extension == "sql",
+    let is_dump = match &chosen.manifest {
+        Some(manifest) => matches!(manifest.extension.as_str(), "sql" | "dump") && manifest.source.kind != GLOBALS_KIND,
         // Its bytes decide in the end; the name only decides whether a database is a target worth offering.
-        None => chosen.found.data_key.as_str().contains(".sql"),
+        None => [".sql", ".dump"]
+            .iter()
+            .any(|extension| chosen.found.data_key.as_str().contains(extension)),
     };
     let settings = &context.settings;
     let database = settings
@@ -264,7 +266,7 @@ fn target(args: &Args, chosen: &Chosen, context: &Context) -> Result<RestoreTarg
         .or(settings.database_url.value.as_deref())
         .filter(|url| is_postgres(url));
     match database {
-        Some(url) if is_sql => Ok(RestoreTarget::Database(PostgresUrl::parse(url)?)),
+        Some(url) if is_dump => Ok(RestoreTarget::Database(PostgresUrl::parse(url)?)),
         _ => Err(Failure::new(Kind::Usage, format!("Where `{}` is to be restored to was not said", chosen.found.id)).hint(
             "Write --to DIR for files, --to postgres://…/NAME (or DATABASE_URL) for a database, --to FILE or --to - for the plain content",
         )),

@@ -85,7 +85,7 @@ fn target(url: &str) -> PostgresRestoreOptions {
 }
 
 fn restore_with(
-    dump: &mut dyn Read,
+    dump: &mut (dyn Read + Send),
     options: &PostgresRestoreOptions,
     verify: &mut dyn FnMut() -> Result<()>,
     cancel: &Cancel,
@@ -550,7 +550,7 @@ fn an_empty_database_needs_no_word_and_leaves_nothing_behind() {
 /// Gives a part of a dump, and then fails or does something else.
 struct Breaking<'a> {
     rest: &'a [u8],
-    at_end: Box<dyn FnMut() -> std::io::Result<usize>>,
+    at_end: Box<dyn FnMut() -> std::io::Result<usize> + Send>,
 }
 
 impl Read for Breaking<'_> {

@@ -102,6 +102,83 @@ specs! {
         doc: "Do not descend into other file systems.",
         example: "true",
     }
+    /// The format of PostgreSQL dumps.
+    PG_FORMAT = {
+        key: "format",
+        shape: Shape::Choice(&["plain", "custom"]),
+        environment: &["BACKUP_FORMAT"],
+        default: Some("plain"),
+        chapter: Chapter::Source,
+        doc: "What pg_dump writes: plain (SQL, for psql) or custom (an archive, for pg_restore).",
+        example: r#""custom""#,
+    }
+    /// Whether the globals of a PostgreSQL server are backed up.
+    GLOBALS = {
+        key: "globals",
+        shape: Shape::Switch,
+        environment: &["BACKUP_GLOBALS"],
+        default: Some("false"),
+        chapter: Chapter::Source,
+        doc: "Back up the roles and tablespaces of the PostgreSQL server instead of a database.",
+        example: "true",
+    }
+    /// Whether every database of a PostgreSQL server is backed up.
+    ALL_DATABASES = {
+        key: "all-databases",
+        shape: Shape::Switch,
+        environment: &["BACKUP_ALL_DATABASES"],
+        default: Some("false"),
+        chapter: Chapter::Source,
+        doc: "Back up every database of the PostgreSQL server, each as a backup of its own, and its roles and tablespaces.",
+        example: "true",
+    }
+    /// The tables of a PostgreSQL database that are dumped.
+    TABLES = {
+        key: "tables",
+        shape: Shape::Lines,
+        environment: &["BACKUP_TABLE", "BACKUP_TABLES"],
+        chapter: Chapter::Source,
+        unset: "all",
+        doc: "Of a PostgreSQL database only the tables that match, without large objects, as patterns of pg_dump.",
+        example: r#"["app.*"]"#,
+    }
+    /// The tables of a PostgreSQL database that are left out.
+    EXCLUDE_TABLES = {
+        key: "exclude-tables",
+        shape: Shape::Lines,
+        environment: &["BACKUP_EXCLUDE_TABLE", "BACKUP_EXCLUDE_TABLES"],
+        chapter: Chapter::Source,
+        doc: "Leave out the tables of a PostgreSQL database that match.",
+        example: r#"["audit.*"]"#,
+    }
+    /// The schemas of a PostgreSQL database that are dumped.
+    SCHEMAS = {
+        key: "schemas",
+        shape: Shape::Lines,
+        environment: &["BACKUP_SCHEMA", "BACKUP_SCHEMAS"],
+        chapter: Chapter::Source,
+        unset: "all",
+        doc: "Of a PostgreSQL database only the schemas that match, without large objects.",
+        example: r#"["app"]"#,
+    }
+    /// The schemas of a PostgreSQL database that are left out.
+    EXCLUDE_SCHEMAS = {
+        key: "exclude-schemas",
+        shape: Shape::Lines,
+        environment: &["BACKUP_EXCLUDE_SCHEMA", "BACKUP_EXCLUDE_SCHEMAS"],
+        chapter: Chapter::Source,
+        doc: "Leave out the schemas of a PostgreSQL database that match.",
+        example: r#"["scratch"]"#,
+    }
+    /// The tables of a PostgreSQL database whose rows are left out.
+    EXCLUDE_TABLE_DATA = {
+        key: "exclude-table-data",
+        shape: Shape::Lines,
+        environment: &["BACKUP_EXCLUDE_TABLE_DATA"],
+        chapter: Chapter::Source,
+        doc: "Leave out the rows of the tables of a PostgreSQL database that match, but not their definitions.",
+        example: r#"["app.sessions"]"#,
+    }
     /// Further arguments of pg_dump.
     PG_DUMP_ARGUMENTS = {
         key: "pg-dump-args",
@@ -109,7 +186,7 @@ specs! {
         environment: &["BACKUP_PG_DUMP_ARG", "BACKUP_PG_DUMP_ARGS"],
         chapter: Chapter::Source,
         doc: "Further arguments for pg_dump.",
-        example: r#"["--exclude-table-data=sessions"]"#,
+        example: r#"["--no-owner"]"#,
     }
     /// Where PostgreSQL's clients are.
     PG_CLIENT_FOLDER = {
@@ -118,7 +195,7 @@ specs! {
         environment: &["BACKUP_PG_CLIENT_FOLDER"],
         chapter: Chapter::Source,
         unset: "PATH and the distributions' folders",
-        doc: "The one folder in which pg_dump and psql are looked for.",
+        doc: "The one folder in which pg_dump, psql and PostgreSQL's other clients are looked for.",
         example: r#""/usr/lib/postgresql/17/bin""#,
     }
     /// Further arguments of mariadb-dump or mysqldump.

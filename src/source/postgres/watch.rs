@@ -13,12 +13,12 @@ pub struct PostgresWatch {
 }
 
 impl PostgresWatch {
-    /// Of a dump that `pg_dump` writes, so that its end marker is missed even if not so much as its header came.
+    /// Of a dump of which it is known who writes it, so that its end marker is missed even if not so much as its header came.
     #[must_use]
-    pub fn by_pg_dump() -> Self {
+    pub fn by(flavour: Flavour) -> Self {
         Self {
             followers: Followers {
-                ending: Ending::of(Flavour::Database),
+                ending: Ending::of(flavour),
                 ..Followers::default()
             },
             ..Self::default()
