@@ -214,7 +214,7 @@ pub fn find_clients(names: &[&str], folder: Option<&Path>, cancel: &Cancel) -> R
 
 /// The client for a server: of its maker; of its series, else of the next newer one, else the newest.
 #[must_use]
-pub fn choose<'a>(clients: &'a [Client], maker: Maker, server: Version) -> Option<&'a Client> {
+pub fn choose(clients: &[Client], maker: Maker, server: Version) -> Option<&Client> {
     let own: Vec<&Client> = clients.iter().filter(|client| client.maker == maker).collect();
     let candidates = if own.is_empty() { clients.iter().collect() } else { own };
     let suits = candidates
