@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::databases::{postgres_jobs, refuse_without_postgres};
+use super::databases::{mysql_job, postgres_jobs, refuse_without_postgres};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::layout::{Layout, name_from};
 use crate::catalog::selection::SAFETY_SUFFIX;
@@ -16,6 +16,7 @@ use crate::pipeline::crypt::{Keys, KeysOptions, Recipients};
 use crate::source::Source;
 use crate::source::command::CommandSource;
 use crate::source::directory::{DirectoryOptions, DirectorySource};
+use crate::source::mysql::MysqlUrl;
 use crate::source::sqlite::{SqliteOptions, SqliteSource, is_database, is_sqlite, parse_url};
 use crate::source::stdin::StdinSource;
 use crate::store::Store;
@@ -193,6 +194,8 @@ pub fn jobs(settings: &Settings, run: &Run) -> Result<Vec<Job>> {
             jobs.push(stdin_job(settings));
         } else if is_postgres(source) {
             jobs.extend(postgres_jobs(source, settings, run)?);
+        } else if MysqlUrl::is_one(source) {
+            jobs.push(mysql_job(source, settings)?);
         } else if is_sqlite(source) {
             jobs.push(sqlite_job(parse_url(source)?));
         } else if let Some((scheme, _)) = source.split_once("://") {
@@ -200,7 +203,7 @@ pub fn jobs(settings: &Settings, run: &Run) -> Result<Vec<Job>> {
                 Kind::Usage,
                 format!("This version cannot back up `{scheme}://…` directly"),
             )
-            .hint("Use the program that dumps it: `backup-cli backup --command 'mariadb-dump …' --extension sql`"));
+            .hint("Use the program that dumps it: `backup-cli backup --command 'mongodump --archive' --extension archive`"));
         } else if is_database(Path::new(source)) {
             jobs.push(sqlite_job(PathBuf::from(source)));
         } else {
@@ -212,7 +215,7 @@ pub fn jobs(settings: &Settings, run: &Run) -> Result<Vec<Job>> {
     }
     match jobs.len() {
         0 => Err(Failure::new(Kind::Usage, "Nothing to back up was named").hint(
-            "Name a folder, postgres://…, --command 'PROGRAM …' or `-` for standard input; or set `sources` in the profile, or DATABASE_URL",
+            "Name a folder, postgres://…, mysql://…, --command 'PROGRAM …' or `-` for standard input; or set `sources` in the profile, or DATABASE_URL",
         )),
         1 => Ok(jobs),
         several => match &settings.name.value {

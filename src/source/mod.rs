@@ -1,4 +1,4 @@
-//! Where bytes come from and go back to: directories, PostgreSQL, SQLite, commands, standard input.
+//! Where bytes come from and go back to: directories, PostgreSQL, MySQL and MariaDB, SQLite, commands, standard input.
 
 use std::io::Write;
 
@@ -97,8 +97,11 @@ mod command_line;
 mod content;
 pub mod detect;
 pub mod directory;
+mod dump_writer;
+pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
 pub mod stdin;
 #[cfg(test)]
 pub(crate) mod testing;
+mod url_text;
