@@ -90,7 +90,6 @@ impl Source for SqliteSource {
             kind: "sqlite".to_owned(),
             what: path.display().to_string(),
             database: path.file_name().map(|name| name.to_string_lossy().into_owned()),
-            server_version: None,
             tool: Some("SQLite".to_owned()),
             tool_version: Some(super::library_version().to_owned()),
             options: self
@@ -98,6 +97,7 @@ impl Source for SqliteSource {
                 .iter()
                 .map(|prepared| format!("journal={}", journal(prepared)))
                 .collect(),
+            ..SourceInfo::default()
         }
     }
 
