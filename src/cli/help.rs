@@ -125,6 +125,10 @@ const CLOSINGS: &[Closing] = &[
                 "Some files, fetching only these",
             ),
             (
+                "backup-cli restore www@latest www/index.html --to - | less",
+                "One file, to standard output; a folder comes as a tar archive",
+            ),
+            (
                 "backup-cli restore app@latest --to postgres://admin@db/app_new",
                 "A database, under a new name",
             ),

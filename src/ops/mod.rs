@@ -13,6 +13,7 @@ pub mod commit;
 pub mod diff;
 pub mod find;
 pub mod list;
+pub mod located;
 pub mod lock;
 pub mod ls;
 pub mod plaintext;

@@ -114,6 +114,12 @@ impl Plaintext {
         Ok((plaintext, content))
     }
 
+    /// The first bytes, by which the content was told.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        self.head.get_ref()
+    }
+
     /// Reads what is left and compares everything with the manifest: the stored objects and the plaintext.
     ///
     /// An object without a manifest is only known to inflate to its end.

@@ -35,6 +35,7 @@ mod s3_stalls;
 mod samples;
 mod seeds;
 mod signals;
+mod single_file;
 mod store_contract;
 mod support;
 mod support_selftest;
