@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Run;
 use super::ls::{IndexItem, read_index};
-use super::plaintext::{Plaintext, stored_objects};
+use super::plaintext::{Plaintext, stored_data};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::index::MemberRun;
 use crate::catalog::selection::Chosen;
@@ -131,7 +131,7 @@ impl Backup<'_> {
 pub(super) fn open_ranges(backup: &Backup<'_>, runs: &[MemberRun], ranges: Vec<Range<u64>>) -> Result<RangesReader> {
     RangesReader::new(
         backup.store.clone(),
-        stored_objects(backup.chosen)?,
+        &stored_data(backup.chosen, backup.run)?,
         runs,
         ranges,
         &DownloadOptions::default(),
