@@ -3,11 +3,11 @@
 use std::io::{ErrorKind, Read};
 use std::ops::ControlFlow;
 
-use super::READ_BYTES;
 use super::lexer::Lexer;
 use super::outline::Outline;
 use crate::base::failure::{Result, from_io};
 use crate::catalog::index::Entry;
+use crate::source::dump_writer::READ_BYTES;
 
 /// Visits the tables and objects of a dump, as an index would name them, in order.
 ///
