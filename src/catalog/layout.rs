@@ -207,6 +207,35 @@ impl Layout {
         Ok(key)
     }
 
+    /// The key of a data object that keeps its file name, as a copy from another store does: the folder is this layout's.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] if a listing of the series would not find it there; [`Kind::Usage`] if no store could hold the key.
+    pub fn key_of_copy(&self, name: &str, host: &str, started: Timestamp, file_name: &str) -> Result<Key> {
+        let stem = self.expand(name, host, TimeZone::UTC.to_datetime(started))?;
+        let folder = stem.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let segments = [self.prefix.as_str(), folder, file_name];
+        let key = Key::new(
+            segments
+                .into_iter()
+                .filter(|segment| !segment.is_empty())
+                .collect::<Vec<_>>()
+                .join("/"),
+        );
+        if !key.as_str().starts_with(&self.series_prefix(name)) {
+            return Err(Failure::new(
+                Kind::Config,
+                format!(
+                    "A copy keeps its name, and with the key template `{}` it would not be found: `{key}`",
+                    self.template
+                ),
+            )
+            .hint("Give both stores key templates with the same last segment"));
+        }
+        check_length(&key)?;
+        Ok(key)
+    }
+
     /// What every key of the series `name` begins with: everything before the first variable that changes from run to run.
     #[must_use]
     pub fn series_prefix(&self, name: &str) -> String {

@@ -10,6 +10,7 @@ pub mod completions;
 pub mod config;
 mod console;
 pub mod context;
+pub mod copy;
 pub mod generate;
 pub mod help;
 pub mod list;
@@ -62,6 +63,7 @@ pub enum Command {
     List(list::Args),
     Show(show::Args),
     Ls(ls::Args),
+    Copy(copy::Args),
     Restore(Box<restore::Args>),
     Config(config::Args),
     Completions(completions::Args),
@@ -210,6 +212,7 @@ impl Command {
         match self {
             Self::Backup(args) => args.flags(),
             Self::Restore(args) => args.flags(),
+            Self::Copy(args) => args.flags(),
             _ => Flags::default(),
         }
     }
@@ -222,7 +225,7 @@ impl Command {
 
     /// Whether several profiles make sense: what is asked of each is independent of the others.
     fn takes_several_profiles(&self) -> bool {
-        matches!(self, Self::Backup(_) | Self::List(_) | Self::Config(_))
+        matches!(self, Self::Backup(_) | Self::List(_) | Self::Copy(_) | Self::Config(_))
     }
 }
 
@@ -260,6 +263,7 @@ impl Cli {
                 Command::List(args) => list::run(args, &context),
                 Command::Show(args) => show::run(args, &context),
                 Command::Ls(args) => ls::run(args, &context),
+                Command::Copy(args) => copy::run(args, &context),
                 Command::Restore(args) => restore::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Config(_) | Command::Completions(_) | Command::Generate(_) | Command::Version(_) => Ok(()),
@@ -307,6 +311,8 @@ mod tests {
             "backup - --stdin-name dump",
             "--json list",
             "list --json --name x",
+            "copy app@latest --to @offsite",
+            "copy --all --name app --last 7 --to s3://other/backups -n",
             "config check",
         ] {
             parse(&line.split(' ').collect::<Vec<_>>());
@@ -320,6 +326,10 @@ mod tests {
             "restore --from-s3 s3://b/k --backup-file f",
             "restore latest --merge --replace",
             "backup /srv --command x",
+            "copy --all latest --to @x",
+            "copy --to @x",
+            "copy latest",
+            "copy latest --last 3 --to @x",
             "--color pink list",
         ] {
             let arguments = std::iter::once("backup-cli").chain(line.split(' '));

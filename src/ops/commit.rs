@@ -67,16 +67,32 @@ pub(super) fn commit(
     transfer: &TransferOptions,
     run: &Run,
 ) -> Result<(Key, Manifest)> {
+    let uploaded = upload_index(store, data_key, index, &manifest.name, transfer, run);
+    match uploaded {
+        Ok(record) => manifest.objects.push(record),
+        Err(failure) => {
+            roll_back(store.as_ref(), &manifest.objects, run);
+            return Err(failure.context(NOT_COMMITTED));
+        }
+    }
+    commit_manifest(store, data_key, manifest, run)
+}
+
+/// Writes the manifest, whose objects all stand in the store. If it cannot be written, they are removed again.
+///
+/// # Errors
+/// Whatever the store says. The backup exists exactly if this succeeds.
+pub(super) fn commit_manifest(
+    store: &Arc<dyn Store>,
+    data_key: &Key,
+    mut manifest: Manifest,
+    run: &Run,
+) -> Result<(Key, Manifest)> {
     let manifest_key = data_key.with_suffix(MANIFEST_SUFFIX);
-    let prepared = upload_index(store, data_key, index, &manifest.name, transfer, run).and_then(|record| {
-        manifest.objects.push(record);
-        run.cancel.check()?;
-        manifest.to_json()
-    });
-    let json = match prepared {
+    let json = match run.cancel.check().and_then(|()| manifest.to_json()) {
         Ok(json) => Bytes::from(json),
         Err(failure) => {
-            roll_back(store.as_ref(), &manifest, run);
+            roll_back(store.as_ref(), &manifest.objects, run);
             return Err(failure.context(NOT_COMMITTED));
         }
     };
@@ -144,7 +160,7 @@ fn settle(
     if stands.is_some() && store.delete(manifest_key).is_err() {
         return Err(untold(failure));
     }
-    roll_back(store, manifest, run);
+    roll_back(store, &manifest.objects, run);
     // A request whose reply was lost may have been carried out after the first look.
     let came_late = store
         .head(manifest_key)
@@ -208,8 +224,8 @@ fn upload_index(
 }
 
 /// Removes the objects of a backup that was not committed; what cannot be removed is named.
-fn roll_back(store: &dyn Store, manifest: &Manifest, run: &Run) {
-    for object in manifest.objects.iter().rev() {
+pub(super) fn roll_back(store: &dyn Store, objects: &[ObjectRecord], run: &Run) {
+    for object in objects.iter().rev() {
         let ours = store
             .head(&object.key)
             .map(|meta| meta.is_some_and(|meta| meta.token.as_deref() == Some(object.token.as_str())));

@@ -10,9 +10,11 @@ use crate::source::SourceContext;
 
 pub mod backup;
 pub mod commit;
+pub mod copy;
 pub mod list;
 pub mod lock;
 pub mod ls;
+mod many;
 pub mod plaintext;
 pub mod restore;
 

@@ -49,7 +49,7 @@ pub fn stored_objects(chosen: &Chosen) -> Result<Vec<StoredObject>> {
         .collect()
 }
 
-fn sha256_from_hex(text: &str, manifest: &Manifest) -> Result<[u8; 32]> {
+pub(super) fn sha256_from_hex(text: &str, manifest: &Manifest) -> Result<[u8; 32]> {
     let mut digest = [0; 32];
     hex::decode_to_slice(text, &mut digest).map_err(|error| {
         Failure::new(
