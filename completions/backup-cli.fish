@@ -50,6 +50,8 @@ complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "list" -d 'Lis
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "show" -d 'Show what is known of a backup'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "ls" -d 'List the files or tables inside a backup'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "copy" -d 'Copy committed backups to another store'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "find" -d 'Find which backups hold a file or a table'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "diff" -d 'Show what changed between two backups'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "restore" -d 'Bring a backup back'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "config" -d 'Show, check or create the configuration'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
@@ -61,6 +63,13 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l extensi
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l tag -d 'Record a word with the backup; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude -d 'Leave out what matches, in the syntax of .gitignore; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude-file -d 'Read such patterns from a file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l table -d 'Of a PostgreSQL database only the tables that match, without large objects; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude-table -d 'Leave out the tables that match; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l schema -d 'Only the schemas that match, without large objects; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude-schema -d 'Leave out the schemas that match; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude-table-data -d 'Leave out the rows of the tables that match, but not their definitions; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l format -d 'What pg_dump writes: SQL for psql, or an archive for pg_restore [default: plain]' -r -f -a "plain\t''
+custom\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l pg-dump-arg -d 'A further argument for pg_dump; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock-timeout -d 'How long to wait for another run of the same series [default: 0s]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l host -d 'The host name to record [default: this machine\'s]' -r
@@ -97,6 +106,8 @@ never\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l shell -d 'Hand the command to `sh -c`'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude-caches -d 'Leave out the content of folders that hold a CACHEDIR.TAG'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -s x -l one-file-system -d 'Do not descend into other file systems'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l globals -d 'The roles and tablespaces of the server instead of a database; the series is called `globals`'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l all-databases -d 'Every database of the server, each a backup of its own, and the roles and tablespaces'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -s n -l dry-run -d 'Show what would be done, without doing it'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -s q -l quiet -d 'Print errors only'
@@ -161,6 +172,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l color -d 'W
 always\t''
 never\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s l -l long -d 'Print mode, owner, size and time too'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l objects -d 'List everything that a dump makes, not only its tables'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s q -l quiet -d 'Print errors only'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s v -l verbose -d 'Log what happens inside; repeat it for more'
@@ -194,6 +206,54 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -s q -l quie
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -s v -l verbose -d 'Log what happens inside; repeat it for more'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l no-progress -d 'Do not show progress'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -s t -l type -d 'Find only files, folders, symbolic links or tables; may be repeated' -r -f -a "f\t'A regular file'
+d\t'A folder'
+l\t'A symbolic link'
+table\t'A table'"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l since -d 'Search backups that were begun at this time or later, for example 2025-01-31' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l until -d 'Search backups that were begun at this time or earlier' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -s i -l ignore-case -d 'Take small and capital letters for the same'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l all -d 'Search every series, whatever name the profile or the environment sets'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l from-s3 -d 'Restore this object' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l backup-file -d 'Restore this file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l to -d 'Where to: a folder, a file, a URL such as postgres://user@host/database, or `-` for standard output' -r -F

@@ -27,6 +27,8 @@ pub enum EntryKind {
     Device,
     /// A table of a database: its `COPY` block or its `INSERT`s.
     Table,
+    /// Something else in a dump: what makes a table, an index, a function; or a setting between them.
+    Object,
 }
 
 /// Bytes that are mostly UTF-8: a path. In JSON a string, or `{"base64": …}` if it is not UTF-8.
@@ -135,6 +137,40 @@ pub struct Entry {
     /// Rows, for a table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
+    /// What an [`EntryKind::Object`] is, in the words of the program that dumped it: `TABLE`, `INDEX`, `TRIGGER`; its `link`
+    /// is what it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+}
+
+impl Entry {
+    /// An entry of which nothing is known but what it is called and where it lies.
+    #[must_use]
+    pub fn new(kind: EntryKind, path: RawPath, range: std::ops::Range<u64>) -> Self {
+        Self {
+            path,
+            kind,
+            offset: range.start,
+            length: range.end.saturating_sub(range.start),
+            size: 0,
+            mode: None,
+            uid: None,
+            gid: None,
+            user: None,
+            group: None,
+            mtime: None,
+            mtime_nanos: 0,
+            link: None,
+            rows: None,
+            object: None,
+        }
+    }
+
+    /// Where its bytes lie in the plaintext.
+    #[must_use]
+    pub fn range(&self) -> std::ops::Range<u64> {
+        self.offset..self.offset.saturating_add(self.length)
+    }
 }
 
 /// The place of one member: `plain` bytes inflated, `stored` bytes deflated.

@@ -302,20 +302,14 @@ mod tests {
 
     fn entry(path: &[u8]) -> Entry {
         Entry {
-            path: RawPath(path.to_vec()),
-            kind: EntryKind::File,
-            offset: 512,
-            length: 1024,
             size: 3,
             mode: Some(0o644),
             uid: Some(0),
             gid: Some(0),
             user: Some("root".into()),
-            group: None,
             mtime: Some(-1),
             mtime_nanos: 5,
-            link: None,
-            rows: None,
+            ..Entry::new(EntryKind::File, RawPath(path.to_vec()), 512..1536)
         }
     }
 

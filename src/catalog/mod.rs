@@ -5,4 +5,5 @@ pub mod index_file;
 pub mod layout;
 pub mod listing;
 pub mod manifest;
+pub mod patterns;
 pub mod selection;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::context::Context;
+use super::databases::{postgres_jobs, refuse_without_postgres};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::layout::{Layout, name_from};
 use crate::catalog::selection::SAFETY_SUFFIX;
@@ -18,7 +19,6 @@ use crate::source::Source;
 use crate::source::command::CommandSource;
 use crate::source::detect::{Content, DETECT_BYTES, detect};
 use crate::source::directory::{DirectoryOptions, DirectorySource};
-use crate::source::postgres::{PostgresOptions, PostgresSource, PostgresUrl};
 use crate::source::stdin::StdinSource;
 use crate::store::Store;
 use crate::store::address::StoreAddress;
@@ -175,7 +175,11 @@ pub fn safety_backup(settings: &Settings, database: &str, run: &Run) -> Result<S
 ///
 /// # Errors
 /// [`Kind::Usage`] if there is nothing to back up, or several things under one name.
-pub fn jobs(settings: &Settings) -> Result<Vec<Job>> {
+pub fn jobs(settings: &Settings, run: &Run) -> Result<Vec<Job>> {
+    let sources = &settings.sources.value;
+    if settings.command.value.is_some() || !sources.iter().any(|source| is_postgres(source)) {
+        refuse_without_postgres(settings)?;
+    }
     if let Some(argv) = &settings.command.value {
         return Ok(vec![command_job(argv, settings)]);
     }
@@ -185,7 +189,7 @@ pub fn jobs(settings: &Settings) -> Result<Vec<Job>> {
         if source == "-" {
             jobs.push(stdin_job(settings));
         } else if is_postgres(source) {
-            jobs.push(postgres_job(source, settings)?);
+            jobs.extend(postgres_jobs(source, settings, run)?);
         } else if let Some((scheme, _)) = source.split_once("://") {
             return Err(Failure::new(
                 Kind::Usage,
@@ -206,6 +210,8 @@ pub fn jobs(settings: &Settings) -> Result<Vec<Job>> {
         1 => Ok(jobs),
         several => match &settings.name.value {
             None => Ok(jobs),
+            // Each carries the name before its own.
+            Some(_) if settings.all_databases.value && sources.len() == 1 => Ok(jobs),
             Some(name) => Err(Failure::new(Kind::Usage, format!("{several} backups cannot share the name `{name}`"))
                 .hint("Leave --name out, so that each takes the name of its database or folder; or run it once for each")),
         },
@@ -252,19 +258,6 @@ fn stdin_job(settings: &Settings) -> Job {
         source: Box::new(StdinSource::new(extension)),
         warnings: Vec::new(),
     }
-}
-
-fn postgres_job(url: &str, settings: &Settings) -> Result<Job> {
-    let url = PostgresUrl::parse(url)?;
-    Ok(Job {
-        default_name: name_from(url.database().unwrap_or(UNNAMED_DATABASE)),
-        source: Box::new(PostgresSource::new(PostgresOptions {
-            url,
-            extra_arguments: settings.pg_dump_arguments.value.clone(),
-            client_folder: settings.pg_client_folder.value.clone(),
-        })),
-        warnings: Vec::new(),
-    })
 }
 
 fn directory_job(paths: Vec<PathBuf>, settings: &Settings) -> Job {

@@ -69,8 +69,49 @@ pub struct Args {
     #[arg(long, short = 'x')]
     pub one_file_system: bool,
 
+    /// Of a PostgreSQL database only the tables that match, without large objects; may be repeated
+    #[arg(long, value_name = "PATTERN", help_heading = "PostgreSQL")]
+    pub table: Vec<String>,
+
+    /// Leave out the tables that match; may be repeated
+    #[arg(long, value_name = "PATTERN", help_heading = "PostgreSQL", hide_short_help = true)]
+    pub exclude_table: Vec<String>,
+
+    /// Only the schemas that match, without large objects; may be repeated
+    #[arg(long, value_name = "PATTERN", help_heading = "PostgreSQL")]
+    pub schema: Vec<String>,
+
+    /// Leave out the schemas that match; may be repeated
+    #[arg(long, value_name = "PATTERN", help_heading = "PostgreSQL", hide_short_help = true)]
+    pub exclude_schema: Vec<String>,
+
+    /// Leave out the rows of the tables that match, but not their definitions; may be repeated
+    #[arg(long, value_name = "PATTERN", help_heading = "PostgreSQL", hide_short_help = true)]
+    pub exclude_table_data: Vec<String>,
+
+    /// What pg_dump writes: SQL for psql, or an archive for pg_restore [default: plain]
+    #[arg(long, value_name = "FORMAT", value_parser = ["plain", "custom"], help_heading = "PostgreSQL")]
+    pub format: Option<String>,
+
+    /// The roles and tablespaces of the server instead of a database; the series is called `globals`
+    #[arg(long, help_heading = "PostgreSQL")]
+    pub globals: bool,
+
+    /// Every database of the server, each a backup of its own, and the roles and tablespaces
+    ///
+    /// Each series is called after its database; with --name NAME, NAME-DATABASE and NAME-globals. One that fails does not
+    /// keep the others from being made; the exit status is that of the worst.
+    #[arg(long, help_heading = "PostgreSQL")]
+    pub all_databases: bool,
+
     /// A further argument for pg_dump; may be repeated
-    #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "ARGUMENT",
+        allow_hyphen_values = true,
+        help_heading = "PostgreSQL",
+        hide_short_help = true
+    )]
     pub pg_dump_arg: Vec<String>,
 
     /// Show what would be done, without doing it
@@ -145,6 +186,18 @@ impl Args {
                 "--one-file-system",
                 given(self.one_file_system),
             )
+            .list(&table::TABLES, "--table", &self.table)
+            .list(&table::EXCLUDE_TABLES, "--exclude-table", &self.exclude_table)
+            .list(&table::SCHEMAS, "--schema", &self.schema)
+            .list(&table::EXCLUDE_SCHEMAS, "--exclude-schema", &self.exclude_schema)
+            .list(
+                &table::EXCLUDE_TABLE_DATA,
+                "--exclude-table-data",
+                &self.exclude_table_data,
+            )
+            .text(&table::PG_FORMAT, "--format", self.format.as_deref())
+            .switch(&table::GLOBALS, "--globals", given(self.globals))
+            .switch(&table::ALL_DATABASES, "--all-databases", given(self.all_databases))
             .list(&table::PG_DUMP_ARGUMENTS, "--pg-dump-arg", &self.pg_dump_arg)
             .text(&table::LOCK_TIMEOUT, "--lock-timeout", self.lock_timeout.as_deref())
             .text(&table::HOST, "--host", self.host.as_deref())
@@ -172,22 +225,33 @@ impl Args {
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let run = context.run();
     let store = open_store(&context.settings, &run)?;
-    let mut jobs = jobs(&context.settings)?;
+    let mut jobs = jobs(&context.settings, &run)?;
+    let is_many = jobs.len() > 1;
     let Some(last) = jobs.pop() else { return Ok(()) };
+    let mut ends = Vec::new();
     let mut worst: Option<Kind> = None;
     for job in jobs {
-        if let Err(failure) = one(args, job, &store, context, &run) {
+        let name = series_of(&job, context);
+        let end = one(args, job, &name, &store, context, &run);
+        if let Err(failure) = &end {
             if failure.kind() == Kind::Interrupted {
-                return Err(failure);
+                return end.map(drop);
             }
-            context.console.failure(&failure);
+            context.console.failure(failure);
             worst = Some(worst.map_or(failure.kind(), |worst| worse(worst, failure.kind())));
         }
+        ends.push(End::of(name, &end));
+    }
+    let name = series_of(&last, context);
+    let end = one(args, last, &name, &store, context, &run);
+    ends.push(End::of(name, &end));
+    if is_many && !args.dry_run && !matches!(&end, Err(failure) if failure.kind() == Kind::Interrupted) {
+        print_ends(&ends, context)?;
     }
     // The last failure is printed by whoever called; the exit code is that of the worst one.
-    match (one(args, last, &store, context, &run), worst) {
-        (result, None) => result,
-        (Ok(()), Some(kind)) => Err(Failure::new(kind, "Not every backup of this run ended well")),
+    match (end, worst) {
+        (result, None) => result.map(drop),
+        (Ok(_), Some(kind)) => Err(Failure::new(kind, "Not every backup of this run ended well")),
         (Err(failure), Some(kind)) => {
             let kind = worse(kind, failure.kind());
             Err(failure.with_kind(kind))
@@ -195,14 +259,77 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
 }
 
-fn one(args: &Args, mut job: Job, store: &Arc<dyn Store>, context: &Context, run: &Run) -> Result<()> {
-    let name = context.settings.name.value.clone().unwrap_or(job.default_name);
-    let options = backup_options(&context.settings, store.as_ref(), &name)?;
+/// How one of several backups ended.
+struct End {
+    name: String,
+    id: Option<String>,
+    failure: Option<String>,
+}
+
+impl End {
+    fn of(name: String, end: &Result<Option<String>>) -> Self {
+        Self {
+            name,
+            id: end.as_ref().ok().and_then(Clone::clone),
+            failure: end.as_ref().err().map(|failure| failure.message().to_owned()),
+        }
+    }
+}
+
+/// What became of each of several backups, in one place at the end.
+fn print_ends(ends: &[End], context: &Context) -> Result<()> {
+    let good = ends.iter().filter(|end| end.failure.is_none()).count();
+    if context.console.is_json() {
+        let backups: Vec<_> = ends
+            .iter()
+            .map(|end| serde_json::json!({ "name": end.name, "snapshot_id": end.id, "failure": end.failure }))
+            .collect();
+        return context.console.json_line(&serde_json::json!({
+            "message_type": "run_summary",
+            "backups_made": good,
+            "backups_failed": ends.len() - good,
+            "backups": backups,
+        }));
+    }
+    let pairs: Vec<(&str, String)> = ends
+        .iter()
+        .map(|end| {
+            let fate = match (&end.failure, &end.id) {
+                (Some(failure), _) => format!("FAILED: {failure}"),
+                (None, Some(id)) => id.clone(),
+                (None, None) => "nothing to do".to_owned(),
+            };
+            (end.name.as_str(), fate)
+        })
+        .collect();
+    let text = format!("{good} of {} backups were made.\n{}", ends.len(), lines(&pairs));
+    context.console.summary(&escape_text(&text))
+}
+
+/// The series of a job: what the user calls it, unless that stands before the names of several already.
+fn series_of(job: &Job, context: &Context) -> String {
+    match &context.settings.name.value {
+        Some(name) if !context.settings.all_databases.value => name.clone(),
+        _ => job.default_name.clone(),
+    }
+}
+
+/// Makes one backup and returns its id; of a dry run `None`.
+fn one(
+    args: &Args,
+    mut job: Job,
+    name: &str,
+    store: &Arc<dyn Store>,
+    context: &Context,
+    run: &Run,
+) -> Result<Option<String>> {
+    let options = backup_options(&context.settings, store.as_ref(), name)?;
     job.warnings.iter().for_each(|warning| context.console.warning(warning));
     if args.dry_run {
         let planned = plan_backup(store, job.source.as_mut(), &options, run)?;
         context.listener.end();
-        return print_plan(&planned, job.source.as_ref(), &name, store.as_ref(), context);
+        print_plan(&planned, job.source.as_ref(), name, store.as_ref(), context)?;
+        return Ok(None);
     }
     let began = std::time::Instant::now();
     let outcome = backup(store, job.source.as_mut(), &options, run).map_err(|failure| match failure.kind() {
@@ -230,7 +357,7 @@ fn one(args: &Args, mut job: Job, store: &Arc<dyn Store>, context: &Context, run
             manifest.id
         )));
     }
-    Ok(())
+    Ok(Some(outcome.manifest.id))
 }
 
 /// A warning of a tool as a sentence: tools do not end theirs with a stop.

@@ -5,6 +5,7 @@ use clap::Args as ClapArgs;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::page::Page;
 use super::target::find;
 use super::words::{count, time};
 use super::{Context, help};
@@ -12,9 +13,6 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::index::{Entry, EntryKind};
 use crate::ops::ls::ls;
 use crate::ui::escape::escape_line;
-
-/// How much is printed at a time: a million lines are few writes.
-const PAGE_BYTES: usize = 64 * 1024;
 
 /// List the files or tables inside a backup
 ///
@@ -33,6 +31,10 @@ pub struct Args {
     /// Print mode, owner, size and time too
     #[arg(long, short)]
     pub long: bool,
+
+    /// List everything that a dump makes, not only its tables
+    #[arg(long)]
+    pub objects: bool,
 }
 
 /// Prints what is inside.
@@ -42,28 +44,19 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let run = context.run();
     let target = find(&args.backup, None, context, &run)?;
-    let mut page = String::new();
-    ls(&target.store, &target.chosen, args.path.as_deref(), &run, |entry| {
+    let mut page = Page::new(&context.console);
+    let path = args.path.as_deref();
+    ls(&target.store, &target.chosen, path, args.objects, &run, |entry| {
         if context.console.is_json() {
-            page.push_str(&json(entry)?);
+            page.line(&json(entry)?)
         } else if args.long {
-            page.push_str(&long(entry));
+            page.line(&long(entry))
         } else {
-            page.push_str(&escape_line(&name(entry)));
+            page.line(&escape_line(&name(entry)))
         }
-        page.push('\n');
-        if page.len() >= PAGE_BYTES {
-            context.console.answer(&page)?;
-            page.clear();
-        }
-        Ok(())
     })?;
     context.listener.end();
-    if page.is_empty() {
-        Ok(())
-    } else {
-        context.console.answer(&page)
-    }
+    page.print()
 }
 
 fn name(entry: &Entry) -> String {
@@ -96,6 +89,7 @@ fn long(entry: &Entry) -> String {
         EntryKind::Fifo => 'p',
         EntryKind::Device => 'c',
         EntryKind::Table => 't',
+        EntryKind::Object => 'o',
     };
     let who = |name: &Option<String>, id: Option<u32>| match (name, id) {
         (Some(name), _) => name.clone(),
@@ -114,8 +108,15 @@ fn long(entry: &Entry) -> String {
         entry.size,
         name(entry)
     );
+    if let Some(object) = &entry.object {
+        text.push_str(&format!(" ({object})"));
+    }
     if let Some(link) = &entry.link {
-        let arrow = if entry.kind == EntryKind::Symlink { "->" } else { "=" };
+        let arrow = match entry.kind {
+            EntryKind::Symlink => "->",
+            EntryKind::Object => "of",
+            _ => "=",
+        };
         text.push_str(&format!(" {arrow} {}", link.display()));
     }
     if let Some(rows) = entry.rows {

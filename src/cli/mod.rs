@@ -11,11 +11,15 @@ pub mod config;
 mod console;
 pub mod context;
 pub mod copy;
+mod databases;
+pub mod diff;
+pub mod find;
 pub mod generate;
 pub mod help;
 pub mod list;
 pub mod ls;
 mod manual;
+pub mod page;
 pub mod restore;
 pub mod show;
 pub mod signals;
@@ -64,6 +68,8 @@ pub enum Command {
     Show(show::Args),
     Ls(ls::Args),
     Copy(copy::Args),
+    Find(find::Args),
+    Diff(diff::Args),
     Restore(Box<restore::Args>),
     Config(config::Args),
     Completions(completions::Args),
@@ -225,7 +231,10 @@ impl Command {
 
     /// Whether several profiles make sense: what is asked of each is independent of the others.
     fn takes_several_profiles(&self) -> bool {
-        matches!(self, Self::Backup(_) | Self::List(_) | Self::Copy(_) | Self::Config(_))
+        matches!(
+            self,
+            Self::Backup(_) | Self::List(_) | Self::Find(_) | Self::Copy(_) | Self::Config(_)
+        )
     }
 }
 
@@ -264,6 +273,8 @@ impl Cli {
                 Command::Show(args) => show::run(args, &context),
                 Command::Ls(args) => ls::run(args, &context),
                 Command::Copy(args) => copy::run(args, &context),
+                Command::Find(args) => find::run(args, &context),
+                Command::Diff(args) => diff::run(args, &context),
                 Command::Restore(args) => restore::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Config(_) | Command::Completions(_) | Command::Generate(_) | Command::Version(_) => Ok(()),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::assemble::{UNNAMED_DATABASE, is_postgres, safety_backup};
-use super::target::{Target, find, find_file, parse_time};
+use super::target::{DayTime, Target, find, find_file, parse_time};
 use super::words::{self, count, lines, time};
 use super::{Context, TransferArgs, help};
 use crate::base::failure::{Failure, Kind, Result};
@@ -19,7 +19,7 @@ use crate::config::{Flags, table};
 use crate::ops::Run;
 use crate::ops::restore::{RestoreOptions, RestorePlan, RestoreReport, RestoreTarget, plan_restore, restore};
 use crate::source::directory::Existing;
-use crate::source::postgres::PostgresUrl;
+use crate::source::postgres::{GLOBALS_KIND, PostgresUrl};
 use crate::store::address::StoreAddress;
 use crate::ui::escape::escape_text;
 
@@ -147,7 +147,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let run = context.run();
     let began = std::time::Instant::now();
-    let at = args.at.as_deref().map(parse_time).transpose()?;
+    let at = args.at.as_deref().map(|at| parse_time(at, DayTime::Last)).transpose()?;
     let found = match (&args.backup_file, args.from_s3.as_ref().or(args.backup.as_ref())) {
         (Some(file), _) => find_file(file, context, &run)?,
         (None, Some(text)) => find(text, at, context, &run)?,
@@ -249,10 +249,12 @@ fn target(args: &Args, chosen: &Chosen, context: &Context) -> Result<RestoreTarg
         Some(path) => return Ok(RestoreTarget::Path(PathBuf::from(path))),
         None => {}
     }
-    let is_sql = match &chosen.manifest {
-        Some(manifest) => manifest.extension == "sql",
+    let is_dump = match &chosen.manifest {
+        Some(manifest) => matches!(manifest.extension.as_str(), "sql" | "dump") && manifest.source.kind != GLOBALS_KIND,
         // Its bytes decide in the end; the name only decides whether a database is a target worth offering.
-        None => chosen.found.data_key.as_str().contains(".sql"),
+        None => [".sql", ".dump"]
+            .iter()
+            .any(|extension| chosen.found.data_key.as_str().contains(extension)),
     };
     let settings = &context.settings;
     let database = settings
@@ -264,7 +266,7 @@ fn target(args: &Args, chosen: &Chosen, context: &Context) -> Result<RestoreTarg
         .or(settings.database_url.value.as_deref())
         .filter(|url| is_postgres(url));
     match database {
-        Some(url) if is_sql => Ok(RestoreTarget::Database(PostgresUrl::parse(url)?)),
+        Some(url) if is_dump => Ok(RestoreTarget::Database(PostgresUrl::parse(url)?)),
         _ => Err(Failure::new(Kind::Usage, format!("Where `{}` is to be restored to was not said", chosen.found.id)).hint(
             "Write --to DIR for files, --to postgres://…/NAME (or DATABASE_URL) for a database, --to FILE or --to - for the plain content",
         )),

@@ -10,7 +10,22 @@ use crate::base::units::{format_bytes, format_duration};
 use crate::catalog::listing::contradiction;
 use crate::catalog::manifest::{Manifest, State};
 use crate::catalog::selection::Chosen;
+use crate::source::postgres::selecting;
 use crate::ui::escape::escape_text;
+
+/// What made a dump a part of its database; nothing for a whole one.
+fn part(manifest: &Manifest) -> String {
+    match manifest.source.kind.as_str() {
+        "postgresql" => {
+            let options = selecting(&manifest.source.options);
+            match options.is_empty() {
+                true => String::new(),
+                false => format!("only a part of the database: {}", options.join(" ")),
+            }
+        }
+        _ => String::new(),
+    }
+}
 
 /// How many problems are shown for people; --json has all that the manifest names.
 const PROBLEMS_SHOWN: usize = 20;
@@ -67,6 +82,7 @@ fn describe(manifest: &Manifest, chosen: &Chosen) -> String {
             contradiction(&chosen.found, manifest).map_or(state, |trouble| format!("damaged: {trouble}")),
         ),
         ("source", format!("{} {}", source.kind, source.what)),
+        ("part", part(manifest)),
         ("host", manifest.host.clone()),
         ("started", time(manifest.started)),
         ("took", format_duration(took)),

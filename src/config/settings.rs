@@ -32,6 +32,22 @@ pub struct Settings {
     pub exclude_caches: Setting<bool>,
     /// Whether other file systems are left out.
     pub one_file_system: Setting<bool>,
+    /// What `pg_dump` writes: `plain` or `custom`.
+    pub pg_format: Setting<String>,
+    /// Whether the globals of a PostgreSQL server are backed up instead of a database.
+    pub globals: Setting<bool>,
+    /// Whether every database of a PostgreSQL server is backed up, with its globals.
+    pub all_databases: Setting<bool>,
+    /// Patterns of tables that are dumped; empty for all.
+    pub tables: Setting<Vec<String>>,
+    /// Patterns of tables that are left out.
+    pub exclude_tables: Setting<Vec<String>>,
+    /// Patterns of schemas that are dumped; empty for all.
+    pub schemas: Setting<Vec<String>>,
+    /// Patterns of schemas that are left out.
+    pub exclude_schemas: Setting<Vec<String>>,
+    /// Patterns of tables whose rows are left out.
+    pub exclude_table_data: Setting<Vec<String>>,
     /// Further arguments for `pg_dump`.
     pub pg_dump_arguments: Setting<Vec<String>>,
     /// The one folder in which PostgreSQL's clients are looked for.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Run;
 use super::plaintext::index_key;
 use crate::base::failure::{Failure, Kind, Result};
-use crate::catalog::index::{Entry, MemberRun};
+use crate::catalog::index::{Entry, EntryKind, MemberRun};
 use crate::catalog::index_file::{IndexReader, Line};
 use crate::catalog::manifest::Manifest;
 use crate::catalog::selection::Chosen;
@@ -71,7 +71,8 @@ pub enum IndexItem {
     Members(MemberRun),
 }
 
-/// Visits the entries at or below `path` (everything, if `None`), in the order of the archive.
+/// Visits the entries at or below `path` (everything, if `None`), in the order of the archive; of a dump the tables, or
+/// with `objects` all that is in it.
 ///
 /// # Errors
 /// [`Kind::NotFound`] if nothing is at or below `path`; the visitor's own failure; those of [`read_index`].
@@ -79,6 +80,7 @@ pub fn ls(
     store: &Arc<dyn Store>,
     chosen: &Chosen,
     path: Option<&str>,
+    objects: bool,
     run: &Run,
     mut visit: impl FnMut(&Entry) -> Result<()>,
 ) -> Result<u64> {
@@ -86,6 +88,7 @@ pub fn ls(
     let mut shown = 0u64;
     read_index(store, chosen, run, |item| {
         if let IndexItem::Entry(entry) = item
+            && (objects || entry.kind != EntryKind::Object)
             && wanted.is_none_or(|wanted| is_at_or_below(&entry.path.0, wanted))
         {
             shown += 1;
@@ -106,7 +109,7 @@ pub fn ls(
     }
 }
 
-fn is_at_or_below(path: &[u8], wanted: &[u8]) -> bool {
+pub(super) fn is_at_or_below(path: &[u8], wanted: &[u8]) -> bool {
     path.strip_prefix(wanted)
         .is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || wanted.is_empty())
 }

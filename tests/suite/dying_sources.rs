@@ -59,8 +59,12 @@ impl Victim {
     }
 
     fn dump(&self, url: &str, cut: &str, end: &str) -> Outcome {
+        self.dump_as(&[], url, cut, end)
+    }
+
+    fn dump_as(&self, options: &[&str], url: &str, cut: &str, end: &str) -> Outcome {
         self.cli
-            .command(["backup", url, "--part-size", "5MiB"])
+            .command(["backup", url, "--part-size", "5MiB"].iter().chain(options))
             .env("CUT", cut)
             .env("END", end)
             .env("LAST_WORDS", if end == "0" { "" } else { LAST_WORDS })
@@ -186,6 +190,47 @@ fn a_dump_that_ends_badly_leaves_nothing_and_its_last_words_are_shown() {
             victim.nothing_is_left(&place, &run);
         }
     }
+}
+
+#[test]
+fn an_archive_cut_anywhere_or_ending_badly_leaves_nothing() {
+    let database = small_database();
+    database.psql("CREATE TABLE more AS SELECT n, md5(n::text) AS v FROM generate_series(1, 400) n");
+    let output = PostgresServer::shared()
+        .program("pg_dump")
+        .args(["-w", "-Fc", "-Z0", "-d", &database.name])
+        .env("PGPASSWORD", PASSWORD)
+        .output()
+        .expect("pg_dump starts");
+    let length = output.stdout.len();
+    let place = Place::fresh(PlaceKind::Folder);
+    let victim = Victim::of(&place);
+    let custom = ["--format", "custom"];
+    let mut cuts: Vec<usize> = (0..16).map(|part| length * part / 16).collect();
+    // The last rows and the end of the data are the hardest to miss.
+    cuts.extend([3, 5, 20, length - 1, length - 4, length - 5, length - 30]);
+    for cut in cuts {
+        let run = victim
+            .dump_as(&custom, &database.url(), &cut.to_string(), "0")
+            .exits_with(1);
+        assert!(run.stderr().contains("not whole"), "{cut} of {length}: {run}");
+        victim.nothing_is_left(&place, &run);
+    }
+    for (cut, end, words) in [
+        ("whole", "3", "exit status 3"),
+        ("whole", "signal-TERM", "signal 15"),
+        ("700", "1", "exit status 1"),
+        ("0", "signal-KILL", "signal 9"),
+    ] {
+        let run = victim
+            .dump_as(&custom, &database.url(), cut, end)
+            .exits_with(1)
+            .nowhere(PASSWORD);
+        assert!(run.stderr().contains(words), "{run}");
+        victim.nothing_is_left(&place, &run);
+    }
+    victim.dump_as(&custom, &database.url(), "whole", "0").success();
+    assert_eq!(place.keys().len(), 3);
 }
 
 /// A database whose dump is several parts long.

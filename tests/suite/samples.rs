@@ -354,8 +354,7 @@ fn make_samples(store: &Path, scratch: &Path) {
     );
     let source = PostgresSource::new(PostgresOptions {
         url: PostgresUrl::parse(&database.url()).unwrap(),
-        extra_arguments: Vec::new(),
-        client_folder: None,
+        ..PostgresOptions::default()
     });
     make(&local, "app", 1, None, Box::new(source), "postgres://localhost/app");
 

@@ -1,8 +1,7 @@
 //! A database: a new one beside the old, a safety backup before, a swap by rename at the end.
 
-use std::cell::RefCell;
 use std::io::Read;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::super::Run;
 use super::super::backup::backup;
@@ -13,11 +12,11 @@ use crate::base::report::Phase;
 use crate::catalog::selection::Chosen;
 use crate::source::detect::Content;
 use crate::source::postgres::{
-    PostgresOptions, PostgresRestoreOptions, PostgresSource, PostgresTarget, PostgresUrl, inspect_target,
-    restore_database,
+    GLOBALS_KIND, PostgresOptions, PostgresRestoreOptions, PostgresSource, PostgresTarget, PostgresUrl, inspect_target,
+    restore_database, selecting,
 };
 
-/// Checks that the content is a dump that psql can load, and looks at the target.
+/// Checks that the content is a dump that psql or pg_restore can load, and looks at the target.
 pub(super) fn inspect(
     url: &PostgresUrl,
     content: Content,
@@ -25,16 +24,26 @@ pub(super) fn inspect(
     options: &RestoreOptions,
     run: &Run,
 ) -> Result<PostgresTarget> {
-    if content != Content::Sql {
-        let id = &chosen.found.id;
+    let id = &chosen.found.id;
+    if chosen
+        .manifest
+        .as_ref()
+        .is_some_and(|manifest| manifest.source.kind == GLOBALS_KIND)
+    {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("`{id}` holds the roles and tablespaces of a server, which belong to no database"),
+        )
+        .hint(format!(
+            "`backup-cli restore {id} --to - | psql -X -d postgres` brings them back; what it says of roles that exist already can be passed over, but they get the passwords and settings of the backup"
+        )));
+    }
+    if !matches!(content, Content::Sql | Content::PgDumpCustom) {
         let failure = Failure::new(
             Kind::Usage,
-            format!("`{id}` is {}, which psql cannot load into `{url}`", content.describe()),
+            format!("`{id}` is {}, which cannot be loaded into `{url}`", content.describe()),
         );
         return Err(match content {
-            Content::PgDumpCustom => failure.hint(format!(
-                "`backup-cli restore {id} --to - | pg_restore --dbname NAME` loads it"
-            )),
             Content::Tar => failure.hint(format!("It holds files: `backup-cli restore {id} --to DIR`")),
             _ => failure.hint(format!(
                 "Write it to a file first: `backup-cli restore {id} --to ./FILE`"
@@ -76,17 +85,37 @@ pub(super) fn destruction(
         .filter(|database| url.database().is_some_and(|target| target != *database))
         .map(|database| format!(" by a backup of the database `{database}`"))
         .unwrap_or_default();
-    Some(format!(
+    let mut text = format!(
         "The database `{url}` ({}) will be replaced{other}; the old one is {fate}, and sessions on it are ended",
         crate::base::units::format_bytes(before.bytes)
-    ))
+    );
+    if let Some(part) = part_of(chosen) {
+        text.push_str(&format!(
+            ". THIS BACKUP IS ONLY A PART of its database ({part}): whatever else `{url}` holds will be missing from the restored one"
+        ));
+    }
+    Some(text)
 }
 
-struct Shared(Rc<RefCell<Plaintext>>);
+/// The options that made a dump a part of its database, for people; `None` for a whole one.
+fn part_of(chosen: &Chosen) -> Option<String> {
+    let manifest = chosen.manifest.as_ref()?;
+    let selecting = selecting(&manifest.source.options);
+    let is_dump = manifest.source.kind == "postgresql" && !selecting.is_empty();
+    is_dump.then(|| selecting.join(" "))
+}
+
+/// What to say of a dump of a part wherever it goes.
+pub(super) fn part_remark(chosen: &Chosen) -> Option<String> {
+    let part = part_of(chosen)?;
+    Some(format!("`{}` is only a part of its database: {part}.", chosen.found.id))
+}
+
+struct Shared(Arc<Mutex<Plaintext>>);
 
 impl Read for Shared {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.0.borrow_mut().read(buffer)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).read(buffer)
     }
 }
 
@@ -105,8 +134,8 @@ pub(super) fn restore(
             Some(safety) => {
                 let mut source = PostgresSource::new(PostgresOptions {
                     url: url.clone(),
-                    extra_arguments: Vec::new(),
                     client_folder: options.client_folder.clone(),
+                    ..PostgresOptions::default()
                 });
                 run.note(format!("First a safety backup of `{url}`."));
                 let outcome = backup(&safety.store, &mut source, &safety.options, run).map_err(|failure| {
@@ -122,13 +151,13 @@ pub(super) fn restore(
     }
     let totals = run.reporter.progress();
     totals.reset();
-    let shared = Rc::new(RefCell::new(plaintext));
+    let shared = Arc::new(Mutex::new(plaintext));
     let mut dump = Shared(shared.clone());
     let restored = restore_database(
         &mut dump,
         // What the plan has shown may be replaced; what has been made there since then was neither confirmed nor backed up.
         &restore_options(&url, options, before.exists && !before.empty),
-        &mut || shared.borrow_mut().verify(),
+        &mut || shared.lock().unwrap_or_else(PoisonError::into_inner).verify(),
         &run.source_context(),
     )?;
     report.plain_bytes = totals.snapshot().plain_bytes;

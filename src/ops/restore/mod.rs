@@ -139,6 +139,7 @@ pub fn plan_restore(
 ) -> Result<RestorePlan> {
     run.phase(Phase::Preparing);
     let mut remarks = remarks_on(store, &chosen)?;
+    remarks.extend(database::part_remark(&chosen));
     let selective = !options.include.is_empty() || !options.exclude.is_empty();
     if selective && !matches!(options.target, RestoreTarget::Path(_)) {
         return Err(choice_without_files("the target is not a folder"));
@@ -341,7 +342,7 @@ fn not_a_tree(chosen: &Chosen, content: Content) -> Failure {
             "Restore it into a database with --to postgres://…/NAME, or write it to a file: `backup-cli restore {id} --to ./dump.sql`"
         )),
         Content::PgDumpCustom => failure.hint(format!(
-            "`backup-cli restore {id} --to - | pg_restore --dbname NAME` loads it"
+            "Restore it into a database with --to postgres://…/NAME, or write it to a file: `backup-cli restore {id} --to ./FILE.dump`"
         )),
         _ => failure.hint(format!("Write it to a file: `backup-cli restore {id} --to ./FILE`")),
     }

@@ -77,22 +77,7 @@ impl<'a> Archiver<'a> {
             headers: Vec::new(),
             records: Vec::new(),
             content: vec![0; READ_BYTES],
-            entry: Entry {
-                path: RawPath(Vec::new()),
-                kind: EntryKind::File,
-                offset: 0,
-                length: 0,
-                size: 0,
-                mode: None,
-                uid: None,
-                gid: None,
-                user: None,
-                group: None,
-                mtime: None,
-                mtime_nanos: 0,
-                link: None,
-                rows: None,
-            },
+            entry: Entry::new(EntryKind::File, RawPath(Vec::new()), 0..0),
         }
     }
 

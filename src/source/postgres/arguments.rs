@@ -5,7 +5,11 @@ use crate::base::failure::{Failure, Kind, Result};
 /// Options that a backup depends on: long name, short letter, why it may not be given.
 const REFUSED: &[(&str, char, &str)] = &[
     ("file", 'f', "the dump is taken from standard output"),
-    ("format", 'F', "the dump is plain SQL, which needs no tool to come back"),
+    (
+        "format",
+        'F',
+        "the format is chosen by the option `--format` of `backup`",
+    ),
     ("jobs", 'j', "a plain dump has one stream"),
     ("compress", 'Z', "the backup is compressed as a whole"),
     (
@@ -22,6 +26,63 @@ const REFUSED: &[(&str, char, &str)] = &[
 
 /// Letters of `pg_dump` that take a value.
 const LETTERS_WITH_VALUE: &str = "EFTUZdefhjnNpStl";
+
+/// Options that leave something of the database out: long name, short letter.
+const SELECTING: &[(&str, char)] = &[
+    ("data-only", 'a'),
+    ("exclude-extension", '-'),
+    ("exclude-schema", 'N'),
+    ("exclude-table", 'T'),
+    ("exclude-table-and-children", '-'),
+    ("exclude-table-data", '-'),
+    ("exclude-table-data-and-children", '-'),
+    ("extension", 'e'),
+    ("filter", '-'),
+    ("no-blobs", 'B'),
+    ("no-large-objects", 'B'),
+    ("no-unlogged-table-data", '-'),
+    ("schema", 'n'),
+    ("schema-only", 's'),
+    ("section", '-'),
+    ("table", 't'),
+    ("table-and-children", '-'),
+];
+
+/// Those among the arguments of a `pg_dump` that make its dump a part of the database; none for a whole one.
+#[must_use]
+pub fn selecting(arguments: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        if let Some(long) = argument.strip_prefix("--") {
+            let name = long.split_once('=').map_or(long, |(name, _)| name);
+            let selects = SELECTING
+                .iter()
+                .any(|(full, _)| *full == name || (name.len() > 2 && full.starts_with(name)));
+            if selects {
+                found.push(argument.clone());
+            }
+            continue;
+        }
+        let letters = argument.strip_prefix('-').unwrap_or_default();
+        for (index, letter) in letters.char_indices() {
+            let takes_value = LETTERS_WITH_VALUE.contains(letter);
+            let rest = &letters[index + letter.len_utf8()..];
+            let value = match (takes_value, rest) {
+                (true, "") => arguments.next().map_or("", String::as_str),
+                (true, rest) => rest,
+                (false, _) => "",
+            };
+            if SELECTING.iter().any(|(_, short)| *short == letter) {
+                found.push(format!("-{letter} {value}").trim_end().to_owned());
+            }
+            if takes_value {
+                break;
+            }
+        }
+    }
+    found
+}
 
 /// Checks arguments for `pg_dump`.
 ///
@@ -102,6 +163,8 @@ pub fn warnings(arguments: &[String]) -> Vec<String> {
     let selects = has("table", 't') || has("schema", 'n');
     if selects && !has("large-objects", 'b') && !has("blobs", 'b') {
         warnings.push("The dump holds selected objects only, and no large objects.".to_owned());
+    } else if !selecting(arguments).is_empty() && warnings.is_empty() {
+        warnings.push("The dump is not of the whole database.".to_owned());
     }
     warnings
 }
@@ -164,10 +227,26 @@ mod tests {
     }
 
     #[test]
+    fn what_makes_a_dump_a_part_is_found_however_it_is_written() {
+        for (line, found) in [
+            ("--no-owner -O -v --if-exists -E UTF8 -b", &[][..]),
+            ("--table=a --tab b", &["--table=a", "--tab"]),
+            ("-t a -nb -OT c", &["-t a", "-n b", "-T c"]),
+            ("-E -t", &[]),
+            ("-as", &["-a", "-s"]),
+            ("--section=data -B", &["--section=data", "-B"]),
+        ] {
+            let arguments: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+            assert_eq!(selecting(&arguments), found, "{line}");
+        }
+    }
+
+    #[test]
     fn a_selection_has_a_warning() {
         let arguments = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(warnings(&arguments("-n app")).len(), 1);
-        assert_eq!(warnings(&arguments("-n app --blobs")).len(), 0);
+        assert_eq!(warnings(&arguments("-n app --blobs")).len(), 1);
+        assert_eq!(warnings(&arguments("-T app")).len(), 1);
         assert_eq!(warnings(&arguments("--inserts")).len(), 0);
     }
 }

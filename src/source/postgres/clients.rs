@@ -144,13 +144,13 @@ pub fn find_clients(name: &str, folder: Option<&Path>, cancel: &Cancel) -> Resul
     })
 }
 
-/// The `pg_dump` for a server: of the server's own version if there is one, else of the next newer one.
+/// The `pg_dump` (or `pg_dumpall`: `name`) for a server: of the server's own version if there is one, else of the next newer one.
 ///
 /// A dump by a much newer `pg_dump` may hold settings that the server itself does not know.
 ///
 /// # Errors
 /// [`Kind::Tool`] if every one is older than the server.
-pub fn choose_dumper(clients: &[Client], server: Version) -> Result<Client> {
+pub fn choose_dumper(name: &str, clients: &[Client], server: Version) -> Result<Client> {
     let suitable = clients
         .iter()
         .filter(|client| client.version.generation() >= server.generation())
@@ -174,7 +174,7 @@ pub fn choose_dumper(clients: &[Client], server: Version) -> Result<Client> {
     };
     Err(Failure::new(
         Kind::Tool,
-        format!("The server is PostgreSQL {server}, and `pg_dump` must not be older{found}"),
+        format!("The server is PostgreSQL {server}, and `{name}` must not be older{found}"),
     )
     .hint(format!(
         "Install it, for example: apt-get install postgresql-client-{package}"
@@ -263,7 +263,8 @@ mod tests {
             client(17, 2),
             client(18, 0),
         ];
-        let choose = |major, minor| choose_dumper(&clients, Version { major, minor }).map(|client| client.version);
+        let choose =
+            |major, minor| choose_dumper("pg_dump", &clients, Version { major, minor }).map(|client| client.version);
         assert_eq!(choose(15, 20).unwrap(), Version { major: 15, minor: 9 });
         assert_eq!(choose(16, 0).unwrap(), Version { major: 17, minor: 2 });
         assert_eq!(choose(9, 6).unwrap(), Version { major: 14, minor: 3 });

@@ -3,32 +3,49 @@
 use std::io::Read;
 use std::path::PathBuf;
 
+use super::archive::{ArchiveCheck, find_restorer};
 use super::arguments::{check_arguments, warnings};
 use super::clients::{Client, Version, choose_dumper, find_clients, newest};
+use super::ending::Flavour;
+use super::selection::DumpSelection;
 use super::server::Server;
 use super::trouble::Trouble;
 use super::url::PostgresUrl;
 use super::writer::DumpWriter;
-use crate::base::failure::{Failure, IoContext, Kind, Result};
-use crate::base::process::Exit;
+use crate::base::failure::{Failure, IoContext, Kind, Result, from_io};
+use crate::base::process::{Exit, Running};
 use crate::catalog::manifest::{Counts, SourceInfo};
 use crate::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
 
 /// Bytes read from a child at once: several pipes full.
 pub(in crate::source) const READ_BYTES: usize = 256 * 1024;
 
+/// What `pg_dump` writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DumpFormat {
+    /// SQL as text, for `psql`.
+    #[default]
+    Plain,
+    /// An archive for `pg_restore`, which it does not compress itself: gzip on every core is faster and smaller.
+    Custom,
+}
+
 /// How to dump a database.
 #[derive(Clone, Debug, Default)]
 pub struct PostgresOptions {
     /// The server and the database.
     pub url: PostgresUrl,
+    /// What it becomes.
+    pub format: DumpFormat,
+    /// What of it is dumped.
+    pub selection: DumpSelection,
     /// What `pg_dump` is told beyond the ordinary.
     pub extra_arguments: Vec<String>,
     /// The folder with the client programs; without one, `PATH` and the distributions' folders are searched.
     pub client_folder: Option<PathBuf>,
 }
 
-/// One database, dumped as plain SQL.
+/// One database.
 #[derive(Debug)]
 pub struct PostgresSource {
     options: PostgresOptions,
@@ -39,6 +56,8 @@ pub struct PostgresSource {
 struct Prepared {
     server: Server,
     dumper: Client,
+    /// Reads an archive to its end while it is written.
+    restorer: Option<Client>,
     server_version: String,
     database: String,
     bytes: u64,
@@ -53,6 +72,13 @@ impl PostgresSource {
             options,
             prepared: None,
         }
+    }
+
+    /// What `pg_dump` is told of what to dump.
+    fn arguments(&self) -> Vec<String> {
+        let mut arguments = self.options.selection.arguments();
+        arguments.extend_from_slice(&self.options.extra_arguments);
+        arguments
     }
 
     fn prepared(&self) -> Result<&Prepared> {
@@ -74,7 +100,11 @@ impl Source for PostgresSource {
         let url = &self.options.url;
         let server = Server::new(url, psql)?;
         let version: Version = server.version(None, context.cancel)?;
-        let dumper = choose_dumper(&dumpers, version)?;
+        let dumper = choose_dumper("pg_dump", &dumpers, version)?;
+        let restorer = match self.options.format {
+            DumpFormat::Plain => None,
+            DumpFormat::Custom => Some(find_restorer(folder, Some(&dumper), context.cancel)?),
+        };
         let question = "SELECT current_setting('server_version'), current_database(), \
              pg_database_size(current_database()), (SELECT count(*) FROM pg_class c JOIN pg_namespace n \
              ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence <> 't' \
@@ -82,9 +112,11 @@ impl Source for PostgresSource {
         let [server_version, database, bytes, tables] = server
             .ask_row(None, question, context.cancel)
             .map_err(|unanswered| unanswered.failure("ask the server about the database", url))?;
+        self.options.selection.check(&server, url, context.cancel)?;
         self.prepared = Some(Prepared {
             server,
             dumper,
+            restorer,
             server_version,
             database,
             bytes: bytes.parse().unwrap_or(0),
@@ -104,12 +136,15 @@ impl Source for PostgresSource {
             server_version: prepared.map(|prepared| prepared.server_version.clone()),
             tool: Some("pg_dump".to_owned()),
             tool_version: prepared.map(|prepared| prepared.dumper.version_text.clone()),
-            options: self.options.extra_arguments.clone(),
+            options: self.arguments(),
         }
     }
 
     fn extension(&self) -> &'static str {
-        "sql"
+        match self.options.format {
+            DumpFormat::Plain => "sql",
+            DumpFormat::Custom => "dump",
+        }
     }
 
     fn estimate(&mut self, _context: &SourceContext<'_>) -> Result<Estimate> {
@@ -122,62 +157,134 @@ impl Source for PostgresSource {
 
     fn stream(&mut self, sink: &mut dyn SourceSink, context: &SourceContext<'_>) -> Result<SourceReport> {
         let prepared = self.prepared()?;
-        let mut child = prepared
-            .server
-            .connection()
-            .program(&prepared.dumper.path, Some(&prepared.database))
-            .arg("--format=plain")
-            .args(&self.options.extra_arguments)
-            .start(context.cancel)?;
-        let mut writer = DumpWriter::new(sink, context.reporter.progress()).by_pg_dump();
-        if let Some(stdout) = child.stdout.as_mut() {
-            let mut buffer = vec![0; READ_BYTES];
-            loop {
-                context.cancel.check()?;
-                let count = stdout.read(&mut buffer).doing(|| "read the output of `pg_dump`")?;
-                if count == 0 {
-                    break;
-                }
-                writer.write(&buffer[..count])?;
-            }
-        }
-        let exit = child.wait()?;
-        context.cancel.check()?;
+        let arguments = self.arguments();
         let url = &self.options.url;
-        if !exit.is_success() {
-            return Err(dump_failure(&exit, url));
-        }
-        let summary = writer.finish()?;
-        if let Some(fault) = summary.fault {
-            let failure = Failure::new(
-                Kind::Source,
-                format!("The dump of `{url}` is not whole, although `pg_dump` exited with 0: {fault}"),
-            )
-            .hint("Was `pg_dump` replaced by a script, or told to leave something out? Run it by hand and look at its last lines");
-            return Err(match exit.stderr_tail.is_empty() {
-                true => failure,
-                false => failure.caused_by(Trouble::read(&exit.stderr_tail)),
-            });
-        }
-        let mut all_warnings = warnings(&self.options.extra_arguments);
-        all_warnings.extend(dump_warnings(&exit.stderr_tail));
+        let (counts, stderr) = match &prepared.restorer {
+            None => stream_plain(prepared, &arguments, url, sink, context)?,
+            Some(restorer) => stream_custom(prepared, restorer, &arguments, url, sink, context)?,
+        };
+        let mut all_warnings = warnings(&arguments);
+        all_warnings.extend(dump_warnings(&stderr));
         Ok(SourceReport {
             warnings: all_warnings,
-            counts: Counts {
-                tables: Some(summary.tables),
-                rows: Some(summary.rows),
-                ..Counts::default()
-            },
+            counts,
             ..SourceReport::default()
         })
     }
 }
 
-fn dump_failure(exit: &Exit, url: &PostgresUrl) -> Failure {
-    let message = format!("`pg_dump` of `{url}` failed with {}", exit.describe());
+fn stream_plain(
+    prepared: &Prepared,
+    arguments: &[String],
+    url: &PostgresUrl,
+    sink: &mut dyn SourceSink,
+    context: &SourceContext<'_>,
+) -> Result<(Counts, Vec<String>)> {
+    let mut child = prepared
+        .server
+        .connection()
+        .program(&prepared.dumper.path, Some(&prepared.database))
+        .arg("--format=plain")
+        .args(arguments)
+        .start(context.cancel)?;
+    let mut writer = DumpWriter::new(sink, context.reporter.progress()).by(Flavour::Database);
+    let exit = pass_output(&mut child, context, &mut |bytes| writer.write(bytes)).and_then(|()| child.wait())?;
+    context.cancel.check()?;
+    if !exit.is_success() {
+        return Err(dump_failure("pg_dump", &exit, url));
+    }
+    let summary = writer.finish()?;
+    if let Some(fault) = summary.fault {
+        return Err(not_whole("pg_dump", url, &fault, &exit));
+    }
+    let counts = Counts {
+        tables: Some(summary.tables),
+        rows: Some(summary.rows),
+        ..Counts::default()
+    };
+    Ok((counts, exit.stderr_tail))
+}
+
+/// An archive is read to its end by `pg_restore` on its way: only that tells a whole one from one that was cut off.
+fn stream_custom(
+    prepared: &Prepared,
+    restorer: &Client,
+    arguments: &[String],
+    url: &PostgresUrl,
+    sink: &mut dyn SourceSink,
+    context: &SourceContext<'_>,
+) -> Result<(Counts, Vec<String>)> {
+    let mut child = prepared
+        .server
+        .connection()
+        .program(&prepared.dumper.path, Some(&prepared.database))
+        .args(["--format=custom", "--compress=0"])
+        .args(arguments)
+        .start(context.cancel)?;
+    let mut check = ArchiveCheck::start(restorer, context.cancel)?;
+    let exit = pass_output(&mut child, context, &mut |bytes| {
+        check.write(bytes)?;
+        sink.write_all(bytes)
+            .map_err(|error| from_io("pass the dump on", error))
+    })
+    .and_then(|()| child.wait())?;
+    context.cancel.check()?;
+    if !exit.is_success() {
+        return Err(dump_failure("pg_dump", &exit, url));
+    }
+    let fault = check.finish()?;
+    context.cancel.check()?;
+    match fault {
+        Some(fault) => Err(not_whole("pg_dump", url, &fault, &exit)),
+        None => Ok((Counts::default(), exit.stderr_tail)),
+    }
+}
+
+/// Hands on what a program writes, to the end of it.
+pub(super) fn pass_output(
+    child: &mut Running,
+    context: &SourceContext<'_>,
+    pass: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let name = child.name().to_owned();
+    let Some(stdout) = child.stdout.as_mut() else {
+        return Ok(());
+    };
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        context.cancel.check()?;
+        let count = stdout
+            .read(&mut buffer)
+            .doing(|| format!("read the output of `{name}`"))?;
+        if count == 0 {
+            return Ok(());
+        }
+        pass(&buffer[..count])?;
+    }
+}
+
+/// A dump that its program calls whole and that is not.
+pub(super) fn not_whole(program: &str, url: &PostgresUrl, fault: &str, exit: &Exit) -> Failure {
+    let failure = Failure::new(
+        Kind::Source,
+        format!("The dump of `{url}` is not whole, although `{program}` exited with 0: {fault}"),
+    )
+    .hint(format!(
+        "Was `{program}` replaced by a script, or told to leave something out? Run it by hand and look at its last lines"
+    ));
+    match exit.stderr_tail.is_empty() {
+        true => failure,
+        false => failure.caused_by(Trouble::read(&exit.stderr_tail)),
+    }
+}
+
+/// A dump whose program did not end well.
+pub(super) fn dump_failure(program: &str, exit: &Exit, url: &PostgresUrl) -> Failure {
+    let message = format!("`{program}` of `{url}` failed with {}", exit.describe());
     if exit.stderr_tail.is_empty() {
-        return Failure::new(Kind::Source, message)
-            .hint("`pg_dump` said nothing; was it killed, perhaps for want of memory?");
+        return Failure::new(Kind::Source, message).hint(format!(
+            "`{program}` said nothing; was it killed, perhaps for want of memory?"
+        ));
     }
     let trouble = Trouble::read(&exit.stderr_tail);
     let hint = if trouble.says("row-level security") {
@@ -190,6 +297,8 @@ fn dump_failure(exit: &Exit, url: &PostgresUrl) -> Failure {
         Some("The server ended the session; its log says why".to_owned())
     } else if trouble.says("unrecognized option") || trouble.says("invalid option") {
         Some("Check the extra arguments against this version of `pg_dump`".to_owned())
+    } else if trouble.says("canceling statement due to lock timeout") {
+        Some("Somebody holds or waits for a lock on that table; run it again when that is done".to_owned())
     } else {
         trouble.hint(url)
     };
@@ -201,12 +310,11 @@ fn dump_failure(exit: &Exit, url: &PostgresUrl) -> Failure {
 }
 
 /// Warnings among the last words of a `pg_dump` that went well; with `--verbose` most of its words are none.
-fn dump_warnings(stderr: &[String]) -> Vec<String> {
+pub(super) fn dump_warnings(stderr: &[String]) -> Vec<String> {
     let mut warnings: Vec<String> = Vec::new();
     for line in stderr {
-        let continues = ["pg_dump: detail: ", "pg_dump: hint: "]
-            .iter()
-            .find_map(|begin| line.strip_prefix(begin));
+        let said = line.split_once(": ").map_or("", |(_, said)| said);
+        let continues = ["detail: ", "hint: "].iter().find_map(|begin| said.strip_prefix(begin));
         match (continues, warnings.last_mut()) {
             (Some(more), Some(last)) => {
                 last.push_str("; ");

@@ -1,19 +1,25 @@
 //! PostgreSQL databases, both ways: `pg_dump` out, `psql` into a new database and a swap back.
 //!
-//! Going out: [`PostgresSource`] checks versions, streams the dump through [`writer::DumpWriter`] and judges its end.
-//! Coming back: [`restore_database`] fills a database that nobody uses yet and renames it into its place at the very end.
+//! Going out: [`PostgresSource`] checks versions, streams the dump through [`writer::DumpWriter`] and judges its end;
+//! [`GlobalsSource`] does the same with what is in no database. Coming back: [`restore_database`] fills a database that nobody uses yet and renames it into its place at the very end.
 //! Both follow the script with [`lexer::Lexer`], so that rows never pass for statements or marks.
 
+mod archive;
 mod arguments;
+mod belongs;
 mod clients;
 mod connection;
+mod databases;
 mod dump;
 mod ending;
 mod feed;
+mod globals;
 mod lexer;
+mod names;
 mod outline;
 mod restore;
 mod screen;
+mod selection;
 mod server;
 mod statement;
 mod swap;
@@ -29,7 +35,11 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
+pub use arguments::selecting;
+pub use databases::list_databases;
 pub(in crate::source) use dump::READ_BYTES;
-pub use dump::{PostgresOptions, PostgresSource};
+pub use dump::{DumpFormat, PostgresOptions, PostgresSource};
+pub use globals::{GLOBALS_KIND, GlobalsOptions, GlobalsSource};
 pub use restore::{PostgresRestoreOptions, PostgresRestoreReport, PostgresTarget, inspect_target, restore_database};
+pub use selection::DumpSelection;
 pub use url::PostgresUrl;

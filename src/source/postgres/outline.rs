@@ -1,28 +1,54 @@
-//! Finds the tables in a plain SQL dump while it streams, so that each begins a member and has a line in the index.
+//! Finds what is in a plain SQL dump while it streams: each table's data begins a member, and each object has a line in
+//! the index.
 
+use super::belongs::relation;
 use super::lexer::{Statement, Visitor};
+use super::names::{Header, header, join, tokens, without_line_ends};
 use crate::catalog::index::{Entry, EntryKind, RawPath};
 
 /// The line of two dashes that opens a header, with the longest line end.
 const OPENING_BYTES_MAX: u64 = 4;
 
-/// A place in the dump at which a member begins; if a table ends there, its line of the index.
+/// What a setting between two objects is called in the index.
+pub const SETTING: &str = "SETTING";
+
+/// A place in the dump at which something begins or ends.
 #[derive(Debug)]
 pub struct Mark {
     /// Bytes from the beginning of the dump.
     pub offset: u64,
-    /// The table that ends here.
+    /// Whether a member begins here.
+    pub cut: bool,
+    /// The line of the index of what ends here.
     pub entry: Option<Entry>,
+}
+
+/// What has begun and not ended.
+#[derive(Debug)]
+enum Open {
+    Table(Table),
+    Object(Object),
+    Setting { start: u64, name: Vec<u8> },
 }
 
 #[derive(Debug)]
 struct Table {
     start: u64,
-    header_path: Vec<u8>,
+    header: Header,
     path: Option<Vec<u8>>,
     header_closed: bool,
     size: u64,
     rows: u64,
+}
+
+#[derive(Debug)]
+struct Object {
+    start: u64,
+    header: Header,
+    header_closed: bool,
+    /// Its names, once its first statement has been read.
+    path: Option<Vec<u8>>,
+    owner: Option<Vec<u8>>,
 }
 
 /// Follows a dump and collects [`Mark`]s.
@@ -31,7 +57,9 @@ pub struct Outline {
     marks: Vec<Mark>,
     // The `--` line that may open a header.
     opened: Option<u64>,
-    table: Option<Table>,
+    open: Option<Open>,
+    /// Whether anything has had a header; what stands before the first one is the dump's head.
+    is_past_head: bool,
     tables: u64,
     rows: u64,
     started: Option<String>,
@@ -69,35 +97,82 @@ impl Outline {
         self.started.take()
     }
 
-    /// Ends the last table at the end of the dump.
+    /// Ends what is open at the end of the dump.
     pub fn finish(&mut self, end: u64) {
         self.opened = None;
-        self.end_table(end);
+        self.end(end);
     }
 
-    fn end_table(&mut self, end: u64) {
-        let Some(table) = self.table.take() else { return };
-        self.tables += 1;
-        self.rows += table.rows;
+    fn begin(&mut self, start: u64, header: Header) {
+        self.is_past_head = true;
+        if header.is_data {
+            self.started = Some(String::from_utf8_lossy(&header.path).into_owned());
+            self.marks.push(Mark {
+                offset: start,
+                cut: true,
+                entry: None,
+            });
+            self.open = Some(Open::Table(Table {
+                start,
+                header,
+                path: None,
+                header_closed: false,
+                size: 0,
+                rows: 0,
+            }));
+        } else {
+            self.open = Some(Open::Object(Object {
+                start,
+                header,
+                header_closed: false,
+                path: None,
+                owner: None,
+            }));
+        }
+    }
+
+    fn end(&mut self, end: u64) {
+        let entry = |kind, path, start| Entry::new(kind, RawPath(path), start..end);
+        let entry = match self.open.take() {
+            None => return,
+            Some(Open::Table(table)) => {
+                self.tables += 1;
+                self.rows += table.rows;
+                Entry {
+                    size: table.size,
+                    rows: Some(table.rows),
+                    ..entry(EntryKind::Table, table.path.unwrap_or(table.header.path), table.start)
+                }
+            }
+            Some(Open::Object(object)) => Entry {
+                link: object.owner.map(RawPath),
+                object: Some(object.header.what),
+                ..entry(
+                    EntryKind::Object,
+                    object.path.unwrap_or(object.header.path),
+                    object.start,
+                )
+            },
+            Some(Open::Setting { start, name }) => Entry {
+                object: Some(SETTING.to_owned()),
+                ..entry(EntryKind::Object, name, start)
+            },
+        };
         self.marks.push(Mark {
             offset: end,
-            entry: Some(Entry {
-                path: RawPath(table.path.unwrap_or(table.header_path)),
-                kind: EntryKind::Table,
-                offset: table.start,
-                length: end - table.start,
-                size: table.size,
-                mode: None,
-                uid: None,
-                gid: None,
-                user: None,
-                group: None,
-                mtime: None,
-                mtime_nanos: 0,
-                link: None,
-                rows: Some(table.rows),
-            }),
+            cut: entry.kind == EntryKind::Table,
+            entry: Some(entry),
         });
+    }
+
+    /// Whether the two dashes are those that close the header of what is open.
+    fn closes_header(&mut self) -> bool {
+        let closed = match &mut self.open {
+            Some(Open::Table(table)) => &mut table.header_closed,
+            Some(Open::Object(object)) => &mut object.header_closed,
+            _ => return false,
+        };
+        !std::mem::replace(closed, true)
     }
 }
 
@@ -105,168 +180,106 @@ impl Visitor for Outline {
     fn comment(&mut self, start: u64, text: &[u8]) {
         if !text.is_empty() {
             let opened = self.opened.filter(|opened| start <= opened + OPENING_BYTES_MAX);
-            if let (Some(start), Some(header_path)) = (opened, header_path(text)) {
-                self.started = Some(String::from_utf8_lossy(&header_path).into_owned());
-                self.marks.push(Mark {
-                    offset: start,
-                    entry: None,
-                });
-                self.table = Some(Table {
-                    start,
-                    header_path,
-                    path: None,
-                    header_closed: false,
-                    size: 0,
-                    rows: 0,
-                });
+            if let (Some(start), Some(header)) = (opened, header(text)) {
+                self.begin(start, header);
             }
             self.opened = None;
-            return;
-        }
-        match &mut self.table {
-            Some(table) if !table.header_closed => table.header_closed = true,
-            _ => {
-                self.end_table(start);
-                self.opened = Some(start);
-            }
+        } else if !self.closes_header() {
+            self.end(start);
+            self.opened = Some(start);
         }
     }
 
     fn command(&mut self, start: u64, _text: &[u8]) {
         self.opened = None;
-        self.end_table(start);
+        self.end(start);
     }
 
     fn statement(&mut self, statement: &Statement<'_>) {
         self.opened = None;
-        let Some(table) = &mut self.table else { return };
-        let inserts = statement.lead.starts_with("insert into");
-        if !inserts && !statement.lead.starts_with("copy") {
+        if matches!(self.open, Some(Open::Setting { .. })) {
+            self.end(statement.start);
+        }
+        if self.is_past_head && statement.lead.starts_with("set ") {
+            // It goes for what follows, whatever it stands behind.
+            self.end(statement.start);
+            self.open = Some(Open::Setting {
+                start: statement.start,
+                name: setting_name(statement.lead),
+            });
             return;
         }
-        table.header_closed = true;
-        if inserts {
-            table.rows += statement.rows;
-            table.size += statement.end - statement.start;
-        }
-        if table.path.is_none() {
-            // The header shows names with line ends made blank; the statement has them as they are. A partition
-            // may be loaded through its parent, and then the header is right.
-            let name = table_name(statement.head);
-            table.path = Some(match name {
-                Some(name) if without_line_ends(&name) == table.header_path => name,
-                _ => table.header_path.clone(),
-            });
+        match &mut self.open {
+            Some(Open::Table(table)) => table.statement(statement),
+            Some(Open::Object(object)) => object.statement(statement),
+            _ => {}
         }
     }
 
     fn copy(&mut self, start: u64, data_end: u64, _end: u64, rows: u64) {
-        if let Some(table) = &mut self.table {
+        if let Some(Open::Table(table)) = &mut self.open {
             table.size += data_end - start;
             table.rows += rows;
         }
     }
 }
 
-fn without_line_ends(name: &[u8]) -> Vec<u8> {
-    name.iter()
-        .map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte })
-        .collect()
+impl Table {
+    fn statement(&mut self, statement: &Statement<'_>) {
+        let inserts = statement.lead.starts_with("insert into");
+        if !inserts && !statement.lead.starts_with("copy") {
+            return;
+        }
+        self.header_closed = true;
+        if inserts {
+            self.rows += statement.rows;
+            self.size += statement.end - statement.start;
+        }
+        if self.path.is_none() {
+            // The header shows names with line ends made blank; the statement has them as they are. A partition
+            // may be loaded through its parent, and then the header is right.
+            let name = table_name(statement.head, self.header.schema.as_deref());
+            self.path = Some(match name {
+                Some(name) if without_line_ends(&name) == self.header.path => name,
+                _ => self.header.path.clone(),
+            });
+        }
+    }
 }
 
-/// `schema.table` from `Data for Name: t; Type: TABLE DATA; Schema: s; Owner: o`.
-fn header_path(text: &[u8]) -> Option<Vec<u8>> {
-    const TYPE: &[u8] = b"; Type: TABLE DATA; Schema: ";
-    let text = text.strip_prefix(b"Data for Name: ")?;
-    let at = memchr::memmem::rfind(text, TYPE)?;
-    let (name, rest) = (&text[..at], &text[at + TYPE.len()..]);
-    let schema = &rest[..memchr::memmem::rfind(rest, b"; Owner: ")?];
-    Some([schema, b".", name].concat())
+impl Object {
+    fn statement(&mut self, statement: &Statement<'_>) {
+        self.header_closed = true;
+        if self.path.is_none() {
+            let found = relation(&self.header, statement.head);
+            self.path = Some(found.path);
+            self.owner = found.owner;
+        }
+    }
 }
 
 /// `schema.table` from `COPY "schema".table (…` or `INSERT INTO schema."table" …`, without quotes.
-fn table_name(statement: &[u8]) -> Option<Vec<u8>> {
-    let mut rest = statement;
-    loop {
-        let end = rest.iter().position(u8::is_ascii_whitespace)?;
-        let keyword = rest[..end].to_ascii_lowercase();
-        if !matches!(keyword.as_slice(), b"copy" | b"insert" | b"into") {
-            break;
-        }
-        rest = rest[end..].trim_ascii_start();
-        if matches!(keyword.as_slice(), b"copy" | b"into") {
-            break;
-        }
-    }
-    let mut name = Vec::new();
-    loop {
-        if let Some(quoted) = rest.strip_prefix(b"\"") {
-            rest = quoted;
-            loop {
-                let end = memchr::memchr(b'"', rest)?;
-                name.extend_from_slice(&rest[..end]);
-                rest = &rest[end + 1..];
-                match rest.strip_prefix(b"\"") {
-                    Some(more) => {
-                        name.push(b'"');
-                        rest = more;
-                    }
-                    None => break,
-                }
-            }
-        } else {
-            let end = rest
-                .iter()
-                .position(|byte| byte.is_ascii_whitespace() || matches!(byte, b'.' | b'(' | b';'))?;
-            name.extend_from_slice(&rest[..end]);
-            rest = &rest[end..];
-        }
-        match rest.strip_prefix(b".") {
-            Some(more) => {
-                name.push(b'.');
-                rest = more;
-            }
-            None => return Some(name).filter(|name| !name.is_empty()),
-        }
+fn table_name(statement: &[u8], schema: Option<&[u8]>) -> Option<Vec<u8>> {
+    let tokens = tokens(statement);
+    let name = tokens
+        .iter()
+        .find(|token| !["copy", "insert", "into"].iter().any(|word| token.is(word)))?
+        .path()?;
+    // Old versions write names without a schema, in which a dot is a part of the name.
+    match schema {
+        Some(schema) if !name.starts_with(&join(schema, b"")) => Some(join(schema, &name)),
+        _ => Some(name),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_come_from_statements_as_they_are() {
-        for (statement, name) in [
-            ("COPY public.t (a) FROM stdin;", "public.t"),
-            (
-                "COPY \"My Schema\".\"a.b\"\"c\nd\" (x) FROM stdin;",
-                "My Schema.a.b\"c\nd",
-            ),
-            ("INSERT INTO public.t VALUES (1);", "public.t"),
-            ("insert into t(a) values (1);", "t"),
-        ] {
-            assert_eq!(
-                table_name(statement.as_bytes()).unwrap(),
-                name.as_bytes(),
-                "{statement}"
-            );
-        }
-        assert_eq!(table_name(b"COPY \"never closed"), None);
-    }
-
-    #[test]
-    fn headers_are_read_from_their_end() {
-        let header =
-            b"Data for Name: a; Type: TABLE DATA; Schema: x; Owner: y; Type: TABLE DATA; Schema: public; Owner: me";
-        assert_eq!(
-            header_path(header).unwrap(),
-            b"public.a; Type: TABLE DATA; Schema: x; Owner: y"
-        );
-        assert_eq!(
-            header_path(b"Data for Name: BLOBS; Type: BLOBS; Schema: -; Owner: -"),
-            None
-        );
-        assert_eq!(header_path(b"Name: t; Type: TABLE; Schema: public; Owner: me"), None);
-    }
+/// What a `SET` sets, by its first words.
+fn setting_name(lead: &str) -> Vec<u8> {
+    const SESSION: &str = "session authorization";
+    let rest = lead.strip_prefix("set ").unwrap_or(lead);
+    let name = if rest.starts_with(SESSION) {
+        SESSION
+    } else {
+        rest.split(' ').next().unwrap_or(rest)
+    };
+    name.as_bytes().to_vec()
 }

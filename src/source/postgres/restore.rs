@@ -1,19 +1,21 @@
 //! Restores a dump into a new database and swaps it in at the very end; until then nothing that lives has changed.
 
-use std::io::Read;
+use std::io::{Cursor, ErrorKind, Read};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use rand::Rng;
 
+use super::archive::{find_restorer, with_script};
 use super::feed::Dump;
 use super::server::quote_name;
 use super::target::Target;
 use super::url::PostgresUrl;
 use crate::base::cancel::Cancel;
-use crate::base::failure::{Failure, Kind, Result};
+use crate::base::failure::{Failure, Kind, Result, from_io};
 use crate::base::report::{Event, Phase};
 use crate::source::SourceContext;
+use crate::source::detect::{Content, DETECT_BYTES, detect};
 
 /// Bytes that PostgreSQL keeps of a name.
 const NAME_BYTES_MAX: usize = 63;
@@ -77,10 +79,43 @@ pub fn inspect_target(options: &PostgresRestoreOptions, context: &SourceContext<
 ///
 /// # Errors
 /// As [`inspect_target`]; [`Kind::Refused`] if the database holds something and may not be replaced, or if the dump would
-/// leave its database; [`Kind::Unsupported`] for other content than SQL; [`Kind::Damaged`] for a dump that is not whole;
+/// leave its database; [`Kind::Unsupported`] for other content than SQL or an archive of `pg_dump`; [`Kind::Damaged`] for a dump that is not whole;
 /// the dump's and `verify`'s own failures; the server's words. In each case the new database is dropped again, and the
 /// one that stands there is as it was.
 pub fn restore_database(
+    dump: &mut (dyn Read + Send),
+    options: &PostgresRestoreOptions,
+    verify: &mut dyn FnMut() -> Result<()>,
+    context: &SourceContext<'_>,
+) -> Result<PostgresRestoreReport> {
+    let mut head = vec![0; DETECT_BYTES];
+    let count = read_full(dump, &mut head)?;
+    head.truncate(count);
+    let content = detect(&head);
+    let mut dump = Cursor::new(head).chain(dump);
+    if content != Content::PgDumpCustom {
+        return restore_script(&mut dump, options, verify, context);
+    }
+    let restorer = find_restorer(options.client_folder.as_deref(), None, context.cancel)?;
+    with_script(&mut dump, &restorer, context.cancel, |script| {
+        restore_script(script, options, verify, context)
+    })
+}
+
+fn read_full(input: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match input.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(from_io("read the dump", error)),
+        }
+    }
+    Ok(filled)
+}
+
+fn restore_script(
     dump: &mut dyn Read,
     options: &PostgresRestoreOptions,
     verify: &mut dyn FnMut() -> Result<()>,

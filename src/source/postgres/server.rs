@@ -175,6 +175,20 @@ impl Server {
         }
     }
 
+    /// The URL's database, or else one that every server has, and the server's version.
+    ///
+    /// # Errors
+    /// The way to the server, with kind and hint.
+    pub fn any_database(&self, cancel: &Cancel) -> Result<(String, Version)> {
+        match self.connection.url().database() {
+            Some(database) => Ok((database.to_owned(), self.version(Some(database), cancel)?)),
+            None => {
+                let (database, version) = self.maintenance("", cancel)?;
+                Ok((database.to_owned(), version))
+            }
+        }
+    }
+
     /// A database to stand in that is not `target`, and the server's version.
     ///
     /// # Errors

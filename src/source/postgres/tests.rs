@@ -3,6 +3,7 @@
 use super::samples;
 use super::writer::{DumpSummary, DumpWriter};
 use crate::base::report::{Recorder, Reporter};
+use crate::catalog::index::{Entry, EntryKind};
 use crate::source::testing::MemorySink;
 
 fn through(dump: &[u8], pieces: impl Iterator<Item = usize>) -> (MemorySink, DumpSummary) {
@@ -27,12 +28,14 @@ fn outline(dump: &str, pieces: impl Iterator<Item = usize>) -> Vec<(String, u64,
     let (sink, summary) = through(dump.as_bytes(), pieces);
     assert_eq!(sink.bytes, dump.as_bytes());
     assert_eq!(summary.fault, None);
-    assert_eq!(summary.tables, sink.entries.len() as u64);
-    for entry in &sink.entries {
+    let is_table = |entry: &&Entry| entry.kind == EntryKind::Table;
+    assert_eq!(summary.tables, sink.entries.iter().filter(is_table).count() as u64);
+    for entry in sink.entries.iter().filter(is_table) {
         assert!(sink.cuts.contains(&entry.offset) && sink.cuts.contains(&(entry.offset + entry.length)));
     }
     sink.entries
         .iter()
+        .filter(is_table)
         .map(|entry| {
             let rows = entry.rows.unwrap();
             (entry.path.display(), entry.offset, entry.length, rows)
@@ -68,12 +71,68 @@ fn tables_are_found_where_they_are_and_nowhere_else() {
     }
 }
 
+fn objects(dump: &str, pieces: impl Iterator<Item = usize>) -> Vec<Entry> {
+    let (sink, _) = through(dump.as_bytes(), pieces);
+    sink.entries
+}
+
+#[test]
+fn objects_are_found_with_what_they_belong_to() {
+    let dump = samples::RESTRICTED;
+    let entries = objects(dump, std::iter::empty());
+    let text = |entry: &Entry| &dump[entry.range().start as usize..entry.range().end as usize];
+    let found: Vec<(String, &str, String)> = entries
+        .iter()
+        .filter(|entry| entry.kind == EntryKind::Object)
+        .map(|entry| {
+            let owner = entry.link.as_ref().map(|link| link.display()).unwrap_or_default();
+            (entry.path.display(), entry.object.as_deref().unwrap(), owner)
+        })
+        .collect();
+    for (path, what, owner) in [
+        ("Odd; Schema", "SCHEMA", ""),
+        ("public.std(integer)", "FUNCTION", ""),
+        ("default_tablespace", "SETTING", ""),
+        ("default_table_access_method", "SETTING", ""),
+        ("Odd; Schema.a.b\"c; Type: TABLE DATA; Schema: s; Owner: o", "TABLE", ""),
+        ("public.line\nend", "TABLE", ""),
+        ("public.plain", "TABLE", ""),
+        ("public.TABLE plain", "COMMENT", "public.plain"),
+        ("public.s", "SEQUENCE", ""),
+        ("public.s", "SEQUENCE SET", ""),
+        ("public.plain_pkey", "CONSTRAINT", "public.plain"),
+        ("public.empty r", "RULE", "public.empty"),
+    ] {
+        let wanted = (path.to_owned(), what, owner.to_owned());
+        assert!(found.contains(&wanted), "{wanted:?} in {found:#?}");
+    }
+    for entry in &entries {
+        let begin = match (entry.kind, entry.object.as_deref()) {
+            (EntryKind::Table, _) => "--\n-- Data for Name: ",
+            (_, Some("SETTING")) => "SET ",
+            _ => "--\n-- Name: ",
+        };
+        assert!(text(entry).starts_with(begin), "{entry:?}: {}", text(entry));
+        assert!(text(entry).ends_with("\n\n"), "{entry:?}: {:?}", text(entry));
+    }
+    // One begins where the other ends, but for the large objects, which are nobody's.
+    let gaps: Vec<&str> = entries
+        .windows(2)
+        .map(|two| &dump[two[0].range().end as usize..two[1].range().start as usize])
+        .filter(|gap| !gap.is_empty())
+        .collect();
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert!(gaps[0].contains("BLOBS"), "{gaps:?}");
+}
+
 #[test]
 fn the_outline_does_not_depend_on_how_the_dump_arrives() {
     for dump in [samples::RESTRICTED, samples::INSERTS, samples::ESCAPES] {
         let whole = outline(dump, std::iter::empty());
+        let every = objects(dump, std::iter::empty());
         for piece in [1, 2, 3, 5, 64, 1000] {
             assert_eq!(outline(dump, std::iter::repeat(piece)), whole, "{piece}");
+            assert_eq!(objects(dump, std::iter::repeat(piece)), every, "{piece}");
         }
     }
 }

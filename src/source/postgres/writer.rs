@@ -1,10 +1,11 @@
-//! Passes a plain SQL dump on into a sink, with a member and an index entry for each table, and judges its end.
+//! Passes a plain SQL dump on into a sink, with a member for each table and an index entry for each object, and judges its end.
 
 use super::ending::{Ending, Flavour};
 use super::lexer::{Lexer, Statement, Visitor};
 use super::outline::Outline;
 use crate::base::failure::{Result, from_io};
 use crate::base::report::Progress;
+use crate::catalog::index::EntryKind;
 use crate::source::SourceSink;
 
 /// Two that follow the same script.
@@ -73,10 +74,10 @@ impl<'a> DumpWriter<'a> {
         }
     }
 
-    /// Says that `pg_dump` writes it, so that its end marker is missed even if not so much as its header came.
+    /// Says who writes it, so that the end marker is missed even if not so much as the header came.
     #[must_use]
-    pub fn by_pg_dump(mut self) -> Self {
-        self.watch.ending = Ending::of(Flavour::Database);
+    pub fn by(mut self, flavour: Flavour) -> Self {
+        self.watch.ending = Ending::of(flavour);
         self
     }
 
@@ -124,14 +125,16 @@ impl<'a> DumpWriter<'a> {
     fn pass_marks(&mut self, rest: &mut &[u8]) -> Result<()> {
         for mark in self.watch.outline.take_marks() {
             self.pass(mark.offset, rest)?;
-            if self.last_cut != Some(self.written) {
+            if mark.cut && self.last_cut != Some(self.written) {
                 self.sink.cut()?;
                 self.last_cut = Some(self.written);
             }
             if let Some(mut entry) = mark.entry {
                 entry.offset += self.base;
                 self.sink.entry(&entry)?;
-                self.progress.add_item();
+                if entry.kind == EntryKind::Table {
+                    self.progress.add_item();
+                }
             }
         }
         Ok(())
