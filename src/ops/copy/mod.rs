@@ -10,14 +10,14 @@ use super::Run;
 use super::backup::TransferOptions;
 use super::commit::{commit_manifest, roll_back};
 use super::lock::SeriesLock;
-use super::plaintext::stored_objects;
+use super::plaintext::stored_data;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Phase;
 use crate::catalog::layout::Layout;
-use crate::catalog::manifest::{CopiedFrom, Manifest};
+use crate::catalog::manifest::{CopiedFrom, Manifest, ObjectRecord};
 use crate::catalog::selection::Chosen;
 use crate::pipeline::plan::{PlanInput, plan};
-use crate::store::{Key, Store};
+use crate::store::{Key, Role, Store};
 
 mod select;
 mod standing;
@@ -72,7 +72,7 @@ pub fn plan_copy(chosen: &Chosen, target: &CopyTarget, run: &Run) -> Result<Copy
     let manifest = committed(chosen)?;
     let data_key = key_at(target, chosen, manifest)?;
     // Sizes and presence, as far as the listing told.
-    stored_objects(chosen)?;
+    stored_data(chosen, run)?;
     let standing = look(target, &data_key, manifest, &run.cancel)?;
     Ok(outcome(manifest, data_key, matches!(standing, Standing::AlreadyThere)))
 }
@@ -99,7 +99,7 @@ pub fn copy(
         run,
     )?;
     let identity = lock.identity()?;
-    let streams = streams_of(chosen, manifest, &data_key)?;
+    let streams = streams_of(chosen, manifest, &data_key, run)?;
     match look(target, &data_key, manifest, &run.cancel)? {
         Standing::AlreadyThere => return Ok(outcome(manifest, data_key, true)),
         Standing::Leftovers(keys) => standing::remove_leftovers(target, &keys, &identity, run)?,
@@ -110,7 +110,12 @@ pub fn copy(
     let objects = copy_streams(source, &streams, target, options, &identity, manifest, run)?;
 
     let mut copied = manifest.clone();
-    copied.objects = objects;
+    for (record, (stream, objects)) in copied.streams.iter_mut().zip(streams.iter().zip(&objects)) {
+        if stream.role == Role::Data {
+            record.objects = objects.len() as u64;
+        }
+    }
+    copied.objects = objects.into_iter().flatten().collect();
     copied.copied_from = Some(CopiedFrom {
         store: source.url(),
         key: chosen.found.data_key.clone(),
@@ -121,7 +126,7 @@ pub fn copy(
     Ok(outcome(manifest, data_key, false))
 }
 
-/// Copies every stream in turn; if one fails, those before it are removed again.
+/// Copies every stream in turn and returns the objects of each; if one fails, those before it are removed again.
 fn copy_streams(
     source: &Arc<dyn Store>,
     streams: &[Stream],
@@ -130,10 +135,10 @@ fn copy_streams(
     identity: &str,
     manifest: &Manifest,
     run: &Run,
-) -> Result<Vec<crate::catalog::manifest::ObjectRecord>> {
-    let mut objects = Vec::new();
+) -> Result<Vec<Vec<ObjectRecord>>> {
+    let mut copied = Vec::new();
     for stream in streams {
-        let copied = plan(&PlanInput {
+        let objects = plan(&PlanInput {
             limits: target.store.limits(),
             expected_stored_bytes: Some(stream.bytes()),
             part_bytes: options.transfer.part_bytes,
@@ -141,10 +146,10 @@ fn copy_streams(
             memory_bytes: options.transfer.memory_bytes,
         })
         .and_then(|parts| copy_stream(source, stream, &target.store, parts, identity, &manifest.name, run));
-        match copied {
-            Ok(records) => objects.extend(records),
+        match objects {
+            Ok(objects) => copied.push(objects),
             Err(failure) => {
-                roll_back(target.store.as_ref(), &objects, run);
+                roll_back(target.store.as_ref(), &copied.concat(), run);
                 let failure = run.interruption_or(failure);
                 return Err(match failure.kind() {
                     Kind::Interrupted => failure,
@@ -153,7 +158,7 @@ fn copy_streams(
             }
         }
     }
-    Ok(objects)
+    Ok(copied)
 }
 
 /// Only what was committed can be proved right at the other end.

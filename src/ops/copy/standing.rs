@@ -95,10 +95,14 @@ fn compare(target: &CopyTarget, found: &Found, manifest: &Manifest) -> Result<()
 
 /// Whether two manifests are of the same run: they differ in nothing but where and how the objects are stored.
 fn is_same(one: &Manifest, other: &Manifest) -> bool {
-    let told = |manifest: &Manifest| Manifest {
-        objects: Vec::new(),
-        copied_from: None,
-        ..manifest.clone()
+    let told = |manifest: &Manifest| {
+        let mut told = Manifest {
+            objects: Vec::new(),
+            copied_from: None,
+            ..manifest.clone()
+        };
+        told.streams.iter_mut().for_each(|stream| stream.objects = 0);
+        told
     };
     let digests = |manifest: &Manifest| -> Vec<(Role, u64, String)> {
         let digest = |object: &ObjectRecord| (object.role, object.bytes, object.sha256.clone());

@@ -4,11 +4,10 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use super::super::Run;
-use super::super::commit::{object_record, put_options};
-use super::super::plaintext::{sha256_from_hex, stored_objects};
+use super::super::commit::{index_options, object_record, put_options};
+use super::super::plaintext::{sha256_from_hex, stored_data};
 use crate::base::failure::{Failure, Kind, Result, from_io};
 use crate::base::report::{Event, Progress, Reporter};
-use crate::catalog::layout::{KeyRole, role_of};
 use crate::catalog::manifest::{Manifest, ObjectRecord};
 use crate::catalog::selection::Chosen;
 use crate::pipeline::download::{DownloadOptions, ObjectsReader, StoredObject};
@@ -21,7 +20,7 @@ const COPY_BYTES: usize = 256 * 1024;
 
 /// Objects that are one stream of bytes, as `cat` joins them.
 pub(super) struct Stream {
-    role: Role,
+    pub(super) role: Role,
     /// The key of its first object at the target.
     key: Key,
     objects: Vec<StoredObject>,
@@ -38,21 +37,20 @@ impl Stream {
 ///
 /// # Errors
 /// [`Kind::Damaged`] if an object is missing or a digest in the manifest is not one.
-pub(super) fn streams_of(chosen: &Chosen, manifest: &Manifest, data_key: &Key) -> Result<Vec<Stream>> {
+pub(super) fn streams_of(chosen: &Chosen, manifest: &Manifest, data_key: &Key, run: &Run) -> Result<Vec<Stream>> {
     let key_of = |key: &Key| match key.as_str().strip_prefix(chosen.found.data_key.as_str()) {
         Some(suffix) => data_key.with_suffix(suffix),
         None => beside(data_key, key.file_name()),
     };
-    let mut streams: Vec<Stream> = Vec::new();
-    for object in stored_objects(chosen)? {
+    let mut streams = Vec::new();
+    for stream in stored_data(chosen, run)?.streams {
         // The target decides by itself where a stream goes on in another object.
-        match (role_of(&object.key), streams.last_mut()) {
-            (KeyRole::Continuation { of }, Some(stream)) if stream.objects[0].key == of => stream.objects.push(object),
-            _ => streams.push(Stream {
+        if let Some(first) = stream.objects.first() {
+            streams.push(Stream {
                 role: Role::Data,
-                key: key_of(&object.key),
-                objects: vec![object],
-            }),
+                key: key_of(&first.key),
+                objects: stream.objects,
+            });
         }
     }
     if let Some(index) = manifest.index_object() {
@@ -86,7 +84,10 @@ pub(super) fn copy_stream(
     name: &str,
     run: &Run,
 ) -> Result<Vec<ObjectRecord>> {
-    let mut options = put_options(stream.role, name);
+    let mut options = match stream.role {
+        Role::Index => index_options(&stream.key, name),
+        role => put_options(role, name),
+    };
     // The second half stays random.
     options.token.replace_range(..identity.len(), identity);
     let mut reader = ObjectsReader::new(
