@@ -292,6 +292,9 @@ fn a_source_that_fails_or_is_damaged_is_never_committed_at_the_target() {
     }
 }
 
+/// What becomes of an object; nothing if it is removed.
+type Damage = fn(Vec<u8>) -> Option<Vec<u8>>;
+
 #[test]
 fn a_damaged_object_of_the_source_is_damage() {
     let keys = {
@@ -303,7 +306,7 @@ fn a_damaged_object_of_the_source_is_damage() {
     };
     assert!(keys.len() >= 3, "{keys:?}");
     for key in keys {
-        let damages: [fn(Vec<u8>) -> Option<Vec<u8>>; 4] = [
+        let damages: [Damage; 4] = [
             |mut body| {
                 let middle = body.len() / 2;
                 body[middle] ^= 1;
