@@ -183,7 +183,11 @@ fn main() {
 }
 
 fn deflate<W: Write + Send + 'static>(plain: &[u8], threads: usize, sink: W) -> (W, u64) {
-    let options = DeflateOptions { level: 6, threads };
+    let options = DeflateOptions {
+        level: 6,
+        threads,
+        ..DeflateOptions::default()
+    };
     let mut writer = MembersWriter::new(sink, Box::new(|_| Ok(())), &options, &Cancel::new()).unwrap();
     for piece in plain.chunks(64 * 1024) {
         writer.write_all(piece).unwrap();

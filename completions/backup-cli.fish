@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_backup_cli_global_optspecs
-    string join \n config= p/profile= store= name= endpoint-url= region= provider= path-style= env-file= json q/quiet v/verbose no-progress log-format= color= h/help V/version
+    string join \n config= p/profile= store= name= endpoint-url= region= provider= path-style= recipient= recipients-file= identity= env-file= json q/quiet v/verbose no-progress log-format= color= h/help V/version
 end
 
 function __fish_backup_cli_needs_command
@@ -33,6 +33,9 @@ complete -c backup-cli -n "__fish_backup_cli_needs_command" -l region -d 'The re
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
 false\t''"
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
 json\t''"
@@ -71,7 +74,10 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l pg-dump
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock-timeout -d 'How long to wait for another run of the same series [default: 0s]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l host -d 'The host name to record [default: this machine\'s]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l key-template -d 'The layout of keys below the prefix' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l level -d 'The level of gzip, from 1 (fast) to 12 (small) [default: 6]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l compression -d 'How the backup is compressed [default: gzip]' -r -f -a "gzip\t''
+zstd\t''
+none\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l level -d 'The level of compression, from 1 (fast) to 12 (small), for zstd to 19 [default: 6, for zstd 3]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l threads -d 'How many threads compress or inflate [default: one for each core]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l parts-in-flight -d 'How many parts are sent or fetched at the same time [default: chosen from the memory]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l memory -d 'How much memory the run may take [default: 128MiB]' -r
@@ -94,6 +100,9 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l region 
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
 false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
 json\t''"
@@ -121,6 +130,9 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -l region -d
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
 false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
 json\t''"
@@ -142,6 +154,9 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand show" -l region -d
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand show" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand show" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
 false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand show" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand show" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand show" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand show" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand show" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
 json\t''"
@@ -162,6 +177,9 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l region -d '
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
 false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
 json\t''"
@@ -193,6 +211,9 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l region
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
 false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
 json\t''"
@@ -221,6 +242,9 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
 false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
 json\t''"
@@ -244,6 +268,9 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from show" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from show" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
 false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from show" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from show" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from show" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from show" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from show" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
 json\t''"
@@ -264,6 +291,9 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from check" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from check" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
 false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from check" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from check" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from check" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from check" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from check" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
 json\t''"
@@ -284,6 +314,9 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from init" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from init" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
 false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from init" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from init" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from init" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from init" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from init" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
 json\t''"
@@ -304,6 +337,9 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand completions" -l re
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand completions" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand completions" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
 false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand completions" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand completions" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand completions" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand completions" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand completions" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
 json\t''"
@@ -324,6 +360,9 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand version" -l region
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand version" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand version" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
 false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand version" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand version" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand version" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand version" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand version" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
 json\t''"
@@ -344,6 +383,9 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand generate" -l regio
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand generate" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand generate" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
 false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand generate" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand generate" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand generate" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand generate" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand generate" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
 json\t''"

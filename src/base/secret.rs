@@ -64,6 +64,31 @@ impl Secret {
     }
 }
 
+/// Where a secret comes from, to be read only once it is needed: a command may ask somebody for it.
+#[derive(Clone, Debug)]
+pub enum SecretSource {
+    /// It is at hand.
+    Text(Secret),
+    /// A file that holds nothing else.
+    File(std::path::PathBuf),
+    /// A command that prints it.
+    Command(String),
+}
+
+impl SecretSource {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// As [`Secret::from_file`] and [`Secret::from_command`].
+    pub fn read(&self) -> Result<Secret> {
+        match self {
+            Self::Text(secret) => Ok(secret.clone()),
+            Self::File(path) => Secret::from_file(path),
+            Self::Command(command) => Secret::from_command(command),
+        }
+    }
+}
+
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[secret]")

@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use base64::Engine;
 use serde::{Deserialize, Serialize};
 
-/// The format that this version writes.
-pub const INDEX_FORMAT: u32 = 1;
+/// The newest format of this version; what needs nothing of it is written in the older one.
+pub const INDEX_FORMAT: u32 = 2;
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,7 +173,7 @@ impl Entry {
     }
 }
 
-/// The place of one member: `plain` bytes inflated, `stored` bytes deflated.
+/// The place of one member: `plain` bytes of plaintext, `stored` bytes when compressed and not yet encrypted.
 ///
 /// In JSON the pair `[plain, stored]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,13 +181,14 @@ impl Entry {
 pub struct MemberSize {
     /// Plaintext bytes.
     pub plain: u32,
-    /// Stored bytes.
+    /// Compressed bytes.
     pub stored: u32,
 }
 
 /// Consecutive members, from a known place on.
 ///
-/// Offsets count from the beginning of the backup's data, over all its data objects as `cat` joins them.
+/// Offsets count from the beginning of the backup's data, over all its data objects as `cat` joins them. Of an encrypted
+/// backup they count in the compressed stream, before encryption, over all streams one after the other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberRun {
     /// Where the first member's content begins in the plaintext.
@@ -196,6 +197,9 @@ pub struct MemberRun {
     pub stored_offset: u64,
     /// The members, in order.
     pub members: Vec<MemberSize>,
+    /// CRC-32 of each member's plaintext, where the members themselves hold no checksum.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crc32s: Vec<u32>,
 }
 
 impl From<(u32, u32)> for MemberSize {

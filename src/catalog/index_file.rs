@@ -1,15 +1,18 @@
 //! The index as a file: written line by line while a backup runs, read line by line afterwards.
 //!
-//! Lines of JSON, gzipped: first `index`, then `e` (an entry) and `m` (a run of members) as they come, last `end` with the
-//! sums. An index without its `end` line is truncated and is not believed.
+//! Lines of JSON, gzipped: first `index`, then, in an encrypted backup, what its manifest does not say (`private`, `warning`,
+//! `problem`), then `e` (an entry) and `m` (a run of members) as they come, last `end` with the sums. An index without its
+//! `end` line is truncated and is not believed.
 
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom, Write};
 
 use flate2::read::MultiGzDecoder;
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
 use serde::{Deserialize, Serialize};
 
 use super::index::{Entry, INDEX_FORMAT, MemberRun};
+use super::manifest::Problem;
+use super::private::{Private, PrivateCore};
 use crate::base::failure::{Failure, IoContext, Kind, Result};
 
 /// The longest line that is read: a run of members or an entry with two paths of 4 KiB stays far below it.
@@ -18,6 +21,9 @@ const LINE_BYTES_MAX: u64 = 1024 * 1024;
 /// How much of the lines is compressed at a time, as one gzip member of whole lines; a longer line has one of its own.
 const MEMBER_PLAIN_BYTES: usize = 1024 * 1024;
 
+/// The format of an index with nothing private and no checksums of members.
+const FORMAT_PLAIN: u32 = 1;
+
 /// One line of an index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "t")]
@@ -25,9 +31,21 @@ pub enum Line {
     /// The first line.
     #[serde(rename = "index")]
     Index {
-        /// [`INDEX_FORMAT`].
+        /// Up to [`INDEX_FORMAT`].
         format: u32,
     },
+    /// The first of what the manifest of an encrypted backup does not say.
+    #[serde(rename = "private")]
+    Private(PrivateCore),
+    /// A warning of an encrypted backup.
+    #[serde(rename = "warning")]
+    Warning {
+        /// The sentence.
+        text: String,
+    },
+    /// A problem of an encrypted backup.
+    #[serde(rename = "problem")]
+    Problem(Problem),
     /// An entry.
     #[serde(rename = "e")]
     Entry(Entry),
@@ -54,6 +72,12 @@ pub enum Line {
 enum LineRef<'a> {
     #[serde(rename = "index")]
     Index { format: u32 },
+    #[serde(rename = "private")]
+    Private(&'a PrivateCore),
+    #[serde(rename = "warning")]
+    Warning { text: &'a str },
+    #[serde(rename = "problem")]
+    Problem(&'a Problem),
     #[serde(rename = "e")]
     Entry(&'a Entry),
     #[serde(rename = "m")]
@@ -81,6 +105,34 @@ pub struct IndexSpool {
     members: u64,
     plain_bytes: u64,
     stored_bytes: u64,
+    has_checksums: bool,
+}
+
+/// A finished index, to be read from its beginning as often as it is stored.
+pub struct FinishedIndex {
+    /// The lines that were known only at the end and yet stand first.
+    head: Vec<u8>,
+    file: std::fs::File,
+    bytes: u64,
+}
+
+impl FinishedIndex {
+    /// Its length in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Reads it from its beginning.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be rewound.
+    pub fn reader(&mut self) -> Result<impl Read + '_> {
+        self.file
+            .seek(SeekFrom::Start(0))
+            .doing(|| "read the index back from its temporary file")?;
+        Ok(Cursor::new(&self.head).chain(&self.file))
+    }
 }
 
 impl IndexSpool {
@@ -90,7 +142,7 @@ impl IndexSpool {
     /// If the temporary file cannot be made.
     pub fn create() -> Result<Self> {
         let file = tempfile::tempfile().doing(|| "make a temporary file for the index")?;
-        let mut spool = Self {
+        Ok(Self {
             file,
             compressor: Compressor::new(CompressionLvl::default()),
             checker: Decompressor::new(),
@@ -102,25 +154,34 @@ impl IndexSpool {
             members: 0,
             plain_bytes: 0,
             stored_bytes: 0,
-        };
-        spool.write(&LineRef::Index { format: INDEX_FORMAT })?;
-        Ok(spool)
+            has_checksums: false,
+        })
     }
 
     fn write(&mut self, line: &LineRef<'_>) -> Result<()> {
         let before = self.lines.len();
-        serde_json::to_writer(&mut self.lines, line)
-            .map_err(|error| Failure::new(Kind::Failed, "Could not write a line of the index").caused_by(error))?;
-        self.lines.push(b'\n');
+        push_line(&mut self.lines, line)?;
         if self.lines.len() > MEMBER_PLAIN_BYTES && before > 0 {
             self.write_member(before)?;
         }
         Ok(())
     }
 
-    /// Compresses the first `plain_bytes` of the lines at hand, proves that they can be read back, and writes them down.
+    /// Writes the first `plain_bytes` of the lines at hand down.
     fn write_member(&mut self, plain_bytes: usize) -> Result<()> {
-        let plain = &self.lines[..plain_bytes];
+        let lines = std::mem::take(&mut self.lines);
+        let stored_bytes = self.make_member(&lines[..plain_bytes])?;
+        self.lines = lines;
+        self.file
+            .write_all(&self.stored[..stored_bytes])
+            .doing(|| "write the index to a temporary file")?;
+        self.file_bytes += stored_bytes as u64;
+        self.lines.drain(..plain_bytes);
+        Ok(())
+    }
+
+    /// Compresses lines into the start of `self.stored`, and proves that they can be read back.
+    fn make_member(&mut self, plain: &[u8]) -> Result<usize> {
         let fault = || {
             Failure::new(
                 Kind::Failed,
@@ -147,12 +208,7 @@ impl IndexSpool {
         if self.inflated[..inflated_bytes] != *plain {
             return Err(fault());
         }
-        self.file
-            .write_all(stored)
-            .doing(|| "write the index to a temporary file")?;
-        self.file_bytes += stored_bytes as u64;
-        self.lines.drain(..plain_bytes);
-        Ok(())
+        Ok(stored_bytes)
     }
 
     /// Adds an entry.
@@ -174,14 +230,15 @@ impl IndexSpool {
             self.plain_bytes += u64::from(member.plain);
             self.stored_bytes += u64::from(member.stored);
         }
+        self.has_checksums |= !run.crc32s.is_empty();
         self.write(&LineRef::Members(run))
     }
 
-    /// Ends the index and gives back its file, rewound, with its length in bytes.
+    /// Ends the index. What the manifest does not say comes first, so that it is read without the rest.
     ///
     /// # Errors
     /// If the temporary file cannot be written.
-    pub fn finish(mut self) -> Result<(std::fs::File, u64)> {
+    pub fn finish(mut self, private: Option<&Private>) -> Result<FinishedIndex> {
         self.write(&LineRef::End {
             entries: self.entries,
             members: self.members,
@@ -189,11 +246,37 @@ impl IndexSpool {
             stored_bytes: self.stored_bytes,
         })?;
         self.write_member(self.lines.len())?;
-        self.file
-            .seek(SeekFrom::Start(0))
-            .doing(|| "write the index to a temporary file")?;
-        Ok((self.file, self.file_bytes))
+        let mut lines = Vec::new();
+        let format = match private.is_some() || self.has_checksums {
+            true => INDEX_FORMAT,
+            false => FORMAT_PLAIN,
+        };
+        push_line(&mut lines, &LineRef::Index { format })?;
+        if let Some(private) = private {
+            push_line(&mut lines, &LineRef::Private(&private.core))?;
+            for text in &private.warnings {
+                push_line(&mut lines, &LineRef::Warning { text })?;
+            }
+            for problem in &private.problems {
+                push_line(&mut lines, &LineRef::Problem(problem))?;
+            }
+        }
+        let head_bytes = self.make_member(&lines)?;
+        let mut head = self.stored;
+        head.truncate(head_bytes);
+        Ok(FinishedIndex {
+            bytes: self.file_bytes + head_bytes as u64,
+            head,
+            file: self.file,
+        })
     }
+}
+
+fn push_line(lines: &mut Vec<u8>, line: &LineRef<'_>) -> Result<()> {
+    serde_json::to_writer(&mut *lines, line)
+        .map_err(|error| Failure::new(Kind::Failed, "Could not write a line of the index").caused_by(error))?;
+    lines.push(b'\n');
+    Ok(())
 }
 
 /// Reads an index line by line and checks its end.
@@ -234,11 +317,6 @@ impl<R: Read> IndexReader<R> {
         }
     }
 
-    /// The input, after the last line read to its end.
-    pub fn into_inner(self) -> R {
-        self.lines.into_inner().into_inner().into_inner()
-    }
-
     fn damaged(&self, cause: impl Into<anyhow::Error>) -> Failure {
         Failure::new(Kind::Damaged, format!("The index {} is damaged", self.what))
             .caused_by(cause)
@@ -264,7 +342,29 @@ impl<R: Read> IndexReader<R> {
             .map_err(|error| self.damaged(error))
     }
 
-    /// The next entry or run of members; `None` after a good end.
+    /// What the manifest of an encrypted backup does not say; `None` if this index has nothing private. To be asked for
+    /// before any line.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`] if the index is cut short or is not consistent.
+    pub fn private(&mut self) -> Result<Option<Private>> {
+        let mut private: Option<Private> = None;
+        loop {
+            match (self.next_line()?, &mut private) {
+                (Some(Line::Private(core)), None) => {
+                    private = Some(Private {
+                        core,
+                        ..Private::default()
+                    });
+                }
+                (Some(Line::Warning { text }), Some(private)) => private.warnings.push(text),
+                (Some(Line::Problem(problem)), Some(private)) => private.problems.push(problem),
+                _ => return Ok(private),
+            }
+        }
+    }
+
+    /// The next line; `None` after a good end.
     ///
     /// # Errors
     /// [`Kind::Damaged`] if the index is cut short or is not consistent.
@@ -276,6 +376,14 @@ impl<R: Read> IndexReader<R> {
             Some(line @ Line::Entry(_)) => {
                 self.entries += 1;
                 Ok(Some(line))
+            }
+            Some(line @ (Line::Private(_) | Line::Warning { .. } | Line::Problem(_)))
+                if self.entries == 0 && self.members == 0 =>
+            {
+                Ok(Some(line))
+            }
+            Some(Line::Private(_) | Line::Warning { .. } | Line::Problem(_)) => {
+                Err(self.damaged(anyhow::anyhow!("Something private stands among its lines")))
             }
             Some(Line::Members(run)) => {
                 self.members += run.members.len() as u64;
@@ -322,12 +430,19 @@ mod tests {
                 plain_offset: 0,
                 stored_offset: 0,
                 members: vec![MemberSize { plain: 10, stored: 5 }],
+                crc32s: Vec::new(),
             })
             .unwrap();
-        let (mut file, bytes) = spool.finish().unwrap();
+        content_of(spool.finish(None).unwrap())
+    }
+
+    fn content_of(mut index: FinishedIndex) -> Vec<u8> {
         let mut content = Vec::new();
-        file.read_to_end(&mut content).unwrap();
-        assert_eq!(content.len() as u64, bytes);
+        for _ in 0..2 {
+            content.clear();
+            index.reader().unwrap().read_to_end(&mut content).unwrap();
+            assert_eq!(content.len() as u64, index.bytes());
+        }
         content
     }
 
@@ -358,10 +473,7 @@ mod tests {
                 spool.entry(&long).unwrap();
             }
         }
-        let (mut file, bytes) = spool.finish().unwrap();
-        let mut content = Vec::new();
-        file.read_to_end(&mut content).unwrap();
-        assert_eq!(content.len() as u64, bytes);
+        let content = content_of(spool.finish(None).unwrap());
         let members = content.windows(4).filter(|bytes| *bytes == [0x1f, 0x8b, 8, 0]).count();
         assert!(members >= 3, "{members}");
         let lines = read_all(&content).unwrap();
@@ -380,6 +492,58 @@ mod tests {
                 "cut at {end}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_private_stands_first_and_needs_the_newer_format() {
+        use crate::catalog::manifest::{ProblemKind, SourceInfo};
+        let private = Private {
+            core: PrivateCore {
+                source: SourceInfo {
+                    kind: "directory".to_owned(),
+                    what: "/srv/www".to_owned(),
+                    ..SourceInfo::default()
+                },
+                plain_sha256: Some("00".repeat(32)),
+                stream_sha256s: Vec::new(),
+            },
+            problems: vec![Problem {
+                item: "www/a".to_owned(),
+                kind: ProblemKind::Vanished,
+                message: "gone".to_owned(),
+            }],
+            warnings: vec!["Look.".to_owned(), "Again.".to_owned()],
+        };
+        let mut spool = IndexSpool::create().unwrap();
+        spool.entry(&entry(b"www/b")).unwrap();
+        let content = content_of(spool.finish(Some(&private)).unwrap());
+        assert_eq!(
+            IndexReader::open(&content[..], "x").unwrap().private().unwrap(),
+            Some(private)
+        );
+        assert_eq!(read_all(&content).unwrap().len(), 5);
+        for (content, format) in [(content, INDEX_FORMAT), (sample(), FORMAT_PLAIN)] {
+            let mut first = String::new();
+            BufReader::new(MultiGzDecoder::new(&content[..]))
+                .read_line(&mut first)
+                .unwrap();
+            assert_eq!(first, format!("{{\"t\":\"index\",\"format\":{format}}}\n"));
+        }
+        assert_eq!(IndexReader::open(&sample()[..], "x").unwrap().private().unwrap(), None);
+    }
+
+    #[test]
+    fn checksums_of_members_need_the_newer_format() {
+        let run = MemberRun {
+            plain_offset: 0,
+            stored_offset: 0,
+            members: vec![MemberSize { plain: 5, stored: 5 }],
+            crc32s: vec![7],
+        };
+        let mut spool = IndexSpool::create().unwrap();
+        spool.members(&run).unwrap();
+        let content = content_of(spool.finish(None).unwrap());
+        assert_eq!(read_all(&content).unwrap(), [Line::Members(run)]);
     }
 
     #[test]

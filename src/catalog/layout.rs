@@ -17,6 +17,13 @@ pub const DEFAULT_TEMPLATE: &str = "{date}/{name}_backup_{date}_{time}";
 
 /// What follows a data object's key to name its index.
 pub const INDEX_SUFFIX: &str = ".index.gz";
+/// What follows a data object's key to name its index, if that is encrypted.
+pub const ENCRYPTED_INDEX_SUFFIX: &str = ".index.gz.age";
+/// The last extension of what is encrypted, with its dot.
+pub const ENCRYPTED_SUFFIX: &str = ".age";
+/// What follows a data object's key, with a number of four or more digits, to name the first object of its second stream
+/// and so on; a stream's own continuations follow that.
+pub const STREAM_SUFFIX: &str = ".stream-";
 /// What follows a data object's key to name its manifest.
 pub const MANIFEST_SUFFIX: &str = ".manifest.json";
 /// What follows a data object's key, with a number of four or more digits, to name its continuation.
@@ -57,12 +64,15 @@ fn check_extension(extension: &str) -> Result<()> {
 
 /// Checks that a store can hold a data object's key and those of its companions.
 fn check_length(key: &Key) -> Result<()> {
-    let longest = key.with_suffix(MANIFEST_SUFFIX);
+    check_key_length(&key.with_suffix(MANIFEST_SUFFIX))
+}
+
+fn check_key_length(longest: &Key) -> Result<()> {
     let segment_bytes = longest.as_str().split('/').map(str::len).max().unwrap_or(0);
     if longest.as_str().len() <= KEY_BYTES_MAX && segment_bytes <= SEGMENT_BYTES_MAX {
         return Ok(());
     }
-    Err(Failure::new(Kind::Usage, format!("The key of the manifest would be too long: `{longest}`")).hint(format!(
+    Err(Failure::new(Kind::Usage, format!("A key of the backup would be too long: `{longest}`")).hint(format!(
         "A key has at most {KEY_BYTES_MAX} bytes, and {SEGMENT_BYTES_MAX} between two slashes: take a shorter name, prefix or key template"
     )))
 }
@@ -259,16 +269,70 @@ pub fn role_of(key: &Key) -> KeyRole {
     if let Some(of) = text.strip_suffix(MANIFEST_SUFFIX) {
         return KeyRole::Manifest { of: Key::new(of) };
     }
-    if let Some(of) = text.strip_suffix(INDEX_SUFFIX) {
-        return KeyRole::Index { of: Key::new(of) };
+    for suffix in [INDEX_SUFFIX, ENCRYPTED_INDEX_SUFFIX] {
+        if let Some(of) = text.strip_suffix(suffix) {
+            return KeyRole::Index { of: Key::new(of) };
+        }
     }
-    if let Some((of, number)) = text.rsplit_once(PART_SUFFIX)
-        && number.len() >= 4
-        && number.bytes().all(|b| b.is_ascii_digit())
-    {
-        return KeyRole::Continuation { of: Key::new(of) };
+    match place_of(key) {
+        (of, _) if of != *key => KeyRole::Continuation { of },
+        _ => KeyRole::Data,
     }
-    KeyRole::Data
+}
+
+/// Which of a backup's data objects one is, by its name: `cat` joins the parts of a stream in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectPlace {
+    /// The stream, from 1.
+    pub stream: u64,
+    /// The part of the stream, from 1.
+    pub part: u64,
+}
+
+impl Default for ObjectPlace {
+    fn default() -> Self {
+        Self { stream: 1, part: 1 }
+    }
+}
+
+/// The key of the backup's first data object, and which of its objects this one is.
+#[must_use]
+pub fn place_of(key: &Key) -> (Key, ObjectPlace) {
+    let (of, part) = numbered(key.as_str(), PART_SUFFIX);
+    let (of, stream) = numbered(of, STREAM_SUFFIX);
+    (Key::new(of), ObjectPlace { stream, part })
+}
+
+/// The text before a suffix with a number, and the number; 1 if there is no such suffix.
+fn numbered<'a>(text: &'a str, suffix: &str) -> (&'a str, u64) {
+    match text.rsplit_once(suffix) {
+        Some((of, number)) if number.len() >= 4 && number.bytes().all(|b| b.is_ascii_digit()) => {
+            (of, number.parse().unwrap_or(u64::MAX))
+        }
+        _ => (text, 1),
+    }
+}
+
+/// The key of the first object of a backup's stream, whose number counts from 1.
+///
+/// # Errors
+/// [`Kind::Usage`] if no store could hold the key or those of the stream's continuations.
+pub fn stream_key(data_key: &Key, number: u64) -> Result<Key> {
+    if number <= 1 {
+        return Ok(data_key.clone());
+    }
+    let key = data_key.with_suffix(&format!("{STREAM_SUFFIX}{number:04}"));
+    check_key_length(&key.with_suffix(&format!("{PART_SUFFIX}0002")))?;
+    Ok(key)
+}
+
+/// The key of the index of the backup whose first data object is `data_key`.
+#[must_use]
+pub fn index_key_of(data_key: &Key, is_encrypted: bool) -> Key {
+    data_key.with_suffix(match is_encrypted {
+        true => ENCRYPTED_INDEX_SUFFIX,
+        false => INDEX_SUFFIX,
+    })
 }
 
 /// The extensions that may stand at the end of a data object's name, and are not part of the id.
@@ -429,8 +493,42 @@ mod tests {
             role_of(&Key::new("p/x.sql.gz.manifest.json")),
             KeyRole::Manifest { of: of.clone() }
         );
-        assert_eq!(role_of(&Key::new("p/x.sql.gz.part-0002")), KeyRole::Continuation { of });
+        for suffix in [".part-0002", ".part-0001", ".stream-0002", ".stream-0002.part-0003"] {
+            assert_eq!(
+                role_of(&of.with_suffix(suffix)),
+                KeyRole::Continuation { of: of.clone() },
+                "{suffix}"
+            );
+        }
         assert_eq!(role_of(&Key::new("p/x.part-two")), KeyRole::Data);
+        assert_eq!(
+            role_of(&Key::new("p/x.zst.age.index.gz.age")),
+            KeyRole::Index {
+                of: Key::new("p/x.zst.age")
+            }
+        );
+        assert_eq!(role_of(&index_key_of(&of, true)), role_of(&index_key_of(&of, false)));
+    }
+
+    #[test]
+    fn objects_of_several_streams_are_named_and_put_in_order() {
+        let of = Key::new("p/x.sql.gz");
+        let mut keys = vec![of.clone(), of.with_suffix(".part-0002")];
+        for number in 2..=11 {
+            let first = stream_key(&of, number).unwrap();
+            keys.push(first.clone());
+            keys.push(first.with_suffix(".part-0002"));
+        }
+        let mut sorted = keys.clone();
+        sorted.sort_by_key(|key| std::cmp::Reverse(key.as_str().len()));
+        sorted.sort_by_key(|key| place_of(key).1);
+        assert_eq!(sorted, keys);
+        assert_eq!(
+            place_of(&Key::new("p/x.sql.gz.stream-0011.part-0002")),
+            (of.clone(), ObjectPlace { stream: 11, part: 2 })
+        );
+        assert_eq!(stream_key(&of, 1).unwrap(), of);
+        assert!(stream_key(&Key::new("x".repeat(240)), 2).is_err());
     }
 
     #[test]

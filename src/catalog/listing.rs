@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 
-use super::layout::{KeyRole, id_of, name_and_time_of, role_of};
+use super::layout::{KeyRole, id_of, name_and_time_of, place_of, role_of};
 use super::manifest::{MANIFEST_BYTES_MAX, Manifest};
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, Kind, Result, from_io};
@@ -80,7 +80,7 @@ fn into_found(data_key: Key, mut group: Group) -> Found {
     let (name_hint, named_time) = name_and_time_of(&data_key);
     let modified = group.data.as_ref().and_then(|meta| meta.modified);
     let manifest_modified = group.manifest.as_ref().and_then(|(_, modified)| *modified);
-    group.continuations.sort_by_key(|(key, _)| continuation_number(key));
+    group.continuations.sort_by_key(|(key, _)| place_of(key).1);
     let first = group.data.as_ref().map(|meta| (meta.key.clone(), meta.bytes));
     Found {
         id: id_of(&data_key),
@@ -94,11 +94,6 @@ fn into_found(data_key: Key, mut group: Group) -> Found {
         storage_class: group.data.and_then(|meta| meta.storage_class),
         manifest_key: group.manifest.map(|(key, _)| key),
     }
-}
-
-fn continuation_number(key: &Key) -> u64 {
-    let digits = key.as_str().rsplit('-').next().unwrap_or_default();
-    digits.parse().unwrap_or(u64::MAX)
 }
 
 /// Reads and checks a manifest.

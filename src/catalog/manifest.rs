@@ -5,11 +5,17 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::codec::Codec;
+use super::private::{Private, PrivateCore};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::store::{Key, Role};
 
-/// The format that this version writes. Readers accept this and every older one.
-pub const MANIFEST_FORMAT: u32 = 1;
+/// The newest format of this version. Readers accept this and every older one; what needs nothing of a newer format is
+/// written in the older one, so that older readers go on reading it.
+pub const MANIFEST_FORMAT: u32 = 2;
+
+/// The format of gzip that is not encrypted, in one stream.
+const FORMAT_PLAIN_GZIP: u32 = 1;
 
 /// A manifest may not be larger than this: it is read whole, from a store that may lie.
 pub const MANIFEST_BYTES_MAX: u64 = 16 * crate::base::units::MIB;
@@ -61,7 +67,8 @@ pub struct Problem {
 pub struct SourceInfo {
     /// `directory`, `postgresql`, `command`, `stdin`.
     pub kind: String,
-    /// What was backed up, without secrets: a path, a URL, a command line.
+    /// What was backed up, without secrets: a path, a URL, a command line. Empty where only the holders of a key may know.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub what: String,
     /// The database's name, for a database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,10 +139,31 @@ pub struct ObjectRecord {
     pub token: String,
 }
 
+/// One of several streams that a backup consists of.
+///
+/// The backup's plaintext is that of its streams, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamRecord {
+    /// How many of the data objects, in their order, are this stream's.
+    pub objects: u64,
+    /// What it holds, where it has an extension of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension: Option<String>,
+    /// The length of its plaintext in bytes.
+    pub plain_bytes: u64,
+    /// SHA-256 of its plaintext, in hexadecimal; in an encrypted backup the index holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plain_sha256: Option<String>,
+    /// Its length in bytes when compressed and not yet encrypted.
+    pub compressed_bytes: u64,
+    /// How many members it has.
+    pub members: u64,
+}
+
 /// The commit record of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The format's number, [`MANIFEST_FORMAT`].
+    /// The format's number, up to [`MANIFEST_FORMAT`]; set when it is written.
     pub format: u32,
     /// The base name of the data object without extensions.
     pub id: String,
@@ -163,15 +191,20 @@ pub struct Manifest {
     pub extension: String,
     /// The plaintext's length in bytes.
     pub plain_bytes: u64,
-    /// SHA-256 of the plaintext, in hexadecimal.
-    pub plain_sha256: String,
-    /// `gzip`.
-    pub codec: String,
-    /// The codec's level.
+    /// SHA-256 of the plaintext, in hexadecimal. Unknown if there are several streams, each of which has its own, and in
+    /// an encrypted backup until its index has been read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plain_sha256: Option<String>,
+    /// The streams, if there are several; empty if all data objects are one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<StreamRecord>,
+    /// How the members are made.
+    pub codec: Codec,
+    /// The codec's level; 0 if nothing is compressed.
     pub level: u32,
     /// How many members the data has.
     pub members: u64,
-    /// Those who can decrypt it; empty if it is not encrypted.
+    /// Those who can decrypt it: public keys, or the word `passphrase`. Empty if it is not encrypted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<String>,
     /// The user's tags.
@@ -209,20 +242,87 @@ impl Manifest {
             .fold(0, |sum, object| sum.saturating_add(object.bytes))
     }
 
-    /// The manifest as it is stored. Problems that would make it longer than [`MANIFEST_BYTES_MAX`], which no reader
+    /// Whether the data and the index are encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        !self.recipients.is_empty()
+    }
+
+    /// The lowest format whose readers understand this.
+    fn format_needed(&self) -> u32 {
+        match self.codec == Codec::Gzip && !self.is_encrypted() && self.streams.is_empty() {
+            true => FORMAT_PLAIN_GZIP,
+            false => MANIFEST_FORMAT,
+        }
+    }
+
+    /// What the manifest of an encrypted backup leaves to its index; `None` if the backup is not encrypted.
+    #[must_use]
+    pub fn private(&self) -> Option<Private> {
+        let private = Private {
+            core: PrivateCore {
+                source: self.source.clone(),
+                plain_sha256: self.plain_sha256.clone(),
+                stream_sha256s: self
+                    .streams
+                    .iter()
+                    .filter_map(|stream| stream.plain_sha256.clone())
+                    .collect(),
+            },
+            problems: self.problems.clone(),
+            warnings: self.warnings.clone(),
+        };
+        self.is_encrypted().then(|| private.bounded())
+    }
+
+    /// Adds what an encrypted backup's index says.
+    pub fn reveal(&mut self, private: Private) {
+        self.source = private.core.source;
+        self.plain_sha256 = private.core.plain_sha256;
+        for (stream, sha256) in self.streams.iter_mut().zip(private.core.stream_sha256s) {
+            stream.plain_sha256 = Some(sha256);
+        }
+        self.problems = private.problems;
+        self.warnings = private.warnings;
+    }
+
+    /// What anybody may read of it.
+    fn public(&self) -> Self {
+        let mut public = self.clone();
+        public.format = public.format.max(public.format_needed());
+        if public.is_encrypted() {
+            public.source = SourceInfo {
+                kind: public.source.kind,
+                server_version: public.source.server_version,
+                tool: public.source.tool,
+                tool_version: public.source.tool_version,
+                ..SourceInfo::default()
+            };
+            public.plain_sha256 = None;
+            for stream in &mut public.streams {
+                stream.plain_sha256 = None;
+            }
+            public.problems.clear();
+            public.warnings.clear();
+        }
+        public
+    }
+
+    /// The manifest as it is stored: of an encrypted backup only what anybody may read. Problems that would make it longer than [`MANIFEST_BYTES_MAX`], which no reader
     /// takes, are dropped from its end; they stay counted.
     ///
     /// # Errors
     /// If it cannot be written as JSON, or is too long for another reason.
     pub fn to_json(&mut self) -> Result<Vec<u8>> {
+        self.format = self.format.max(self.format_needed());
         loop {
-            let mut json = serde_json::to_vec_pretty(self)
+            let mut json = serde_json::to_vec_pretty(&self.public())
                 .map_err(|error| Failure::new(Kind::Failed, "Could not write the manifest").caused_by(error))?;
             json.push(b'\n');
             if json.len() as u64 <= MANIFEST_BYTES_MAX {
                 return Ok(json);
             }
-            if self.problems.is_empty() {
+            if self.problems.is_empty() || self.is_encrypted() {
                 return Err(Failure::new(
                     Kind::Failed,
                     format!(
@@ -258,7 +358,7 @@ impl Manifest {
                     "The manifest `{key}` has format {format}; this version of backup-cli reads up to {MANIFEST_FORMAT}"
                 ),
             )
-            .hint("Install a newer backup-cli; or fetch the data object itself, which gunzip opens"));
+            .hint("Install a newer backup-cli; or fetch the data object itself, which stock tools open"));
         }
         let manifest: Self = serde_json::from_slice(json).map_err(|error| damaged(error.into()))?;
         if manifest.format == 0 {
@@ -267,6 +367,29 @@ impl Manifest {
         if manifest.data_objects().next().is_none() {
             return Err(damaged(anyhow::anyhow!("It names no data object")));
         }
+        if let Some(contradiction) = manifest.stream_contradiction() {
+            return Err(damaged(anyhow::anyhow!(contradiction)));
+        }
         Ok(manifest)
+    }
+
+    fn stream_contradiction(&self) -> Option<&'static str> {
+        if self.streams.is_empty() {
+            return None;
+        }
+        let sum = |value: fn(&StreamRecord) -> u64| {
+            self.streams
+                .iter()
+                .try_fold(0u64, |sum, stream| sum.checked_add(value(stream)))
+        };
+        if self.streams.iter().any(|stream| stream.objects == 0) {
+            Some("A stream has no object")
+        } else if sum(|stream| stream.objects) != Some(self.data_objects().count() as u64) {
+            Some("Its streams have other objects than it names")
+        } else if sum(|stream| stream.plain_bytes) != Some(self.plain_bytes) {
+            Some("Its streams have another length than it says")
+        } else {
+            None
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! What is stored: where keys lie, what a manifest and an index say, how backups are listed and chosen.
 
+pub mod codec;
 pub mod index;
 pub mod index_file;
 pub mod layout;
 pub mod listing;
 pub mod manifest;
+pub mod private;
 pub mod selection;

@@ -13,6 +13,7 @@ use crate::config::settings::{ChecksumMode as ConfiguredChecksums, Settings};
 use crate::ops::Run;
 use crate::ops::backup::{BackupOptions, TransferOptions};
 use crate::ops::restore::SafetyBackup;
+use crate::pipeline::crypt::{Keys, KeysOptions, Recipients};
 use crate::source::Source;
 use crate::source::command::CommandSource;
 use crate::source::detect::{Content, DETECT_BYTES, detect};
@@ -118,7 +119,9 @@ pub fn backup_options(settings: &Settings, store: &dyn Store, name: &str) -> Res
         host: settings.host.value.clone(),
         tags: settings.tags.value.clone(),
         layout: layout(settings, store)?,
+        codec: settings.compression.value,
         level: settings.level.value,
+        recipients: recipients(settings)?,
         transfer: TransferOptions {
             threads: settings.threads.value,
             part_bytes: settings.part_bytes.value,
@@ -129,6 +132,37 @@ pub fn backup_options(settings: &Settings, store: &dyn Store, name: &str) -> Res
         expected_bytes: settings.expected_bytes.value,
         lock_folder: settings.lock_folder.value.clone(),
         lock_timeout: settings.lock_timeout.value,
+    })
+}
+
+/// For whom backups are encrypted: the recipients, else whoever knows the passphrase, else everybody.
+///
+/// # Errors
+/// [`Kind::Config`] if a recipient is not one, or the passphrase cannot be had.
+pub fn recipients(settings: &Settings) -> Result<Option<Recipients>> {
+    let mut keys = settings.recipients.value.clone();
+    for file in &settings.recipients_files.value {
+        keys.extend(Recipients::read_file(file)?);
+    }
+    match &settings.passphrase.value {
+        _ if !keys.is_empty() => Recipients::of_keys(&keys).map(Some),
+        Some(passphrase) => {
+            let passphrase = passphrase
+                .read()
+                .map_err(|failure| failure.with_kind(Kind::Config).context("Could not take the passphrase"))?;
+            Recipients::of_passphrase(passphrase).map(Some)
+        }
+        None => Ok(None),
+    }
+}
+
+/// With which keys encrypted backups are read.
+pub fn keys(settings: &Settings) -> Keys {
+    Keys::new(KeysOptions {
+        identity_files: settings.identities.value.clone(),
+        identity: settings.identity.value.clone(),
+        passphrase: settings.passphrase.value.clone(),
+        ask: None,
     })
 }
 

@@ -134,7 +134,11 @@ pub struct Args {
     #[arg(long, value_name = "TEMPLATE", hide_short_help = true)]
     pub key_template: Option<String>,
 
-    /// The level of gzip, from 1 (fast) to 12 (small) [default: 6]
+    /// How the backup is compressed [default: gzip]
+    #[arg(long, value_name = "CODEC", value_parser = ["gzip", "zstd", "none"], help_heading = "Performance")]
+    pub compression: Option<String>,
+
+    /// The level of compression, from 1 (fast) to 12 (small), for zstd to 19 [default: 6, for zstd 3]
     #[arg(long, value_name = "LEVEL", help_heading = "Performance")]
     pub level: Option<String>,
 
@@ -207,6 +211,7 @@ impl Args {
             .text(&table::LOCK_TIMEOUT, "--lock-timeout", self.lock_timeout.as_deref())
             .text(&table::HOST, "--host", self.host.as_deref())
             .text(&table::KEY_TEMPLATE, "--key-template", self.key_template.as_deref())
+            .text(&table::COMPRESSION, "--compression", self.compression.as_deref())
             .text(&table::LEVEL, "--level", self.level.as_deref())
             .text(&table::PART_SIZE, "--part-size", self.part_size.as_deref())
             .text(&table::EXPECTED_SIZE, "--expected-size", self.expected_size.as_deref())

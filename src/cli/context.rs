@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::assemble::keys;
 use crate::base::cancel::Cancel;
 use crate::base::clock::SystemClock;
 use crate::config::Settings;
@@ -28,6 +29,7 @@ impl Context {
             cancel: self.cancel.clone(),
             reporter: self.listener.clone(),
             clock: Arc::new(SystemClock),
+            keys: keys(&self.settings),
         }
     }
 }

@@ -115,6 +115,18 @@ pub struct GlobalArgs {
     )]
     pub path_style: Option<bool>,
 
+    /// Encrypt backups for the holder of this public key of age; may be repeated
+    #[arg(long, global = true, value_name = "KEY")]
+    pub recipient: Vec<String>,
+
+    /// Encrypt for the public keys in this file, too; may be repeated
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath, hide_short_help = true)]
+    pub recipients_file: Vec<std::path::PathBuf>,
+
+    /// Open encrypted backups with the secret keys in this file; may be repeated
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub identity: Vec<std::path::PathBuf>,
+
     /// Read variables from a dotenv file where the environment does not have them
     #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath, hide_short_help = true)]
     pub env_file: Option<std::path::PathBuf>,
@@ -159,6 +171,9 @@ impl GlobalArgs {
             .text(&table::REGION, "--region", self.region.as_deref())
             .text(&table::PROVIDER, "--provider", self.provider.as_deref())
             .switch(&table::PATH_STYLE, "--path-style", self.path_style)
+            .list(&table::RECIPIENTS, "--recipient", &self.recipient)
+            .list(&table::RECIPIENTS_FILES, "--recipients-file", &self.recipients_file)
+            .list(&table::IDENTITIES, "--identity", &self.identity)
             .text(&table::ENV_FILE, "--env-file", path(&self.env_file).as_deref())
             .switch(&table::JSON, "--json", given(self.json))
             .switch(&table::QUIET, "--quiet", given(self.quiet))

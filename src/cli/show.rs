@@ -98,7 +98,13 @@ fn describe(manifest: &Manifest, chosen: &Chosen) -> String {
                 count(manifest.members, "member", "members")
             ),
         ),
-        ("sha256", format!("{} (content)", manifest.plain_sha256)),
+        (
+            "sha256",
+            manifest
+                .plain_sha256
+                .as_ref()
+                .map_or_else(String::new, |sha256| format!("{sha256} (content)")),
+        ),
         ("tags", manifest.tags.join(", ")),
         ("made by", made_by(manifest)),
     ];

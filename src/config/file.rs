@@ -445,7 +445,7 @@ mod tests {
 
     #[test]
     fn every_problem_is_found_with_its_line_and_the_nearest_key() {
-        let text = "[defaults]\nlevell = 6\nlevel = \"6\"\n[profile.web]\nstore = 1\nendpoint = \"x\"\nlevel = 13\n\
+        let text = "[defaults]\nlevell = 6\nlevel = \"6\"\n[profile.web]\nstore = 1\nendpoint = \"x\"\nlevel = 20\n\
                     sources = [\"/a\", 2]\nshell = 1.5\n[default]\n";
         let found: Vec<String> = parse(text)
             .unwrap_err()
@@ -459,10 +459,10 @@ mod tests {
             found,
             [
                 "Unknown key: `levell` in `/c.toml`, line 2",
-                "Wrong value of `level` in `/c.toml`, line 3: Expected a whole number from 1 to 12, found a text; write the number without quotes",
+                "Wrong value of `level` in `/c.toml`, line 3: Expected a whole number from 1 to 19, found a text; write the number without quotes",
                 "Wrong value of `store` in `/c.toml`, line 5: Expected s3://bucket/prefix, file:///folder or a folder, found `1`",
                 "Unknown key: `endpoint` in `/c.toml`, line 6",
-                "Wrong value of `level` in `/c.toml`, line 7: Expected a whole number from 1 to 12, found `13`",
+                "Wrong value of `level` in `/c.toml`, line 7: Expected a whole number from 1 to 19, found `20`",
                 "Wrong value of `sources` in `/c.toml`, line 8: Expected an array of URLs or paths, found an item that is an integer",
                 "Wrong value of `shell` in `/c.toml`, line 9: Expected true or false, found a float",
                 "Unknown key: `default` in `/c.toml`, line 10",

@@ -11,6 +11,7 @@ pub mod early;
 pub mod environment;
 pub mod example;
 pub mod file;
+mod keys;
 pub mod layers;
 mod resolve;
 pub mod settings;

@@ -57,6 +57,7 @@ impl Resolver<'_> {
         let shell: Setting<bool> = self.required(&table::SHELL);
         let (sources, command) = self.what(&database_url, shell.value);
         let store = self.store();
+        let compression = self.codec();
         let mut settings = Settings {
             profile: self.layers.profile.map(str::to_owned),
             sources,
@@ -107,9 +108,13 @@ impl Resolver<'_> {
                     _ => ChecksumMode::Auto,
                 }),
             tags: self.required(&table::TAGS),
-            level: self
-                .required::<u64>(&table::LEVEL)
-                .map(|level| u32::try_from(level).unwrap_or(u32::MAX)),
+            level: self.level(compression.value),
+            compression,
+            recipients: self.required(&table::RECIPIENTS),
+            recipients_files: self.required(&table::RECIPIENTS_FILES),
+            passphrase: self.secret_source(&table::PASSPHRASE),
+            identities: self.required(&table::IDENTITIES),
+            identity: self.identity(),
             threads: self.threads(),
             part_bytes: self.optional(&table::PART_SIZE),
             parts_in_flight: self
@@ -233,7 +238,13 @@ impl Resolver<'_> {
         self.show_as(spec, Some(text), json, setting.origin.to_string());
     }
 
-    fn show_as(&mut self, spec: &'static Spec, text: Option<String>, json: serde_json::Value, origin: String) {
+    pub(super) fn show_as(
+        &mut self,
+        spec: &'static Spec,
+        text: Option<String>,
+        json: serde_json::Value,
+        origin: String,
+    ) {
         let key = spec.key;
         self.shown.insert(
             key,

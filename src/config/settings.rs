@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::value::Setting;
-use crate::base::secret::Secret;
+use crate::base::secret::{Secret, SecretSource};
+use crate::catalog::codec::Codec;
 use crate::store::address::StoreAddress;
 
 /// The settings of one run, each with its origin.
@@ -84,8 +85,20 @@ pub struct Settings {
     pub checksum: Setting<ChecksumMode>,
     /// Words that are recorded with a backup.
     pub tags: Setting<Vec<String>>,
-    /// The level of gzip, 1 to 12.
+    /// How backups are compressed.
+    pub compression: Setting<Codec>,
+    /// One of the codec's levels.
     pub level: Setting<u32>,
+    /// Public keys for whose holders backups are encrypted.
+    pub recipients: Setting<Vec<String>>,
+    /// Files of such keys.
+    pub recipients_files: Setting<Vec<PathBuf>>,
+    /// The passphrase by which backups are encrypted if there are no recipients, and by which they are read.
+    pub passphrase: Setting<Option<SecretSource>>,
+    /// Files of secret keys by which backups are read.
+    pub identities: Setting<Vec<PathBuf>>,
+    /// A further secret key.
+    pub identity: Setting<Option<SecretSource>>,
     /// How many threads compress or inflate.
     pub threads: Setting<usize>,
     /// The size of a part, in bytes; `None` if it is to be chosen.

@@ -37,6 +37,8 @@ pub enum Chapter {
     Credentials,
     /// How objects are stored there.
     Objects,
+    /// Who may read them.
+    Encryption,
     /// How bytes are moved.
     Transfer,
     /// How a run behaves.
@@ -47,11 +49,12 @@ pub enum Chapter {
 
 impl Chapter {
     /// The chapters in the order in which they are shown.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Source,
         Self::Store,
         Self::Credentials,
         Self::Objects,
+        Self::Encryption,
         Self::Transfer,
         Self::Run,
         Self::Console,
@@ -65,6 +68,7 @@ impl Chapter {
             Self::Store => "Store",
             Self::Credentials => "Credentials",
             Self::Objects => "Objects",
+            Self::Encryption => "Encryption",
             Self::Transfer => "Transfer",
             Self::Run => "Runs",
             Self::Console => "Command line and output",

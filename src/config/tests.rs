@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::base::failure::Kind;
+use crate::base::secret::SecretSource;
 
 const HOME: (&str, &str) = ("HOME", "/home/ann");
 
@@ -401,7 +402,7 @@ fn a_profile_without_a_name_is_a_series_of_its_own() {
 
 #[test]
 fn every_problem_is_reported_and_flags_are_usage() {
-    let flags = Flags::default().text(&table::LEVEL, "--level", Some("99"));
+    let flags = Flags::default().text(&table::LEVEL, "--level", Some("13"));
     let variables = [("BACKUP_PART_SIZE", "big"), ("BACKUP_ENDPOINT_URL", "ftp://x")];
     let problems = try_resolve(flags, &variables, "", None).unwrap_err();
     let found: Vec<(Kind, String)> = problems
@@ -421,7 +422,7 @@ fn every_problem_is_reported_and_flags_are_usage() {
             ),
             (
                 Kind::Usage,
-                "Wrong value of `--level`: Expected a whole number from 1 to 12, found `99`"
+                "Wrong value of `--level`: Expected a whole number from 1 to 12, found `13`"
             ),
             (
                 Kind::Config,
@@ -434,6 +435,57 @@ fn every_problem_is_reported_and_flags_are_usage() {
         first.hints().last().map(String::as_str),
         Some("There are 2 more problems; `backup-cli config check` lists them all")
     );
+}
+
+#[test]
+fn the_level_belongs_to_the_codec() {
+    for (variables, level) in [
+        (&[][..], Ok(6)),
+        (&[("BACKUP_COMPRESSION", "zstd")], Ok(3)),
+        (&[("BACKUP_COMPRESSION", "none")], Ok(0)),
+        (&[("BACKUP_LEVEL", "12")], Ok(12)),
+        (
+            &[("BACKUP_LEVEL", "13")],
+            Err("Expected a whole number from 1 to 12, found `13`"),
+        ),
+        (&[("BACKUP_COMPRESSION", "zstd"), ("BACKUP_LEVEL", "19")], Ok(19)),
+        (&[("BACKUP_COMPRESSION", "none"), ("BACKUP_LEVEL", "9")], Ok(0)),
+        (
+            &[("BACKUP_COMPRESSION", "lz4")],
+            Err("Expected one of gzip, zstd, none, found `lz4`"),
+        ),
+    ] {
+        let found = try_resolve(Flags::default(), variables, "", None)
+            .map(|settings| settings.level.value)
+            .map_err(|problems| problems[0].causes().join("; "));
+        assert_eq!(found, level.map_err(str::to_owned), "{variables:?}");
+    }
+}
+
+#[test]
+fn keys_are_read_only_once_they_are_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    let missing = missing.to_str().unwrap();
+    let settings = with_variables(&[
+        ("BACKUP_IDENTITY_FILE", missing),
+        ("BACKUP_PASSPHRASE_COMMAND", "false"),
+    ]);
+    for source in [settings.identity.value.unwrap(), settings.passphrase.value.unwrap()] {
+        assert!(source.read().is_err());
+    }
+    let settings = with_variables(&[("BACKUP_IDENTITY", missing)]);
+    assert!(matches!(settings.identity.value, Some(SecretSource::File(path)) if path.to_str() == Some(missing)));
+    let settings = with_variables(&[("BACKUP_IDENTITY", "AGE-SECRET-KEY-1CANARY")]);
+    assert!(matches!(&settings.identity.value, Some(SecretSource::Text(_))));
+    assert!(!format!("{settings:?}").contains("CANARY"));
+    let problems = try_resolve(
+        Flags::default(),
+        &[("BACKUP_PASSPHRASE", "x"), ("BACKUP_PASSPHRASE_FILE", "/x")],
+        "",
+        None,
+    );
+    assert_eq!(problems.unwrap_err()[0].kind(), Kind::Config);
 }
 
 #[test]

@@ -14,11 +14,13 @@ use super::commit::{commit, object_record, put_options};
 use super::lock::SeriesLock;
 use crate::base::failure::{Failure, Kind, Result, into_io};
 use crate::base::report::Phase;
+use crate::catalog::codec::Codec;
 use crate::catalog::index::Entry;
 use crate::catalog::index_file::IndexSpool;
-use crate::catalog::layout::{Layout, MANIFEST_SUFFIX, check_name, id_of};
+use crate::catalog::layout::{ENCRYPTED_SUFFIX, Layout, MANIFEST_SUFFIX, check_name, id_of};
 use crate::catalog::listing::scan;
-use crate::catalog::manifest::{MANIFEST_FORMAT, Manifest, State};
+use crate::catalog::manifest::{Manifest, State};
+use crate::pipeline::crypt::{Recipients, Sealer};
 use crate::pipeline::deflate::{DeflateOptions, MembersReport, MembersWriter};
 use crate::pipeline::plan::{PartPlan, PlanInput, plan};
 use crate::pipeline::upload::PartsWriter;
@@ -52,8 +54,12 @@ pub struct BackupOptions {
     pub tags: Vec<String>,
     /// Where keys lie.
     pub layout: Layout,
-    /// The gzip level, 1 to 12.
+    /// How members are made.
+    pub codec: Codec,
+    /// One of the codec's levels.
     pub level: u32,
+    /// For whom everything is encrypted; `None` leaves it readable for everybody.
+    pub recipients: Option<Recipients>,
     /// How bytes are moved.
     pub transfer: TransferOptions,
     /// The stored size that the user expects, in bytes.
@@ -155,22 +161,23 @@ pub fn backup(
         .stream(&mut sink, &run.source_context())
         .map_err(|failure| run.interruption_or(of_source(failure)))?;
     run.cancel.check()?;
-    let (parts, members) = sink.members.finish()?;
+    let (sealer, members) = sink.members.finish()?;
+    let parts = sealer.finish()?;
     let finished = run.clock.now();
+    let mut manifest = describe(source, &planned, options, report, &members, finished);
+    manifest.warnings.extend(clock_warning);
 
     // Before the data becomes visible: from then on only `commit` fails, and it rolls back.
     let index = std::mem::replace(
         &mut *index.lock().unwrap_or_else(PoisonError::into_inner),
         IndexSpool::create()?,
     )
-    .finish()?;
+    .finish(manifest.private().as_ref())?;
 
     run.phase(Phase::Committing);
     let objects = parts.finish()?;
-    let mut manifest = describe(source, &planned, options, report, &members, finished);
     manifest.objects = objects.iter().map(|object| object_record(Role::Data, object)).collect();
-    manifest.warnings.extend(clock_warning);
-    let (manifest_key, manifest) = commit(store, &planned.data_key, index, manifest, &options.transfer, run)?;
+    let (manifest_key, manifest) = commit(store, &planned.data_key, index, manifest, options, run)?;
     lock.remember(planned.started);
     Ok(BackupOutcome { manifest, manifest_key })
 }
@@ -213,12 +220,13 @@ fn open_sink(
         run.reporter.clone(),
     );
     let deflate = DeflateOptions {
+        codec: options.codec,
         level: options.level,
         threads: options.transfer.threads,
     };
     let members_index = index.clone();
     let members = MembersWriter::new(
-        parts,
+        Sealer::new(parts, options.recipients.as_ref())?,
         Box::new(move |members| {
             members_index
                 .lock()
@@ -236,7 +244,7 @@ fn open_sink(
 }
 
 struct Sink {
-    members: MembersWriter<PartsWriter>,
+    members: MembersWriter<Sealer<PartsWriter>>,
     index: Arc<Mutex<IndexSpool>>,
     run: Run,
 }
@@ -277,7 +285,8 @@ fn describe(
     finished: Timestamp,
 ) -> Manifest {
     Manifest {
-        format: MANIFEST_FORMAT,
+        // Raised to what the content needs when it is written.
+        format: 1,
         id: id_of(&planned.data_key),
         name: options.name.clone(),
         host: options.host.clone(),
@@ -294,11 +303,12 @@ fn describe(
         objects: Vec::new(),
         extension: source.extension().to_owned(),
         plain_bytes: members.plain_bytes,
-        plain_sha256: hex::encode(members.plain_sha256),
-        codec: "gzip".to_owned(),
+        plain_sha256: Some(hex::encode(members.plain_sha256)),
+        streams: Vec::new(),
+        codec: options.codec,
         level: options.level,
         members: members.members,
-        recipients: Vec::new(),
+        recipients: options.recipients.as_ref().map(Recipients::names).unwrap_or_default(),
         tags: options.tags.clone(),
         warnings: report.warnings,
         counts: report.counts,
@@ -331,14 +341,24 @@ fn is_id_taken(store: &dyn Store, key: &Key) -> Result<bool> {
     }
 }
 
+/// What a data object's name ends in, after the extension of its plaintext.
+fn stored_extension(options: &BackupOptions) -> String {
+    let codec = options.codec.extension();
+    match options.recipients {
+        None => codec.to_owned(),
+        Some(_) => format!("{codec}{ENCRYPTED_SUFFIX}").trim_start_matches('.').to_owned(),
+    }
+}
+
 /// The first second from now on whose key is free.
 fn free_key(store: &dyn Store, extension: &str, options: &BackupOptions, run: &Run) -> Result<(Key, Timestamp)> {
     let now = run.clock.now();
     let mut started = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let stored_as = stored_extension(options);
     for _ in 0..FREE_KEY_TRIES_MAX {
         let key = options
             .layout
-            .data_key(&options.name, &options.host, started, extension, "gz")?;
+            .data_key(&options.name, &options.host, started, extension, &stored_as)?;
         let taken = [key.clone(), key.with_suffix(MANIFEST_SUFFIX)]
             .iter()
             .map(|key| match store.head(key) {

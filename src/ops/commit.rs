@@ -1,16 +1,17 @@
 //! The last steps of the commit protocol: index, then manifest. Before the manifest there is no backup.
 
-use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::Run;
-use super::backup::TransferOptions;
+use super::backup::BackupOptions;
 use crate::base::failure::{Failure, IoContext, Kind, Result};
-use crate::catalog::layout::{INDEX_SUFFIX, MANIFEST_SUFFIX};
+use crate::catalog::index_file::FinishedIndex;
+use crate::catalog::layout::{MANIFEST_SUFFIX, index_key_of};
 use crate::catalog::manifest::{Manifest, ObjectRecord};
+use crate::pipeline::crypt::Sealer;
 use crate::pipeline::plan::{PlanInput, plan};
 use crate::pipeline::upload::{PartsWriter, UploadedObject};
 use crate::store::{Key, PutOptions, Role, Store};
@@ -55,20 +56,20 @@ pub(super) fn object_record(role: Role, object: &UploadedObject) -> ObjectRecord
 
 /// Writes the index, then the manifest. If either fails, what stands in the store already is removed again.
 ///
-/// `manifest.objects` holds the data objects; the index, a finished file with its length in bytes, is added here.
+/// `manifest.objects` holds the data objects; the index is added here, encrypted if the data is.
 ///
 /// # Errors
 /// Whatever the store says. The backup exists exactly if this succeeds.
 pub(super) fn commit(
     store: &Arc<dyn Store>,
     data_key: &Key,
-    index: (File, u64),
+    index: FinishedIndex,
     mut manifest: Manifest,
-    transfer: &TransferOptions,
+    options: &BackupOptions,
     run: &Run,
 ) -> Result<(Key, Manifest)> {
     let manifest_key = data_key.with_suffix(MANIFEST_SUFFIX);
-    let prepared = upload_index(store, data_key, index, &manifest.name, transfer, run).and_then(|record| {
+    let prepared = upload_index(store, data_key, index, options, run).and_then(|record| {
         manifest.objects.push(record);
         run.cancel.check()?;
         manifest.to_json()
@@ -80,17 +81,17 @@ pub(super) fn commit(
             return Err(failure.context(NOT_COMMITTED));
         }
     };
-    let options = put_options(Role::Manifest, &manifest.name);
+    let put = put_options(Role::Manifest, &manifest.name);
     let bytes = json.len() as u64;
     let written = store
-        .put(&manifest_key, json, &options)
+        .put(&manifest_key, json, &put)
         .and_then(|_| expect_manifest(store.as_ref(), &manifest_key, bytes));
     if let Err(failure) = written {
         settle(
             store.as_ref(),
             &manifest_key,
             bytes,
-            &options.token,
+            &put.token,
             &manifest,
             run,
             failure,
@@ -166,29 +167,36 @@ fn untold(failure: Failure) -> Failure {
 fn upload_index(
     store: &Arc<dyn Store>,
     data_key: &Key,
-    (mut file, bytes): (File, u64),
-    name: &str,
-    transfer: &TransferOptions,
+    mut index: FinishedIndex,
+    options: &BackupOptions,
     run: &Run,
 ) -> Result<ObjectRecord> {
+    let bytes = index.bytes();
     let plan = plan(&PlanInput {
         limits: store.limits(),
         expected_stored_bytes: Some(bytes),
         part_bytes: None,
         in_flight: Some(1),
-        memory_bytes: transfer.memory_bytes,
+        memory_bytes: options.transfer.memory_bytes,
     })?;
-    let mut writer = PartsWriter::new(
+    let is_encrypted = options.recipients.is_some();
+    let mut put = put_options(Role::Index, &options.name);
+    if is_encrypted {
+        put.content_type = "application/octet-stream";
+    }
+    let parts = PartsWriter::new(
         store.clone(),
-        data_key.with_suffix(INDEX_SUFFIX),
-        put_options(Role::Index, name),
+        index_key_of(data_key, is_encrypted),
+        put,
         plan,
         run.cancel.clone(),
         run.reporter.clone(),
     );
+    let mut writer = Sealer::new(parts, options.recipients.as_ref())?;
+    let mut reader = index.reader()?;
     let mut buffer = vec![0; COPY_BYTES];
     loop {
-        let read = file
+        let read = reader
             .read(&mut buffer)
             .doing(|| "read the index back from its temporary file")?;
         if read == 0 {
@@ -197,7 +205,7 @@ fn upload_index(
         std::io::Write::write_all(&mut writer, &buffer[..read])
             .map_err(|error| crate::base::failure::from_io("upload the index", error))?;
     }
-    let objects = writer.finish()?;
+    let objects = writer.finish()?.finish()?;
     match objects.as_slice() {
         [object] => Ok(object_record(Role::Index, object)),
         _ => Err(Failure::new(

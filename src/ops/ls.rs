@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Run;
 use super::plaintext::index_key;
+use super::reveal::decrypted;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::index::{Entry, EntryKind, MemberRun};
 use crate::catalog::index_file::{IndexReader, Line};
@@ -16,7 +17,7 @@ use crate::store::Store;
 /// Visits every line of the backup's index; damage is found before the last line was taken for the last.
 ///
 /// # Errors
-/// [`Kind::NotFound`] if it has none; [`Kind::Damaged`] if it is not whole, or not the one that the manifest names.
+/// [`Kind::NotFound`] if it has none; [`Kind::WrongKey`] if it is encrypted and no key opens it; [`Kind::Damaged`] if it is not whole, or not the one that the manifest names.
 pub fn read_index(
     store: &Arc<dyn Store>,
     chosen: &Chosen,
@@ -33,19 +34,24 @@ pub fn read_index(
         .hint("Restore the whole backup instead; that needs no index"),
         _ => failure,
     })?;
-    let mut reader = IndexReader::open(DigestReader::new(input), format!("`{key}`"))?;
+    let what = format!("`{key}`");
+    let mut digest = DigestReader::new(input);
+    let mut reader = IndexReader::open(decrypted(chosen, &mut digest, &what, run)?, &what)?;
     while let Some(line) = reader.next_line()? {
         run.cancel.check()?;
         let flow = match line {
             Line::Entry(entry) => visit(IndexItem::Entry(entry))?,
             Line::Members(members) => visit(IndexItem::Members(members))?,
-            Line::Index { .. } | Line::End { .. } => ControlFlow::Continue(()),
+            Line::Index { .. } | Line::Private(_) | Line::Warning { .. } | Line::Problem(_) | Line::End { .. } => {
+                ControlFlow::Continue(())
+            }
         };
         if flow.is_break() {
             return Ok(());
         }
     }
-    let (_, bytes, sha256) = reader.into_inner().finish();
+    drop(reader);
+    let (_, bytes, sha256) = digest.finish();
     match chosen.manifest.as_ref().and_then(Manifest::index_object) {
         Some(record) if record.bytes != bytes || record.sha256 != hex::encode(sha256) => Err(Failure::new(
             Kind::Damaged,

@@ -6,6 +6,7 @@ use crate::base::cancel::Cancel;
 use crate::base::clock::Clock;
 use crate::base::failure::Failure;
 use crate::base::report::{Event, Phase, Reporter};
+use crate::pipeline::crypt::Keys;
 use crate::source::SourceContext;
 
 pub mod backup;
@@ -15,6 +16,7 @@ pub mod lock;
 pub mod ls;
 pub mod plaintext;
 pub mod restore;
+pub mod reveal;
 
 /// What every use case needs from whoever calls it.
 #[derive(Clone)]
@@ -25,6 +27,8 @@ pub struct Run {
     pub reporter: Arc<dyn Reporter>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
+    /// With which keys encrypted backups are read.
+    pub keys: Keys,
 }
 
 impl Run {

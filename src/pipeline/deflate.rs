@@ -1,4 +1,4 @@
-//! Makes gzip members out of a stream, on every core, in order.
+//! Makes members out of a stream, on every core, in order.
 //!
 //! The caller fills blocks of plaintext; worker threads turn each into a proven member; one thread takes the plaintext's
 //! digest and one writes the members, in the order of the blocks, into the sink.
@@ -10,26 +10,20 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use sha2::{Digest, Sha256};
 
-use super::member::MEMBER_STORED_BYTES_MAX;
-use super::member::MemberMaker;
-pub use super::member::{LEVEL_DEFAULT, LEVELS, MEMBER_PLAIN_BYTES_MAX};
+use super::codec::{Maker, STORED_BYTES_MAX};
+pub use super::member::MEMBER_PLAIN_BYTES_MAX;
 use super::stop::Stop;
 use crate::base::cancel::{Cancel, CancelGuard};
 use crate::base::failure::{Failure, Kind, Result, from_io, into_io};
+use crate::catalog::codec::Codec;
 use crate::catalog::index::{MemberRun, MemberSize};
 
 /// What all members in flight may hold in memory together, in bytes. With the 64 MiB of the parts it keeps a backup under
 /// 128 MiB on a machine of any number of cores.
 const MEMORY_BYTES_MAX: usize = 48 * 1024 * 1024;
 
-/// What one thread holds: a block of plaintext, its member, the inflated copy, and the codec's own tables.
-const THREAD_BYTES: usize = 3 * 1024 * 1024 + 768 * 1024;
-
-/// The same for the levels from [`LEVEL_OPTIMAL`] on, whose tables are larger.
-const THREAD_OPTIMAL_BYTES: usize = 12 * 1024 * 1024;
-
-/// From this level on libdeflate parses near-optimally.
-const LEVEL_OPTIMAL: u32 = 10;
+/// What one thread holds: a block of plaintext, its member, the inflated copy.
+const THREAD_BUFFERS_BYTES: usize = 3 * 1024 * 1024;
 
 /// Blocks beyond one for each thread: the one being filled, and one ready for whoever is done first.
 const BLOCKS_EXTRA: usize = 2;
@@ -40,7 +34,9 @@ const RUN_MEMBERS_MAX: usize = 256;
 /// How members are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeflateOptions {
-    /// One of the [`LEVELS`].
+    /// How members are made.
+    pub codec: Codec,
+    /// One of the codec's levels.
     pub level: u32,
     /// How many threads compress at most; fewer if their memory would exceed its bound. At least 1.
     pub threads: usize,
@@ -49,7 +45,8 @@ pub struct DeflateOptions {
 impl Default for DeflateOptions {
     fn default() -> Self {
         Self {
-            level: LEVEL_DEFAULT,
+            codec: Codec::Gzip,
+            level: Codec::Gzip.level_default(),
             threads: super::default_threads(),
         }
     }
@@ -71,7 +68,7 @@ pub struct MembersReport {
 /// Takes each run of members as it reaches the sink.
 pub type OnRun = Box<dyn FnMut(MemberRun) -> Result<()> + Send>;
 
-/// A writer that passes gzip members on to a sink.
+/// A writer that passes members on to a sink.
 ///
 /// [`Write::flush`] does nothing: members are cut where they are full or where [`MembersWriter::cut`] says.
 /// If it is dropped before [`MembersWriter::finish`], its threads end, nothing more is written, and the sink is dropped.
@@ -124,6 +121,7 @@ struct Job {
 struct StoredMember {
     buffer: Vec<u8>,
     size: MemberSize,
+    crc32: Option<u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -133,13 +131,25 @@ struct Collected {
     members: u64,
 }
 
+/// What one thread holds in memory: its buffers and the codec's own tables, which grow with the level.
+pub(super) fn thread_bytes(codec: Codec, level: u32) -> usize {
+    const KIB: usize = 1024;
+    let tables = match (codec, level) {
+        (Codec::None, _) => 0,
+        (Codec::Gzip, ..10) => 768 * KIB,
+        // Near-optimal parsing.
+        (Codec::Gzip, _) => 9 * 1024 * KIB,
+        (Codec::Zstd, ..5) => 3 * 1024 * KIB,
+        (Codec::Zstd, ..9) => 9 * 1024 * KIB,
+        // Binary trees and optimal parsing.
+        (Codec::Zstd, _) => 21 * 1024 * KIB,
+    };
+    THREAD_BUFFERS_BYTES + tables
+}
+
 /// How many threads fit into the memory bound.
 fn threads_within_memory(options: &DeflateOptions) -> usize {
-    let each = if options.level < LEVEL_OPTIMAL {
-        THREAD_BYTES
-    } else {
-        THREAD_OPTIMAL_BYTES
-    };
+    let each = thread_bytes(options.codec, options.level);
     options.threads.clamp(1, MEMORY_BYTES_MAX / each)
 }
 
@@ -153,7 +163,7 @@ impl<W: Write + Send + 'static> MembersWriter<W> {
         let thread_count = threads_within_memory(options);
         let block_count = thread_count + BLOCKS_EXTRA;
         let makers = (0..thread_count)
-            .map(|_| MemberMaker::new(options.level))
+            .map(|_| Maker::new(options.codec, options.level))
             .collect::<Result<Vec<_>>>()?;
         let stop = Stop::new();
         let guard = stop.watch(cancel);
@@ -333,14 +343,15 @@ impl<W> Threads<W> {
     }
 }
 
-fn compress_blocks(stop: &Stop, mut maker: MemberMaker, work: &Receiver<Job>, spare: &Receiver<Vec<u8>>) {
+fn compress_blocks(stop: &Stop, mut maker: Maker, work: &Receiver<Job>, spare: &Receiver<Vec<u8>>) {
     while let Some(Job { block, reply }) = stop.receive(work) {
-        let mut buffer = spare.try_recv().unwrap_or_else(|_| vec![0; MEMBER_STORED_BYTES_MAX]);
-        let made = maker.make(&block.bytes, &mut buffer).map(|stored_bytes| StoredMember {
+        let mut buffer = spare.try_recv().unwrap_or_else(|_| vec![0; STORED_BYTES_MAX]);
+        let made = maker.make(&block.bytes, &mut buffer).map(|made| StoredMember {
             size: MemberSize {
                 plain: block.bytes.len() as u32,
-                stored: stored_bytes as u32,
+                stored: made.stored_bytes as u32,
             },
+            crc32: made.crc32,
             buffer,
         });
         drop(block);
@@ -363,6 +374,8 @@ struct Collector<W> {
     spare_home: Sender<Vec<u8>>,
     collected: Collected,
     run: Vec<MemberSize>,
+    /// Either one for each member of the run, or none at all.
+    run_crc32s: Vec<u32>,
     run_plain_offset: u64,
     run_stored_offset: u64,
 }
@@ -379,6 +392,7 @@ impl<W: Write> Collector<W> {
                 members: 0,
             },
             run: Vec::with_capacity(RUN_MEMBERS_MAX),
+            run_crc32s: Vec::new(),
             run_plain_offset: 0,
             run_stored_offset: 0,
         }
@@ -396,7 +410,7 @@ impl<W: Write> Collector<W> {
     }
 
     fn take(&mut self, member: StoredMember) -> Result<()> {
-        let StoredMember { buffer, size } = member;
+        let StoredMember { buffer, size, crc32 } = member;
         self.sink
             .write_all(&buffer[..size.stored as usize])
             .map_err(|error| from_io("write the compressed stream", error))?;
@@ -406,6 +420,7 @@ impl<W: Write> Collector<W> {
         self.collected.stored_bytes += u64::from(size.stored);
         self.collected.members += 1;
         self.run.push(size);
+        self.run_crc32s.extend(crc32);
         if self.run.len() == RUN_MEMBERS_MAX {
             self.report_run()?;
         }
@@ -420,6 +435,7 @@ impl<W: Write> Collector<W> {
             plain_offset: self.run_plain_offset,
             stored_offset: self.run_stored_offset,
             members: std::mem::replace(&mut self.run, Vec::with_capacity(RUN_MEMBERS_MAX)),
+            crc32s: std::mem::take(&mut self.run_crc32s),
         };
         self.run_plain_offset = self.collected.plain_bytes;
         self.run_stored_offset = self.collected.stored_bytes;

@@ -51,6 +51,7 @@ impl Default for DownloadOptions {
 ///
 /// The end of file means that every byte was read; whether they were the right ones, [`ObjectsReader::verify`] says.
 pub struct ObjectsReader {
+    source: Arc<Source>,
     fetcher: Fetcher,
     block: Option<Vec<u8>>,
     consumed: usize,
@@ -77,8 +78,9 @@ impl ObjectsReader {
             at = range.end;
             (!range.is_empty()).then_some(range)
         });
-        let fetcher = Fetcher::new(source, Box::new(ranges), options, &cancel);
+        let fetcher = Fetcher::new(source.clone(), Box::new(ranges), options, &cancel);
         Self {
+            source,
             fetcher,
             block: None,
             consumed: 0,
@@ -94,7 +96,7 @@ impl ObjectsReader {
     /// [`Kind::Damaged`] if not all bytes were read, an object is longer than it should be, or its SHA-256 is another.
     pub fn verify(&mut self) -> Result<()> {
         self.close_objects();
-        let source = self.fetcher.source();
+        let source = &self.source;
         if self.sha256s.len() != source.objects().len() {
             return Err(Failure::new(
                 Kind::Damaged,
@@ -149,7 +151,7 @@ impl ObjectsReader {
     fn hash(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             self.close_objects();
-            let Some(object) = self.fetcher.source().objects().get(self.sha256s.len()) else {
+            let Some(object) = self.source.objects().get(self.sha256s.len()) else {
                 return;
             };
             let left = usize::try_from(object.bytes - self.hashed_bytes).unwrap_or(usize::MAX);
@@ -162,7 +164,7 @@ impl ObjectsReader {
 
     /// Takes the digest of every object of which all bytes are there.
     fn close_objects(&mut self) {
-        while let Some(object) = self.fetcher.source().objects().get(self.sha256s.len()) {
+        while let Some(object) = self.source.objects().get(self.sha256s.len()) {
             if object.bytes != self.hashed_bytes {
                 break;
             }

@@ -79,26 +79,6 @@ impl Source {
         (within < object.bytes).then_some((index, within))
     }
 
-    /// Reads the range into `buffer`, which it fills exactly.
-    fn fetch(&self, stop: &Stop, range: Range<u64>, buffer: &mut Vec<u8>) -> Result<()> {
-        buffer.clear();
-        buffer.reserve_exact(usize::try_from(range.end - range.start).unwrap_or(usize::MAX));
-        let mut at = range.start;
-        while at < range.end {
-            let Some((index, within)) = self.locate(at) else {
-                return Err(Failure::new(
-                    Kind::Damaged,
-                    format!("The backup's objects end before byte {}", range.end),
-                ));
-            };
-            let object = &self.objects[index];
-            let end = object.bytes.min(within + (range.end - at));
-            self.fetch_from(stop, object, within..end, buffer)?;
-            at += end - within;
-        }
-        Ok(())
-    }
-
     fn fetch_from(&self, stop: &Stop, object: &StoredObject, range: Range<u64>, buffer: &mut Vec<u8>) -> Result<()> {
         let mut at = range.start;
         let mut failed_attempts = 0;
@@ -171,6 +151,27 @@ impl Source {
     }
 }
 
+impl FetchRange for Source {
+    fn fetch(&self, stop: &Stop, range: Range<u64>, buffer: &mut Vec<u8>) -> Result<()> {
+        buffer.clear();
+        buffer.reserve_exact(usize::try_from(range.end - range.start).unwrap_or(usize::MAX));
+        let mut at = range.start;
+        while at < range.end {
+            let Some((index, within)) = self.locate(at) else {
+                return Err(Failure::new(
+                    Kind::Damaged,
+                    format!("The backup's objects end before byte {}", range.end),
+                ));
+            };
+            let object = &self.objects[index];
+            let end = object.bytes.min(within + (range.end - at));
+            self.fetch_from(stop, object, within..end, buffer)?;
+            at += end - within;
+        }
+        Ok(())
+    }
+}
+
 /// The failure of an object that is not as long as the manifest says.
 pub(super) fn wrong_length(object: &StoredObject, bytes: u64) -> Failure {
     Failure::new(
@@ -189,9 +190,14 @@ struct Job {
     reply: Sender<Result<Vec<u8>>>,
 }
 
+/// Something that is read by ranges.
+pub(super) trait FetchRange: Send + Sync {
+    /// Reads the range into `buffer`, which it fills exactly.
+    fn fetch(&self, stop: &Stop, range: Range<u64>, buffer: &mut Vec<u8>) -> Result<()>;
+}
+
 /// Fetches the ranges that an iterator names, in its order, some ahead of the one that is asked for.
 pub(super) struct Fetcher {
-    source: Arc<Source>,
     ranges: Box<dyn Iterator<Item = Range<u64>> + Send>,
     pending: VecDeque<Receiver<Result<Vec<u8>>>>,
     in_flight: usize,
@@ -203,7 +209,7 @@ pub(super) struct Fetcher {
 
 impl Fetcher {
     pub(super) fn new(
-        source: Arc<Source>,
+        source: Arc<dyn FetchRange>,
         ranges: Box<dyn Iterator<Item = Range<u64>> + Send>,
         options: &DownloadOptions,
         cancel: &Cancel,
@@ -216,13 +222,12 @@ impl Fetcher {
             let (source, work) = (source.clone(), work.clone());
             // Not joined: a thread that waits for the network must not hold up whoever gave up reading. It ends with its
             // request, and it holds nothing but its own buffer.
-            if let Err(failure) = stop.spawn("fetch", move |stop| fetch_ranges(stop, &source, &work)) {
+            if let Err(failure) = stop.spawn("fetch", move |stop| fetch_ranges(stop, source.as_ref(), &work)) {
                 stop.fail(failure);
                 break;
             }
         }
         Self {
-            source,
             ranges,
             pending: VecDeque::with_capacity(in_flight),
             in_flight,
@@ -231,10 +236,6 @@ impl Fetcher {
             stop,
             _guard: guard,
         }
-    }
-
-    pub(super) fn source(&self) -> &Source {
-        &self.source
     }
 
     /// The content of the next range; `None` after the last.
@@ -280,7 +281,7 @@ impl Drop for Fetcher {
     }
 }
 
-fn fetch_ranges(stop: &Stop, source: &Source, work: &Receiver<Job>) {
+fn fetch_ranges(stop: &Stop, source: &dyn FetchRange, work: &Receiver<Job>) {
     while let Some(Job {
         range,
         mut buffer,

@@ -1,4 +1,4 @@
-//! Reads a stream of gzip members, whoever made them, as plaintext.
+//! Reads a stream of members, whoever made them, as plaintext.
 //!
 //! One thread reads the input and hops from member to member; ours are inflated by worker threads, all others by that
 //! thread itself, as a stream; one thread brings them in order and takes the plaintext's digest. An end of file means that
@@ -9,42 +9,48 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use sha2::{Digest, Sha256};
 
+use super::codec::Expected;
+use super::codec::frame::{FRAME_HEAD_BYTES, FRAME_STORED_BYTES_MAX, FRAME_STORED_BYTES_MIN, Head, parse_head};
 use super::member::{Header, MEMBER_HEADER_BYTES, MEMBER_STORED_BYTES_MAX, MEMBER_STORED_BYTES_MIN, parse_header};
 use super::stop::Stop;
 use super::workers::{Answer, Inflated, Inflaters};
 use crate::base::cancel::{Cancel, CancelGuard};
 use crate::base::failure::{Failure, Kind, Result, from_io, into_io};
+use crate::catalog::codec::Codec;
 
 mod input;
+mod segments;
 use input::Input;
+use segments::Segments;
 
-/// How a stream turned out to be stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Codec {
-    /// Gzip: members of ours, of others, or both.
-    Gzip,
-    /// Not compressed; the bytes were passed through.
-    Plain,
+/// How a stream is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InflateOptions {
+    /// How it is stored; `None` if its first bytes are to tell. What is neither gzip nor zstd is passed through then.
+    pub codec: Option<Codec>,
+    /// Where in the plaintext a segment ends that has a digest of its own, in order; what follows the last is one more.
+    pub segment_ends: Vec<u64>,
+    /// How many threads inflate.
+    pub threads: usize,
 }
 
 /// What a whole stream was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlainReport {
     /// Plaintext bytes.
     pub plain_bytes: u64,
-    /// The plaintext's SHA-256.
-    pub plain_sha256: [u8; 32],
+    /// SHA-256 of each segment of the plaintext: of all of it, if no segments were asked for.
+    pub plain_sha256s: Vec<[u8; 32]>,
     /// How the stream was stored.
     pub codec: Codec,
-    /// How many gzip members there were, ours and others.
+    /// How many members there were, ours and others; none if nothing was compressed.
     pub members: u64,
 }
 
-/// A reader of the plaintext of a stream of gzip members.
+/// A reader of the plaintext of a stream of members.
 ///
-/// Zeros after the last member are padding, as tapes and some tools leave it; anything else there is an error. If the
+/// Zeros after the last gzip member are padding, as tapes and some tools leave it; anything else there is an error. If the
 /// reader is dropped early, its threads end as soon as the input's current read returns.
 pub struct MembersReader<R: Read + Send + 'static> {
     current: Option<Inflated>,
@@ -58,17 +64,18 @@ pub struct MembersReader<R: Read + Send + 'static> {
     _guard: CancelGuard,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Ended {
     codec: Codec,
     members: u64,
-    sha256: [u8; 32],
+    sha256s: Vec<[u8; 32]>,
 }
 
 /// What the feeder passes on, in order.
 enum Item {
     /// A member of ours that began at this byte of the input.
     Member {
+        codec: Codec,
         offset: u64,
         answer: Receiver<Answer>,
     },
@@ -93,23 +100,28 @@ enum Ready {
 type Early = Option<Failure>;
 
 impl<R: Read + Send + 'static> MembersReader<R> {
-    /// A reader that passes input through which is not gzip from its first byte on; so is empty input.
+    /// A reader of what its first bytes tell it to be; input that is not compressed, or empty, is passed through.
     ///
     /// # Errors
     /// If a thread cannot be started.
     pub fn new(input: R, threads: usize, cancel: &Cancel) -> Result<Self> {
-        Self::start(input, threads, cancel, false)
+        let options = InflateOptions {
+            threads,
+            ..InflateOptions::default()
+        };
+        Self::open(input, options, cancel)
     }
 
-    /// A reader to which input that is not gzip is damaged.
+    /// A reader to which input that is not as the options say is damaged.
     ///
     /// # Errors
     /// If a thread cannot be started.
-    pub fn gzip_only(input: R, threads: usize, cancel: &Cancel) -> Result<Self> {
-        Self::start(input, threads, cancel, true)
-    }
-
-    fn start(input: R, threads: usize, cancel: &Cancel, gzip_only: bool) -> Result<Self> {
+    pub fn open(input: R, options: InflateOptions, cancel: &Cancel) -> Result<Self> {
+        let InflateOptions {
+            codec,
+            segment_ends,
+            threads,
+        } = options;
         cancel.check()?;
         let stop = Stop::new();
         let guard = stop.watch(cancel);
@@ -121,11 +133,13 @@ impl<R: Read + Send + 'static> MembersReader<R> {
             inflaters: inflaters.clone(),
             stop: stop.clone(),
             order,
-            gzip_only,
+            codec,
             members: 0,
         };
-        let feeder = stop.spawn("gunzip", move |_| feeder.run())?;
-        stop.spawn("plain-digest", move |stop| bring_in_order(stop, &items, &ready_sender))?;
+        let feeder = stop.spawn("members", move |_| feeder.run())?;
+        stop.spawn("plain-digest", move |stop| {
+            bring_in_order(stop, Segments::new(segment_ends), &items, &ready_sender);
+        })?;
         Ok(Self {
             current: None,
             consumed: 0,
@@ -158,12 +172,12 @@ impl<R: Read + Send + 'static> MembersReader<R> {
             self.skip(count);
         }
         let input = self.feeder.take().and_then(|feeder| feeder.join().ok());
-        match (input, self.ended) {
+        match (input, self.ended.take()) {
             (Some(input), Some(ended)) => Ok((
                 input,
                 PlainReport {
                     plain_bytes: self.plain_bytes,
-                    plain_sha256: ended.sha256,
+                    plain_sha256s: ended.sha256s,
                     codec: ended.codec,
                     members: ended.members,
                 },
@@ -238,13 +252,12 @@ impl<R: Read + Send + 'static> Drop for MembersReader<R> {
     }
 }
 
-fn bring_in_order(stop: &Stop, items: &Receiver<Item>, ready: &Sender<Ready>) {
-    let mut sha256 = Sha256::new();
+fn bring_in_order(stop: &Stop, mut segments: Segments, items: &Receiver<Item>, ready: &Sender<Ready>) {
     while let Some(item) = stop.receive(items) {
         let next = match item {
-            Item::Member { offset, answer } => match stop.receive(&answer) {
+            Item::Member { codec, offset, answer } => match stop.receive(&answer) {
                 Some(Ok(inflated)) => Ready::Plain(inflated),
-                Some(Err(reason)) => Ready::Failed(damaged_member(offset, reason)),
+                Some(Err(reason)) => Ready::Failed(damaged_member(codec, offset, reason)),
                 None => return,
             },
             Item::Plain(inflated) => Ready::Plain(inflated),
@@ -252,11 +265,11 @@ fn bring_in_order(stop: &Stop, items: &Receiver<Item>, ready: &Sender<Ready>) {
             Item::End { codec, members } => Ready::End(Ended {
                 codec,
                 members,
-                sha256: sha256.finalize_reset().into(),
+                sha256s: segments.finish(),
             }),
         };
         if let Ready::Plain(inflated) = &next {
-            sha256.update(inflated.plain());
+            segments.update(inflated.plain());
         }
         if !stop.send(ready, next) {
             return;
@@ -264,10 +277,10 @@ fn bring_in_order(stop: &Stop, items: &Receiver<Item>, ready: &Sender<Ready>) {
     }
 }
 
-fn damaged_member(offset: u64, reason: &str) -> Failure {
+fn damaged_member(codec: Codec, offset: u64, reason: &str) -> Failure {
     Failure::new(
         Kind::Damaged,
-        format!("The gzip member at byte {offset} is damaged: {reason}"),
+        format!("The {codec} member at byte {offset} is damaged: {reason}"),
     )
 }
 
@@ -276,7 +289,7 @@ struct Feeder<R> {
     inflaters: Inflaters,
     stop: Arc<Stop>,
     order: Sender<Item>,
-    gzip_only: bool,
+    codec: Option<Codec>,
     members: u64,
 }
 
@@ -296,22 +309,38 @@ impl<R: Read> Feeder<R> {
     }
 
     fn feed(&mut self) -> Result<Codec, Early> {
+        let head = self.input.peek(FRAME_HEAD_BYTES)?;
+        let codec = self.codec.unwrap_or_else(|| match parse_head(head) {
+            _ if parse_header(head) != Header::Other => Codec::Gzip,
+            Head::Other => Codec::None,
+            Head::Ours { .. } | Head::Foreign => Codec::Zstd,
+        });
+        match codec {
+            Codec::Gzip => self.feed_gzip()?,
+            Codec::Zstd => self.feed_zstd()?,
+            Codec::None => self.feed_plain()?,
+        }
+        Ok(codec)
+    }
+
+    fn feed_gzip(&mut self) -> Result<(), Early> {
         loop {
             let offset = self.input.offset();
             let head = self.input.peek(MEMBER_HEADER_BYTES)?;
             let (first, length) = (head.first().copied(), head.len() as u64);
             match parse_header(head) {
-                Header::Ours { stored_bytes } => self.feed_member(offset, stored_bytes as usize)?,
-                Header::Foreign => self.feed_foreign(offset)?,
+                Header::Ours { stored_bytes } => self.feed_member(Codec::Gzip, offset, stored_bytes as usize)?,
+                Header::Foreign => self.feed_foreign(Codec::Gzip, offset)?,
                 Header::Other => {
                     return match first {
-                        None if self.members > 0 => Ok(Codec::Gzip),
-                        Some(0) if self.members > 0 => self.skip_padding().map(|()| Codec::Gzip),
+                        None if self.members > 0 => Ok(()),
+                        Some(0) if self.members > 0 => self.skip_padding(),
                         // The first byte of a member, and no second one.
-                        Some(0x1f) if self.members > 0 && length == 1 => Err(Some(cut_short(offset + 1, offset))),
-                        Some(_) if self.members > 0 => Err(garbage(offset)),
-                        _ if self.gzip_only => Err(not_gzip(first.is_none())),
-                        _ => self.feed_plain().map(|()| Codec::Plain),
+                        Some(0x1f) if self.members > 0 && length == 1 => {
+                            Err(Some(cut_short(Codec::Gzip, offset + 1, offset)))
+                        }
+                        Some(_) if self.members > 0 => Err(garbage(Codec::Gzip, offset)),
+                        _ => Err(of_another_kind(Codec::Gzip, first.is_none())),
                     };
                 }
             }
@@ -319,24 +348,63 @@ impl<R: Read> Feeder<R> {
         }
     }
 
-    fn feed_member(&mut self, offset: u64, stored_bytes: usize) -> Result<(), Early> {
-        if !(MEMBER_STORED_BYTES_MIN..=MEMBER_STORED_BYTES_MAX).contains(&stored_bytes) {
-            return Err(Some(damaged_member(offset, "its header lies about its length")));
+    fn feed_zstd(&mut self) -> Result<(), Early> {
+        /// The beginnings of frames, of which fewer bytes than these tell nothing.
+        const MAGIC_BYTES: u64 = 4;
+        loop {
+            let offset = self.input.offset();
+            let head = self.input.peek(FRAME_HEAD_BYTES)?;
+            let length = head.len() as u64;
+            match parse_head(head) {
+                Head::Ours { stored_bytes } => self.feed_member(Codec::Zstd, offset, stored_bytes as usize)?,
+                Head::Foreign => self.feed_foreign(Codec::Zstd, offset)?,
+                Head::Other => {
+                    return match length {
+                        0 if self.members > 0 => Ok(()),
+                        1..MAGIC_BYTES if self.members > 0 => {
+                            Err(Some(cut_short(Codec::Zstd, offset + length, offset)))
+                        }
+                        _ if self.members > 0 => Err(garbage(Codec::Zstd, offset)),
+                        _ => Err(of_another_kind(Codec::Zstd, length == 0)),
+                    };
+                }
+            }
+            self.members += 1;
+        }
+    }
+
+    fn feed_member(&mut self, codec: Codec, offset: u64, stored_bytes: usize) -> Result<(), Early> {
+        let possible = match codec {
+            Codec::Zstd => FRAME_STORED_BYTES_MIN..=FRAME_STORED_BYTES_MAX,
+            Codec::Gzip | Codec::None => MEMBER_STORED_BYTES_MIN..=MEMBER_STORED_BYTES_MAX,
+        };
+        if !possible.contains(&stored_bytes) {
+            return Err(Some(damaged_member(codec, offset, "its header lies about its length")));
         }
         // The plaintext buffer first: having one is the right to hold a member in memory.
         let plain = self.inflaters.plain_buffer(&self.stop).ok_or(None)?;
         let mut stored = self.inflaters.stored_buffer();
         self.input.read_into(&mut stored, stored_bytes)?;
         if stored.len() < stored_bytes {
-            return Err(Some(cut_short(self.input.offset(), offset)));
+            return Err(Some(cut_short(codec, self.input.offset(), offset)));
         }
-        let answer = self.inflaters.submit(&self.stop, stored, plain, None).ok_or(None)?;
-        self.pass_on(Item::Member { offset, answer })
+        let answer = self
+            .inflaters
+            .submit(&self.stop, codec, stored, plain, Expected::default())
+            .ok_or(None)?;
+        self.pass_on(Item::Member { codec, offset, answer })
     }
 
     /// Streams one member of somebody else's, of any length.
-    fn feed_foreign(&mut self, offset: u64) -> Result<(), Early> {
-        let mut inflater = flate2::bufread::GzDecoder::new(&mut self.input);
+    fn feed_foreign(&mut self, codec: Codec, offset: u64) -> Result<(), Early> {
+        let mut inflater: Box<dyn Read + '_> = match codec {
+            // A frame that wants a larger window than zstd itself takes by default is refused.
+            Codec::Zstd => match zstd::stream::read::Decoder::with_buffer(&mut self.input) {
+                Ok(decoder) => Box::new(decoder.single_frame()),
+                Err(error) => return Err(Some(from_io("start to decompress", error))),
+            },
+            Codec::Gzip | Codec::None => Box::new(flate2::bufread::GzDecoder::new(&mut self.input)),
+        };
         loop {
             let buffer = self.inflaters.plain_buffer(&self.stop).ok_or(None)?;
             let mut inflated = Inflated { buffer, bytes: 0 };
@@ -352,19 +420,19 @@ impl<R: Read> Feeder<R> {
                 Ok(()) => {}
                 Err(error) => {
                     drop(inflater);
-                    return Err(Some(self.explain_foreign(offset, error)));
+                    return Err(Some(self.explain_foreign(codec, offset, error)));
                 }
             }
         }
     }
 
-    fn explain_foreign(&self, offset: u64, error: io::Error) -> Failure {
+    fn explain_foreign(&self, codec: Codec, offset: u64, error: io::Error) -> Failure {
         if self.input.has_failed() {
             from_io("read the stored stream", error)
         } else if error.kind() == io::ErrorKind::UnexpectedEof {
-            cut_short(self.input.offset(), offset)
+            cut_short(codec, self.input.offset(), offset)
         } else {
-            damaged_member(offset, &error.to_string())
+            damaged_member(codec, offset, &error.to_string())
         }
     }
 
@@ -393,7 +461,7 @@ impl<R: Read> Feeder<R> {
                 return Ok(());
             }
             if let Some(at) = buffered.iter().position(|byte| *byte != 0) {
-                return Err(garbage(offset + at as u64));
+                return Err(garbage(Codec::Gzip, offset + at as u64));
             }
             self.input.consume(count);
             self.stop.check().map_err(Some)?;
@@ -422,25 +490,24 @@ fn fill(input: &mut impl Read, inflated: &mut Inflated) -> io::Result<()> {
     Ok(())
 }
 
-fn cut_short(end: u64, member: u64) -> Failure {
+fn cut_short(codec: Codec, end: u64, member: u64) -> Failure {
     Failure::new(
         Kind::Damaged,
-        format!("The stream ends at byte {end}, inside the gzip member that begins at byte {member}"),
+        format!("The stream ends at byte {end}, inside the {codec} member that begins at byte {member}"),
     )
 }
 
-fn garbage(offset: u64) -> Early {
+fn garbage(codec: Codec, offset: u64) -> Early {
     Some(Failure::new(
         Kind::Damaged,
-        format!("After the gzip data something else follows, at byte {offset}"),
+        format!("After the {codec} data something else follows, at byte {offset}"),
     ))
 }
 
-fn not_gzip(is_empty: bool) -> Early {
-    let what = if is_empty {
-        "The stream is empty; not even an empty gzip file is"
-    } else {
-        "The stream is not gzip: its first bytes are wrong"
+fn of_another_kind(codec: Codec, is_empty: bool) -> Early {
+    let what = match is_empty {
+        true => format!("The stream is empty; not even an empty {codec} file is"),
+        false => format!("The stream is not {codec}: its first bytes are wrong"),
     };
     Some(Failure::new(Kind::Damaged, what))
 }

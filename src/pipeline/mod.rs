@@ -1,9 +1,11 @@
-//! How bytes change on their way: cut into gzip members and back, hashed, gathered into parts, sent and fetched.
+//! How bytes change on their way: cut into members and back, encrypted and back, hashed, gathered into parts, sent and fetched.
 //!
 //! Everything here is a `Read` or a `Write` with its own threads behind it. Memory is bounded by named constants and by
 //! the plan of the parts, whatever the length of the stream. Nothing is ever finished by being dropped: a writer that is
 //! dropped leaves no object, a reader that meets damage never reports an end of file.
 
+pub mod codec;
+pub mod crypt;
 pub mod deflate;
 pub mod digest;
 pub mod download;
@@ -13,6 +15,8 @@ pub mod member;
 pub mod plan;
 pub mod ranges;
 mod stop;
+pub mod stored;
+pub mod streams;
 pub mod upload;
 mod workers;
 

@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::download::{DownloadOptions, StoredObject};
+use super::download::DownloadOptions;
 use super::fetch::{Fetcher, Source};
 use super::stop::Stop;
+use super::stored::StoredData;
+use super::streams::Compressed;
 use super::workers::{Answer, Inflated, Inflaters};
 use crate::base::cancel::{Cancel, CancelGuard};
 use crate::base::failure::{Failure, Kind, Result, into_io};
 use crate::base::report::Reporter;
+use crate::catalog::codec::Codec;
 use crate::catalog::index::MemberRun;
 use crate::store::Store;
 
@@ -43,15 +46,15 @@ enum Item {
 }
 
 impl RangesReader {
-    /// A reader of `wanted` in the given order. `runs` are the index's; `objects` those of the backup's data.
+    /// A reader of `wanted` in the given order. `runs` are the index's.
     ///
     /// # Errors
-    /// [`Kind::Damaged`] if the index does not say where a wanted byte is, or contradicts itself or the objects' lengths;
+    /// [`Kind::WrongKey`] if the data is encrypted and no key opens it; [`Kind::Damaged`] if the index does not say where a wanted byte is, or contradicts itself or the objects' lengths;
     /// if a thread cannot be started.
     #[allow(clippy::too_many_arguments)]
     pub fn new(
         store: Arc<dyn Store>,
-        objects: Vec<StoredObject>,
+        data: &StoredData,
         runs: &[MemberRun],
         wanted: Vec<Range<u64>>,
         options: &DownloadOptions,
@@ -60,17 +63,23 @@ impl RangesReader {
         reporter: Arc<dyn Reporter>,
     ) -> Result<Self> {
         cancel.check()?;
-        let source = Arc::new(Source::new(store, objects, reporter));
-        let wanted = tidy(wanted);
-        let members = members_for(runs, &wanted, source.bytes())?;
-        let fetches = fetches_for(&members, options.block_bytes);
-
+        let source = Arc::new(Source::new(store, data.objects(), reporter));
         let stop = Stop::new();
         let guard = stop.watch(&cancel);
+        let codec = data.codec.unwrap_or_default();
+        let compressed = Compressed::open(source.clone(), data, &stop)?;
+        let wanted = tidy(wanted);
+        let members = members_for(codec, runs, &wanted, compressed.bytes())?;
+        let fetches = fetches_for(&members, options.block_bytes);
+        for fetch in &fetches {
+            compressed.unlock(&fetch.range, &stop)?;
+        }
+
         let inflaters = Inflaters::start(&stop, threads)?;
         let (order, items) = bounded(inflaters.in_flight_max());
         let feeder = Feeder {
-            source: source.clone(),
+            codec,
+            compressed: Arc::new(compressed),
             inflaters: inflaters.clone(),
             order,
             members,
@@ -187,7 +196,8 @@ impl Drop for RangesReader {
 
 /// Fetches the members and hands them to the inflaters, in order.
 struct Feeder {
-    source: Arc<Source>,
+    codec: Codec,
+    compressed: Arc<Compressed>,
     inflaters: Inflaters,
     order: Sender<Item>,
     members: Vec<Member>,
@@ -206,7 +216,7 @@ impl Feeder {
 
     fn feed(&self, stop: &Stop, fetches: Vec<Fetch>, options: &DownloadOptions, cancel: &Cancel) -> Result<bool> {
         let ranges: Vec<Range<u64>> = fetches.iter().map(|fetch| fetch.range.clone()).collect();
-        let mut fetcher = Fetcher::new(self.source.clone(), Box::new(ranges.into_iter()), options, cancel);
+        let mut fetcher = Fetcher::new(self.compressed.clone(), Box::new(ranges.into_iter()), options, cancel);
         for fetch in fetches {
             let Some(block) = fetcher.next_block()? else {
                 return Ok(false);
@@ -222,7 +232,9 @@ impl Feeder {
                 };
                 let mut stored = self.inflaters.stored_buffer();
                 stored.extend_from_slice(bytes);
-                let submitted = self.inflaters.submit(stop, stored, plain, Some(member.plain_bytes));
+                let submitted = self
+                    .inflaters
+                    .submit(stop, self.codec, stored, plain, member.expected());
                 let Some(answer) = submitted else {
                     return Ok(false);
                 };

@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex};
 
 use super::deflate::{DeflateOptions, MEMBER_PLAIN_BYTES_MAX, MembersWriter};
 use super::download::{DownloadOptions, ObjectsReader, StoredObject};
-use super::inflate::MembersReader;
+use super::inflate::{InflateOptions, MembersReader};
 use super::plan::{Growth, PartPlan};
 use super::ranges::RangesReader;
+use super::stored::StoredData;
 use super::testing::{Faults, TestStore, noise, prose};
 use super::upload::{PartsWriter, UploadedObject};
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Kind, from_io};
 use crate::base::report::Recorder;
+use crate::catalog::codec::Codec;
 use crate::catalog::index::MemberRun;
 use crate::store::{Key, PutOptions, Role};
 
@@ -39,7 +41,17 @@ fn writer(store: &Arc<TestStore>, runs: &Arc<Mutex<Vec<MemberRun>>>) -> MembersW
         kept.lock().unwrap().push(run);
         Ok(())
     });
-    MembersWriter::new(parts, on_run, &DeflateOptions { level: 6, threads: 2 }, &Cancel::new()).unwrap()
+    MembersWriter::new(
+        parts,
+        on_run,
+        &DeflateOptions {
+            level: 6,
+            threads: 2,
+            ..DeflateOptions::default()
+        },
+        &Cancel::new(),
+    )
+    .unwrap()
 }
 
 fn stored(uploaded: &[UploadedObject]) -> Vec<StoredObject> {
@@ -90,22 +102,31 @@ fn a_stream_goes_up_in_several_objects_and_comes_back_whole_and_in_pieces() {
         Cancel::new(),
         reporter.clone(),
     );
-    let mut reader = MembersReader::gzip_only(objects, 2, &Cancel::new()).unwrap();
+    let mut reader = MembersReader::open(
+        objects,
+        InflateOptions {
+            codec: Some(Codec::Gzip),
+            threads: 2,
+            ..InflateOptions::default()
+        },
+        &Cancel::new(),
+    )
+    .unwrap();
     let mut back = Vec::new();
     reader.read_to_end(&mut back).unwrap();
     assert!(back == plain);
     let (mut objects, read) = reader.finish().unwrap();
     objects.verify().unwrap();
     assert_eq!(
-        (read.plain_bytes, read.plain_sha256, read.members),
-        (report.plain_bytes, report.plain_sha256, report.members)
+        (read.plain_bytes, read.plain_sha256s, read.members),
+        (report.plain_bytes, vec![report.plain_sha256], report.members)
     );
 
     let wanted = 2_500_000..2_500_100;
     let runs = runs.lock().unwrap();
     let mut ranges = RangesReader::new(
         store,
-        stored(&uploaded),
+        &StoredData::plain(stored(&uploaded), Some(Codec::Gzip)),
         &runs,
         vec![wanted],
         &options,

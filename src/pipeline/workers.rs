@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::member::{MEMBER_PLAIN_BYTES_MAX, MEMBER_STORED_BYTES_MAX, MemberReader};
+use super::codec::{Expected, Reader, STORED_BYTES_MAX};
+use super::member::MEMBER_PLAIN_BYTES_MAX;
 use super::stop::Stop;
 use crate::base::failure::Result;
+use crate::catalog::codec::Codec;
 
 /// How many threads inflate at most: eight of them outrun any network and any disk, and hold some 20 MiB.
 const THREADS_MAX: usize = 8;
@@ -30,9 +32,10 @@ impl Inflated {
 pub(super) type Answer = std::result::Result<Inflated, &'static str>;
 
 struct Job {
+    codec: Codec,
     stored: Vec<u8>,
     plain: Vec<u8>,
-    plain_bytes: Option<u32>,
+    expected: Expected,
     reply: Sender<Answer>,
 }
 
@@ -83,7 +86,7 @@ impl Inflaters {
     pub(super) fn stored_buffer(&self) -> Vec<u8> {
         self.spare_stored
             .try_recv()
-            .unwrap_or_else(|_| Vec::with_capacity(MEMBER_STORED_BYTES_MAX))
+            .unwrap_or_else(|_| Vec::with_capacity(STORED_BYTES_MAX))
     }
 
     /// A buffer for a member's plaintext, once one is free; `None` if the group has ended.
@@ -101,19 +104,21 @@ impl Inflaters {
         let _ = self.home.try_send(inflated.buffer);
     }
 
-    /// Has a member inflated, and compared with the expected length if there is one; `None` if the group has ended.
+    /// Has a member inflated, and compared with what is expected of it; `None` if the group has ended.
     pub(super) fn submit(
         &self,
         stop: &Stop,
+        codec: Codec,
         stored: Vec<u8>,
         plain: Vec<u8>,
-        plain_bytes: Option<u32>,
+        expected: Expected,
     ) -> Option<Receiver<Answer>> {
         let (reply, answer) = bounded(1);
         let job = Job {
+            codec,
             stored,
             plain,
-            plain_bytes,
+            expected,
             reply,
         };
         stop.send(&self.jobs, job).then_some(answer)
@@ -121,21 +126,18 @@ impl Inflaters {
 }
 
 fn inflate_members(stop: &Stop, work: &Receiver<Job>, stored_home: &Sender<Vec<u8>>) {
-    let mut reader = MemberReader::new();
+    let mut reader = Reader::default();
     while let Some(job) = stop.receive(work) {
         let Job {
+            codec,
             mut stored,
             plain: mut buffer,
-            plain_bytes,
+            expected,
             reply,
         } = job;
-        let answer = match reader.read(&stored, &mut buffer) {
-            Ok(bytes) if plain_bytes.is_some_and(|expected| expected as usize != bytes) => {
-                Err("it holds another length of plaintext")
-            }
-            Ok(bytes) => Ok(Inflated { buffer, bytes }),
-            Err(reason) => Err(reason),
-        };
+        let answer = reader
+            .read(codec, &stored, &mut buffer, expected)
+            .map(|bytes| Inflated { buffer, bytes });
         stored.clear();
         let _ = stored_home.try_send(stored);
         let _ = reply.send(answer);

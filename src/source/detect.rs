@@ -35,7 +35,7 @@ impl Content {
             Self::Sql => "an SQL dump",
             Self::Sqlite => "an SQLite database",
             Self::Tar => "an archive of files",
-            Self::Gzip => "gzip inside gzip",
+            Self::Gzip => "compressed by gzip",
             Self::Zstd => "compressed by zstd",
             Self::Age => "encrypted by age",
             Self::Empty => "empty",

@@ -9,6 +9,7 @@ use backup_cli::base::cancel::Cancel;
 use backup_cli::base::clock::FixedClock;
 use backup_cli::base::failure::{Failure, Kind, Result};
 use backup_cli::base::report::Recorder;
+use backup_cli::catalog::codec::Codec;
 use backup_cli::catalog::layout::Layout;
 use backup_cli::catalog::manifest::{Counts, SourceInfo, State};
 use backup_cli::catalog::selection::{BackupRef, Choice, choose};
@@ -17,6 +18,7 @@ use backup_cli::ops::backup::{BackupOptions, BackupOutcome, TransferOptions, bac
 use backup_cli::ops::list::{ListOptions, ListedState, list};
 use backup_cli::ops::ls::read_index;
 use backup_cli::ops::plaintext::Plaintext;
+use backup_cli::pipeline::crypt::Keys;
 use backup_cli::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
 use backup_cli::store::faulty::{Fault, FaultyStore, Method, When};
 use backup_cli::store::memory::MemoryStore;
@@ -91,6 +93,7 @@ fn run_at(time: &str) -> Run {
         cancel: Cancel::new(),
         reporter: Arc::new(Recorder::default()),
         clock: Arc::new(FixedClock(time.parse().unwrap())),
+        keys: Keys::default(),
     }
 }
 
@@ -102,7 +105,9 @@ fn options(name: &str) -> BackupOptions {
         host: "here".into(),
         tags: vec![],
         layout: Layout::with_prefix("").unwrap(),
+        codec: Codec::Gzip,
         level: 1,
+        recipients: None,
         transfer: TransferOptions {
             threads: 2,
             part_bytes: None,

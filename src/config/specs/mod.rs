@@ -27,16 +27,24 @@ macro_rules! specs {
 }
 
 mod console;
+mod encryption;
 mod running;
 mod source;
 mod store;
 
 pub use console::*;
+pub use encryption::*;
 pub use running::*;
 pub use source::*;
 pub use store::*;
 
-const PARTS: [&[&Spec]; 4] = [source::ROWS, store::ROWS, running::ROWS, console::ROWS];
+const PARTS: [&[&Spec]; 5] = [
+    source::ROWS,
+    store::ROWS,
+    encryption::ROWS,
+    running::ROWS,
+    console::ROWS,
+];
 
 /// Every setting, in the order in which they are shown.
 pub const ALL: &[&Spec] = &joined();

@@ -5,16 +5,6 @@ use super::super::value::Shape;
 use super::BASE;
 
 specs! {
-    /// The gzip level.
-    LEVEL = {
-        key: "level",
-        shape: Shape::Integer { min: 1, max: 12 },
-        environment: &["BACKUP_LEVEL"],
-        default: Some("6"),
-        chapter: Chapter::Transfer,
-        doc: "The level of gzip, from 1 (fast) to 12 (small).",
-        example: "6",
-    }
     /// Threads for compression.
     THREADS = {
         key: "threads",

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Run;
 use super::backup::BackupOptions;
 use super::plaintext::Plaintext;
+use super::reveal::reveal;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Phase;
 use crate::catalog::listing::is_uncommitted;
@@ -133,12 +134,19 @@ pub struct RestoreReport {
 /// Whatever would make the restore fail before it changes anything.
 pub fn plan_restore(
     store: &Arc<dyn Store>,
-    chosen: Chosen,
+    mut chosen: Chosen,
     options: &RestoreOptions,
     run: &Run,
 ) -> Result<RestorePlan> {
     run.phase(Phase::Preparing);
     let mut remarks = remarks_on(store, &chosen)?;
+    match reveal(store, &mut chosen, run) {
+        // The data needs no index, and what was encrypted is known to be whole when it has been decrypted.
+        Err(failure) if matches!(failure.kind(), Kind::NotFound | Kind::Damaged) => remarks.push(format!(
+            "The index cannot be read, so the content is not compared with the digest that stands there: {failure}."
+        )),
+        other => other?,
+    }
     remarks.extend(database::part_remark(&chosen));
     let selective = !options.include.is_empty() || !options.exclude.is_empty();
     if selective && !matches!(options.target, RestoreTarget::Path(_)) {

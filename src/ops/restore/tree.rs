@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::super::Run;
 use super::super::ls::{IndexItem, read_index};
-use super::super::plaintext::{Plaintext, stored_objects};
+use super::super::plaintext::{Plaintext, stored_data};
 use super::RestoreReport;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::index::{EntryKind, MemberRun};
@@ -68,7 +68,7 @@ pub(super) fn open(
                 run.reporter.progress().set_totals(wanted.plain_bytes, wanted.items);
                 let reader = RangesReader::new(
                     store.clone(),
-                    stored_objects(chosen)?,
+                    &stored_data(chosen, run)?,
                     &wanted.runs,
                     wanted.ranges,
                     &DownloadOptions::default(),

@@ -12,7 +12,11 @@ use crate::pipeline::member::{Header, parse_header};
 use crate::pipeline::testing::{noise, prose};
 
 fn options(level: u32, threads: usize) -> DeflateOptions {
-    DeflateOptions { level, threads }
+    DeflateOptions {
+        codec: Codec::Gzip,
+        level,
+        threads,
+    }
 }
 
 fn no_runs() -> OnRun {
@@ -89,7 +93,7 @@ fn the_bytes_do_not_depend_on_the_threads() {
     plain.extend(noise(MEMBER_PLAIN_BYTES_MAX + 77, 6));
     plain.extend(vec![0; MEMBER_PLAIN_BYTES_MAX]);
     plain.extend(prose(100_000, 8));
-    for level in LEVELS {
+    for level in Codec::Gzip.levels() {
         let one = deflate(&[&plain], level, 1);
         assert_eq!(one.0, deflate(&[&plain], level, 3).0, "level {level}");
         assert!(gunzip(&one.0) == plain, "level {level}");
@@ -251,7 +255,7 @@ fn dropping_the_writer_drops_the_sink_and_writes_nothing_more() {
     drop(writer);
     assert!(dropped.load(Ordering::SeqCst));
     let after = written.load(Ordering::SeqCst);
-    assert!(after <= 3 * MEMBER_STORED_BYTES_MAX);
+    assert!(after <= 3 * STORED_BYTES_MAX);
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(written.load(Ordering::SeqCst), after);
 }
@@ -282,7 +286,7 @@ fn a_cancellation_ends_a_writer_that_waits_for_its_sink() {
 fn memory_bounds_the_threads() {
     assert_eq!(threads_within_memory(&options(6, 0)), 1);
     assert_eq!(threads_within_memory(&options(6, 2)), 2);
-    for level in LEVELS {
+    for level in Codec::Gzip.levels() {
         let threads = threads_within_memory(&options(level, 1000));
         assert!((4..=16).contains(&threads), "level {level}: {threads}");
     }

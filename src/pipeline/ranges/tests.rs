@@ -11,6 +11,7 @@ use crate::base::failure::from_io;
 use crate::base::report::Recorder;
 use crate::catalog::index::MemberSize;
 use crate::pipeline::deflate::{DeflateOptions, MembersWriter};
+use crate::pipeline::download::StoredObject;
 use crate::pipeline::testing::{Faults, TestStore, noise, prose};
 use crate::store::Key;
 
@@ -31,7 +32,11 @@ impl Backup {
             kept.lock().unwrap().push(run);
             Ok(())
         });
-        let options = DeflateOptions { level: 6, threads: 2 };
+        let options = DeflateOptions {
+            level: 6,
+            threads: 2,
+            ..DeflateOptions::default()
+        };
         let mut writer = MembersWriter::new(Vec::new(), on_run, &options, &Cancel::new()).unwrap();
         for piece in pieces {
             writer.cut().unwrap();
@@ -67,7 +72,7 @@ impl Backup {
         let (store, objects) = (self.store.clone(), self.objects.clone());
         RangesReader::new(
             store,
-            objects,
+            &StoredData::plain(objects, Some(Codec::Gzip)),
             &self.runs,
             wanted,
             &self.options,

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use crate::base::failure::{Failure, Kind, Result};
+use crate::catalog::codec::Codec;
 use crate::catalog::index::MemberRun;
-use crate::pipeline::member::{MEMBER_PLAIN_BYTES_MAX, MEMBER_STORED_BYTES_MAX, MEMBER_STORED_BYTES_MIN};
+use crate::pipeline::codec::{Expected, is_possible};
 
 /// Members that are no further apart than this are fetched by one request: so much arrives in about the time that another
 /// request would take to be answered.
@@ -17,9 +18,18 @@ pub(super) struct Member {
     pub(super) stored_offset: u64,
     pub(super) plain_bytes: u32,
     pub(super) stored_bytes: u32,
+    pub(super) crc32: Option<u32>,
 }
 
 impl Member {
+    /// What the index says of its plaintext.
+    pub(super) fn expected(&self) -> Expected {
+        Expected {
+            plain_bytes: Some(self.plain_bytes),
+            crc32: self.crc32,
+        }
+    }
+
     fn plain_end(&self) -> u64 {
         self.plain_offset + u64::from(self.plain_bytes)
     }
@@ -61,6 +71,7 @@ pub(super) fn tidy(wanted: Vec<Range<u64>>) -> Vec<Range<u64>> {
 
 /// Walks over the members of the index from a given place on.
 struct Walk<'a> {
+    codec: Codec,
     runs: &'a [&'a MemberRun],
     run: usize,
     index: usize,
@@ -68,8 +79,9 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(runs: &'a [&'a MemberRun]) -> Self {
+    fn new(codec: Codec, runs: &'a [&'a MemberRun]) -> Self {
         Self {
+            codec,
             runs,
             run: 0,
             index: 0,
@@ -112,8 +124,10 @@ impl<'a> Walk<'a> {
         self.member = match self.runs[self.run].members.get(self.index) {
             None => None,
             Some(size) => {
-                let possible = size.plain as usize <= MEMBER_PLAIN_BYTES_MAX
-                    && (MEMBER_STORED_BYTES_MIN..=MEMBER_STORED_BYTES_MAX).contains(&(size.stored as usize))
+                // Members that hold no checksum are read only if the index has it.
+                let crc32 = self.runs[self.run].crc32s.get(self.index).copied();
+                let possible = is_possible(self.codec, size.plain, size.stored)
+                    && (self.codec != Codec::None || crc32.is_some())
                     && plain_offset.checked_add(u64::from(size.plain)).is_some()
                     && stored_offset.checked_add(u64::from(size.stored)).is_some();
                 if !possible {
@@ -124,6 +138,7 @@ impl<'a> Walk<'a> {
                     stored_offset,
                     plain_bytes: size.plain,
                     stored_bytes: size.stored,
+                    crc32,
                 })
             }
         };
@@ -133,11 +148,16 @@ impl<'a> Walk<'a> {
 
 /// The members that hold the wanted ranges, in the order in which they are wanted; one that is wanted by several ranges in
 /// a row is named once.
-pub(super) fn members_for(runs: &[MemberRun], wanted: &[Range<u64>], stored_total: u64) -> Result<Vec<Member>> {
+pub(super) fn members_for(
+    codec: Codec,
+    runs: &[MemberRun],
+    wanted: &[Range<u64>],
+    stored_total: u64,
+) -> Result<Vec<Member>> {
     let mut sorted: Vec<&MemberRun> = runs.iter().filter(|run| !run.members.is_empty()).collect();
     sorted.sort_by_key(|run| (run.plain_offset, run.stored_offset));
     let mut members: Vec<Member> = Vec::new();
-    let mut walk = Walk::new(&sorted);
+    let mut walk = Walk::new(codec, &sorted);
     for range in wanted {
         // Going on from the last place spares the walk from the beginning of its run.
         let mut at = match walk.member {

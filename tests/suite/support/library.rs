@@ -9,6 +9,7 @@ use backup_cli::base::cancel::Cancel;
 use backup_cli::base::clock::FixedClock;
 use backup_cli::base::failure::{Failure, Kind, Result, from_io};
 use backup_cli::base::report::{Event, Recorder};
+use backup_cli::catalog::codec::Codec;
 use backup_cli::catalog::layout::Layout;
 use backup_cli::catalog::manifest::SourceInfo;
 use backup_cli::catalog::selection::{BackupRef, Choice, Chosen, choose};
@@ -16,6 +17,7 @@ use backup_cli::ops::Run;
 use backup_cli::ops::backup::{BackupOptions, BackupOutcome, TransferOptions, backup};
 use backup_cli::ops::list::{ListOptions, ListReport, list};
 use backup_cli::ops::plaintext::Plaintext;
+use backup_cli::pipeline::crypt::Keys;
 use backup_cli::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
 use backup_cli::store::Store;
 
@@ -76,6 +78,7 @@ pub fn run_at(time: &str) -> (Run, Arc<Recorder>) {
         cancel: Cancel::new(),
         reporter: recorder.clone(),
         clock: Arc::new(FixedClock(time.parse().expect("a time"))),
+        keys: Keys::default(),
     };
     (run, recorder)
 }
@@ -100,7 +103,9 @@ pub fn options(name: &str, part_bytes: Option<u64>) -> BackupOptions {
         host: "here".to_owned(),
         tags: Vec::new(),
         layout: layout(),
+        codec: Codec::Gzip,
         level: 1,
+        recipients: None,
         transfer: TransferOptions {
             threads: 2,
             part_bytes,
