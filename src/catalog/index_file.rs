@@ -234,6 +234,30 @@ impl IndexSpool {
         self.write(&LineRef::Members(run))
     }
 
+    /// Adds the lines of the index of a later stream, which begins at these places of the whole.
+    ///
+    /// # Errors
+    /// If a temporary file cannot be read or written.
+    pub fn append(&mut self, stream: Self, plain_offset: u64, stored_offset: u64) -> Result<()> {
+        let mut finished = stream.finish(None)?;
+        let mut lines = IndexReader::open(finished.reader()?, "of a stream")?;
+        while let Some(line) = lines.next_line()? {
+            match line {
+                Line::Entry(mut entry) => {
+                    entry.offset += plain_offset;
+                    self.entry(&entry)?;
+                }
+                Line::Members(mut run) => {
+                    run.plain_offset += plain_offset;
+                    run.stored_offset += stored_offset;
+                    self.members(&run)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Ends the index. What the manifest does not say comes first, so that it is read without the rest.
     ///
     /// # Errors
@@ -530,6 +554,38 @@ mod tests {
             assert_eq!(first, format!("{{\"t\":\"index\",\"format\":{format}}}\n"));
         }
         assert_eq!(IndexReader::open(&sample()[..], "x").unwrap().private().unwrap(), None);
+    }
+
+    #[test]
+    fn the_index_of_a_later_stream_is_moved_to_where_it_begins() {
+        let run = |plain_offset, stored_offset| MemberRun {
+            plain_offset,
+            stored_offset,
+            members: vec![MemberSize { plain: 10, stored: 4 }],
+            crc32s: Vec::new(),
+        };
+        let moved = |name: &[u8], by: u64| {
+            let mut entry = entry(name);
+            entry.offset += by;
+            entry
+        };
+        let mut first = IndexSpool::create().unwrap();
+        first.entry(&entry(b"a")).unwrap();
+        first.members(&run(0, 0)).unwrap();
+        let mut second = IndexSpool::create().unwrap();
+        second.members(&run(0, 0)).unwrap();
+        second.entry(&entry(b"b")).unwrap();
+        first.append(second, 10, 4).unwrap();
+        let content = content_of(first.finish(None).unwrap());
+        assert_eq!(
+            read_all(&content).unwrap(),
+            [
+                Line::Entry(entry(b"a")),
+                Line::Members(run(0, 0)),
+                Line::Members(run(10, 4)),
+                Line::Entry(moved(b"b", 10)),
+            ]
+        );
     }
 
     #[test]

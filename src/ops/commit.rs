@@ -77,7 +77,7 @@ pub(super) fn commit(
     let json = match prepared {
         Ok(json) => Bytes::from(json),
         Err(failure) => {
-            roll_back(store.as_ref(), &manifest, run);
+            roll_back(store.as_ref(), &manifest.objects, run);
             return Err(failure.context(NOT_COMMITTED));
         }
     };
@@ -145,7 +145,7 @@ fn settle(
     if stands.is_some() && store.delete(manifest_key).is_err() {
         return Err(untold(failure));
     }
-    roll_back(store, manifest, run);
+    roll_back(store, &manifest.objects, run);
     // A request whose reply was lost may have been carried out after the first look.
     let came_late = store
         .head(manifest_key)
@@ -216,8 +216,8 @@ fn upload_index(
 }
 
 /// Removes the objects of a backup that was not committed; what cannot be removed is named.
-fn roll_back(store: &dyn Store, manifest: &Manifest, run: &Run) {
-    for object in manifest.objects.iter().rev() {
+pub(super) fn roll_back(store: &dyn Store, objects: &[ObjectRecord], run: &Run) {
+    for object in objects.iter().rev() {
         let ours = store
             .head(&object.key)
             .map(|meta| meta.is_some_and(|meta| meta.token.as_deref() == Some(object.token.as_str())));

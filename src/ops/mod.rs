@@ -17,6 +17,7 @@ pub mod ls;
 pub mod plaintext;
 pub mod restore;
 pub mod reveal;
+mod streams;
 
 /// What every use case needs from whoever calls it.
 #[derive(Clone)]

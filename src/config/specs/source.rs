@@ -115,11 +115,11 @@ specs! {
     /// How many workers dump a PostgreSQL database.
     JOBS = {
         key: "jobs",
-        shape: Shape::Integer { min: 1, max: 32 },
+        shape: Shape::Integer { min: 1, max: 8 },
         environment: &["BACKUP_JOBS"],
         default: Some("1"),
         chapter: Chapter::Source,
-        doc: "How many workers dump the rows of a PostgreSQL database at once, on one snapshot, each into a stream of its own.",
+        doc: "How many workers dump the rows of a PostgreSQL database at once, up to 8, on one snapshot, each into a stream of its own.",
         example: "2",
     }
     /// Whether the globals of a PostgreSQL server are backed up.

@@ -128,8 +128,10 @@ impl Source for PostgresSource {
         if self.is_parallel() {
             check_divisible(&self.options.extra_arguments)?;
             if self.options.format == DumpFormat::Custom {
-                return Err(Failure::new(Kind::Usage, "An archive of `pg_dump` cannot be made by several workers")
-                    .hint("Leave out either --jobs or --format custom"));
+                return Err(
+                    Failure::new(Kind::Usage, "An archive of `pg_dump` cannot be made by several workers")
+                        .hint("Leave out either --jobs or --format custom"),
+                );
             }
         }
         let folder = self.options.client_folder.as_deref();

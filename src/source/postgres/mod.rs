@@ -41,6 +41,7 @@ pub use databases::list_databases;
 pub(in crate::source) use dump::READ_BYTES;
 pub use dump::{DumpFormat, JOBS_OPTION, PostgresOptions, PostgresSource};
 pub use globals::{GLOBALS_KIND, GlobalsOptions, GlobalsSource};
+pub use parallel::{DumpStream, restore_streams};
 pub use restore::{PostgresRestoreOptions, PostgresRestoreReport, PostgresTarget, inspect_target, restore_database};
 pub use selection::DumpSelection;
 pub use url::PostgresUrl;

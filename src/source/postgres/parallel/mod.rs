@@ -15,8 +15,11 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::index::{Entry, EntryKind};
 use crate::source::{SourceContext, SourceSink, SourceSinks, StreamSink};
 
+mod load;
 mod snapshot;
 mod split;
+
+pub use load::{DumpStream, restore_streams};
 
 use snapshot::Snapshot;
 use split::{Share, Table, pattern, split};
@@ -53,15 +56,17 @@ const INDIVISIBLE: &[(&str, char)] = &[
 /// [`Kind::Config`].
 pub fn check_divisible(arguments: &[String]) -> Result<()> {
     for argument in arguments {
-        let found = INDIVISIBLE.iter().find(|(long, letter)| match argument.strip_prefix("--") {
-            Some(name) => {
-                let name = name.split_once('=').map_or(name, |(name, _)| name);
-                name.len() > 2 && long.starts_with(name)
-            }
-            None => argument
-                .strip_prefix('-')
-                .is_some_and(|letters| letters.starts_with(*letter)),
-        });
+        let found = INDIVISIBLE
+            .iter()
+            .find(|(long, letter)| match argument.strip_prefix("--") {
+                Some(name) => {
+                    let name = name.split_once('=').map_or(name, |(name, _)| name);
+                    name.len() > 2 && long.starts_with(name)
+                }
+                None => argument
+                    .strip_prefix('-')
+                    .is_some_and(|letters| letters.starts_with(*letter)),
+            });
         if found.is_some() {
             return Err(Failure::new(
                 Kind::Config,
@@ -115,12 +120,29 @@ pub(super) fn dump_parallel(
             snapshot.lock(&locked)?;
         }
         snapshot.check_content(&defined)?;
-        let is_utf8 = prepared.encoding == "UTF8" && value_of(arguments, "--encoding").is_none() && !has_short(arguments, 'E');
+        let is_utf8 =
+            prepared.encoding == "UTF8" && value_of(arguments, "--encoding").is_none() && !has_short(arguments, 'E');
         let shares = split(&tables, other_bytes, &defined, jobs, is_utf8);
         let mut all = before;
         let last = shares.len() as u64 + 1;
-        all.add(dump_rows(prepared, arguments, &id, &shares, sinks, &mut snapshot, &local, &own)?);
-        all.add(dump_stream(prepared, &section(arguments, &id, "post-data"), last, None, sinks, &own)?);
+        all.add(dump_rows(
+            prepared,
+            arguments,
+            &id,
+            &shares,
+            sinks,
+            &mut snapshot,
+            &local,
+            &own,
+        )?);
+        all.add(dump_stream(
+            prepared,
+            &section(arguments, &id, "post-data"),
+            last,
+            None,
+            sinks,
+            &own,
+        )?);
         Ok(all)
     })();
     context.cancel.check()?;
@@ -242,7 +264,11 @@ fn share_arguments(arguments: &[String], shares: &[Share], at: usize) -> Vec<Str
     // What chooses among schemas and tables has done so already: only what is dumped is named.
     let mut own: Vec<String> = arguments
         .iter()
-        .filter(|argument| !["--table=", "--schema="].iter().any(|begin| argument.starts_with(begin)))
+        .filter(|argument| {
+            !["--table=", "--schema="]
+                .iter()
+                .any(|begin| argument.starts_with(begin))
+        })
         .filter(|argument| *argument != "--strict-names")
         .cloned()
         .collect();
@@ -317,7 +343,10 @@ mod tests {
             schema: "s".to_owned(),
             name: name.to_owned(),
             bytes: 1,
-            sequences: sequences.iter().map(|name| ("s".to_owned(), (*name).to_owned())).collect(),
+            sequences: sequences
+                .iter()
+                .map(|name| ("s".to_owned(), (*name).to_owned()))
+                .collect(),
         };
         let shares = [
             Share::default(),
@@ -346,17 +375,39 @@ mod tests {
 
     #[test]
     fn arguments_that_cannot_be_divided_are_refused() {
-        for line in ["-t x", "-nx", "--data-only", "--sect=data", "--snapshot=1", "-b", "--clean", "-e x"] {
-            assert_eq!(check_divisible(&words(line)).unwrap_err().kind(), Kind::Config, "{line}");
+        for line in [
+            "-t x",
+            "-nx",
+            "--data-only",
+            "--sect=data",
+            "--snapshot=1",
+            "-b",
+            "--clean",
+            "-e x",
+        ] {
+            assert_eq!(
+                check_divisible(&words(line)).unwrap_err().kind(),
+                Kind::Config,
+                "{line}"
+            );
         }
-        for line in ["", "--no-owner -O", "--exclude-table=x -T y", "--exclude-table-data=z", "--inserts"] {
+        for line in [
+            "",
+            "--no-owner -O",
+            "--exclude-table=x -T y",
+            "--exclude-table-data=z",
+            "--inserts",
+        ] {
             assert!(check_divisible(&words(line)).is_ok(), "{line}");
         }
     }
 
     #[test]
     fn a_lock_timeout_of_the_users_own_counts() {
-        assert_eq!(value_of(&words("--lock-wait-timeout 5s"), LOCK_TIMEOUT_OPTION).as_deref(), Some("5s"));
+        assert_eq!(
+            value_of(&words("--lock-wait-timeout 5s"), LOCK_TIMEOUT_OPTION).as_deref(),
+            Some("5s")
+        );
         let own = section(&words("--lock-wait-timeout=7s"), "1-2", "data");
         assert_eq!(own, words("--lock-wait-timeout=7s --snapshot=1-2 --section=data"));
         assert!(section(&[], "1-2", "data").contains(&"--lock-wait-timeout=60s".to_owned()));

@@ -80,7 +80,10 @@ impl Snapshot {
         }
         let mut running = server.session(Some(database)).with_input().start(cancel)?;
         let (Some(stdin), Some(stdout)) = (running.stdin.take(), running.stdout.take()) else {
-            return Err(Failure::new(Kind::Failed, "`psql` has no standard input or output, which is a bug"));
+            return Err(Failure::new(
+                Kind::Failed,
+                "`psql` has no standard input or output, which is a bug",
+            ));
         };
         let mut snapshot = Self {
             running,
@@ -164,7 +167,11 @@ impl Snapshot {
     /// [`Kind::Source`] if one has.
     pub fn check_content(&mut self, defined: &BTreeSet<Vec<u8>>) -> Result<()> {
         let changed = self.ask(&[REWRITTEN.to_owned()])?;
-        match changed.into_iter().flatten().find(|path| defined.contains(path.as_bytes())) {
+        match changed
+            .into_iter()
+            .flatten()
+            .find(|path| defined.contains(path.as_bytes()))
+        {
             None => Ok(()),
             Some(path) => Err(Failure::new(
                 Kind::Source,
@@ -258,10 +265,7 @@ impl Snapshot {
         let end = format!("{}\n", self.mark);
         let mut piece = [0; 8192];
         while !answer.ends_with(end.as_bytes()) {
-            let count = self
-                .stdout
-                .read(&mut piece)
-                .doing(|| "read the output of `psql`")?;
+            let count = self.stdout.read(&mut piece).doing(|| "read the output of `psql`")?;
             if count == 0 || answer.len() > ANSWER_BYTES_MAX {
                 return Err(gone());
             }

@@ -49,7 +49,13 @@ pub struct Share {
 /// `other_bytes` are those of everything that is not among the tables. `dumped` holds the paths of the tables that the
 /// dump defines; others are not named, nor is a table whose name cannot be told from another's or cannot be passed on.
 #[must_use]
-pub fn split(tables: &[Table], other_bytes: u64, dumped: &BTreeSet<Vec<u8>>, streams: usize, is_utf8: bool) -> Vec<Share> {
+pub fn split(
+    tables: &[Table],
+    other_bytes: u64,
+    dumped: &BTreeSet<Vec<u8>>,
+    streams: usize,
+    is_utf8: bool,
+) -> Vec<Share> {
     let mut paths: BTreeMap<String, usize> = BTreeMap::new();
     for table in tables {
         *paths.entry(table.path()).or_default() += 1;
@@ -60,7 +66,12 @@ pub fn split(tables: &[Table], other_bytes: u64, dumped: &BTreeSet<Vec<u8>>, str
             && paths.get(&path) == Some(&1)
             && dumped.contains(path.as_bytes())
             && std::iter::once(path.as_str())
-                .chain(table.sequences.iter().flat_map(|(schema, name)| [schema.as_str(), name]))
+                .chain(
+                    table
+                        .sequences
+                        .iter()
+                        .flat_map(|(schema, name)| [schema.as_str(), name]),
+                )
                 .all(|name| !name.contains(char::is_control) && (is_utf8 || name.is_ascii()))
     };
     let mut candidates: Vec<&Table> = tables.iter().filter(may_be_named).collect();
@@ -103,7 +114,10 @@ pub fn split(tables: &[Table], other_bytes: u64, dumped: &BTreeSet<Vec<u8>>, str
 /// How long the patterns of a table are as arguments, roughly.
 fn pattern_length(table: &Table) -> usize {
     const AROUND: usize = 32;
-    let names = table.sequences.iter().map(|(schema, name)| schema.len() + name.len() + AROUND);
+    let names = table
+        .sequences
+        .iter()
+        .map(|(schema, name)| schema.len() + name.len() + AROUND);
     table.path().len() + AROUND + names.sum::<usize>()
 }
 
@@ -170,15 +184,23 @@ mod tests {
         tables.push(owner);
         let dumped = all(&tables);
         assert_eq!(names(&split(&tables, 0, &dumped, 9, false)), [vec![], vec!["a"]]);
-        let named: BTreeSet<_> = names(&split(&tables, 0, &dumped, 9, true)).concat().into_iter().collect();
+        let named: BTreeSet<_> = names(&split(&tables, 0, &dumped, 9, true))
+            .concat()
+            .into_iter()
+            .collect();
         assert_eq!(named, ["a", "owner", "ä"].into());
         assert_eq!(split(&tables, 0, &BTreeSet::new(), 9, true).len(), 1);
-        assert_eq!(split(&[table("small", 0)], 0, &all(&[table("small", 0)]), 2, true).len(), 1);
+        assert_eq!(
+            split(&[table("small", 0)], 0, &all(&[table("small", 0)]), 2, true).len(),
+            1
+        );
     }
 
     #[test]
     fn ten_thousand_tables_do_not_make_arguments_too_long() {
-        let tables: Vec<Table> = (0..10_000).map(|n| table(&format!("a_rather_long_table_name_{n}"), 1)).collect();
+        let tables: Vec<Table> = (0..10_000)
+            .map(|n| table(&format!("a_rather_long_table_name_{n}"), 1))
+            .collect();
         let shares = split(&tables, 0, &all(&tables), 4, true);
         assert_eq!(shares.len(), 4);
         let named: usize = shares.iter().map(|share| share.tables.len()).sum();
@@ -189,7 +211,10 @@ mod tests {
             .map(|table| pattern(&table.schema, &table.name).len())
             .sum();
         assert!(length <= PATTERN_BYTES_MAX);
-        let (least, most) = (shares.iter().map(|s| s.bytes).min(), shares[1..].iter().map(|s| s.bytes).max());
+        let (least, most) = (
+            shares.iter().map(|s| s.bytes).min(),
+            shares[1..].iter().map(|s| s.bytes).max(),
+        );
         assert!(least > Some(900 * MIB) && most < Some(1700 * MIB), "{least:?} {most:?}");
     }
 
