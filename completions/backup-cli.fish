@@ -52,6 +52,8 @@ complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "backup" -d 'B
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "list" -d 'List backups, newest first'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "show" -d 'Show what is known of a backup'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "ls" -d 'List the files or tables inside a backup'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "find" -d 'Find which backups hold a file or a table'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "diff" -d 'Show what changed between two backups'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "restore" -d 'Bring a backup back'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "config" -d 'Show, check or create the configuration'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
@@ -193,6 +195,60 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s q -l quiet 
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s v -l verbose -d 'Log what happens inside; repeat it for more'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l no-progress -d 'Do not show progress'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -s t -l type -d 'Find only files, folders, symbolic links or tables; may be repeated' -r -f -a "f\t'A regular file'
+d\t'A folder'
+l\t'A symbolic link'
+table\t'A table'"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l since -d 'Search backups that were begun at this time or later, for example 2025-01-31' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l until -d 'Search backups that were begun at this time or earlier' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -s i -l ignore-case -d 'Take small and capital letters for the same'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l all -d 'Search every series, whatever name the profile or the environment sets'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l from-s3 -d 'Restore this object' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l backup-file -d 'Restore this file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l to -d 'Where to: a folder, a file, a URL such as postgres://user@host/database, or `-` for standard output' -r -F

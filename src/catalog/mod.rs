@@ -6,5 +6,6 @@ pub mod index_file;
 pub mod layout;
 pub mod listing;
 pub mod manifest;
+pub mod patterns;
 pub mod private;
 pub mod selection;

@@ -87,6 +87,32 @@ const CLOSINGS: &[Closing] = &[
         )],
     },
     Closing {
+        command: "find",
+        exit_status: &[0, 1, 2, 3, 10, 12, 130],
+        examples: &[
+            ("backup-cli find nginx.conf", "Every backup that has such a file"),
+            (
+                "backup-cli find 'www/**/*.php' --name www --since 2026-01-01 --type f",
+                "Files of one series, since the beginning of the year",
+            ),
+            ("backup-cli find orders --type table", "Every dump that has the table"),
+        ],
+    },
+    Closing {
+        command: "diff",
+        exit_status: &[0, 1, 2, 10, 12, 20, 130],
+        examples: &[
+            (
+                "backup-cli diff www@oldest www@latest",
+                "All that has changed in a series",
+            ),
+            (
+                "backup-cli diff www_backup_20260130_020000 latest www/img",
+                "What has changed below a folder since a backup",
+            ),
+        ],
+    },
+    Closing {
         command: "restore",
         exit_status: &[0, 1, 2, 3, 10, 12, 20, 21, 130],
         examples: &[

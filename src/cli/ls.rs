@@ -5,6 +5,7 @@ use clap::Args as ClapArgs;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::page::Page;
 use super::target::find;
 use super::words::{count, time};
 use super::{Context, help};
@@ -12,9 +13,6 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::index::{Entry, EntryKind};
 use crate::ops::ls::ls;
 use crate::ui::escape::escape_line;
-
-/// How much is printed at a time: a million lines are few writes.
-const PAGE_BYTES: usize = 64 * 1024;
 
 /// List the files or tables inside a backup
 ///
@@ -46,29 +44,19 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let run = context.run();
     let target = find(&args.backup, None, context, &run)?;
-    let mut page = String::new();
+    let mut page = Page::new(&context.console);
     let path = args.path.as_deref();
     ls(&target.store, &target.chosen, path, args.objects, &run, |entry| {
         if context.console.is_json() {
-            page.push_str(&json(entry)?);
+            page.line(&json(entry)?)
         } else if args.long {
-            page.push_str(&long(entry));
+            page.line(&long(entry))
         } else {
-            page.push_str(&escape_line(&name(entry)));
+            page.line(&escape_line(&name(entry)))
         }
-        page.push('\n');
-        if page.len() >= PAGE_BYTES {
-            context.console.answer(&page)?;
-            page.clear();
-        }
-        Ok(())
     })?;
     context.listener.end();
-    if page.is_empty() {
-        Ok(())
-    } else {
-        context.console.answer(&page)
-    }
+    page.print()
 }
 
 fn name(entry: &Entry) -> String {

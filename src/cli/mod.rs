@@ -11,11 +11,14 @@ pub mod config;
 mod console;
 pub mod context;
 mod databases;
+pub mod diff;
+pub mod find;
 pub mod generate;
 pub mod help;
 pub mod list;
 pub mod ls;
 mod manual;
+pub mod page;
 pub mod restore;
 pub mod show;
 pub mod signals;
@@ -63,6 +66,8 @@ pub enum Command {
     List(list::Args),
     Show(show::Args),
     Ls(ls::Args),
+    Find(find::Args),
+    Diff(diff::Args),
     Restore(Box<restore::Args>),
     Config(config::Args),
     Completions(completions::Args),
@@ -238,7 +243,7 @@ impl Command {
 
     /// Whether several profiles make sense: what is asked of each is independent of the others.
     fn takes_several_profiles(&self) -> bool {
-        matches!(self, Self::Backup(_) | Self::List(_) | Self::Config(_))
+        matches!(self, Self::Backup(_) | Self::List(_) | Self::Find(_) | Self::Config(_))
     }
 }
 
@@ -276,6 +281,8 @@ impl Cli {
                 Command::List(args) => list::run(args, &context),
                 Command::Show(args) => show::run(args, &context),
                 Command::Ls(args) => ls::run(args, &context),
+                Command::Find(args) => find::run(args, &context),
+                Command::Diff(args) => diff::run(args, &context),
                 Command::Restore(args) => restore::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Config(_) | Command::Completions(_) | Command::Generate(_) | Command::Version(_) => Ok(()),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::assemble::{UNNAMED_DATABASE, is_postgres, safety_backup};
-use super::target::{Target, find, find_file, parse_time};
+use super::target::{DayTime, Target, find, find_file, parse_time};
 use super::words::{self, count, lines, time};
 use super::{Context, TransferArgs, help};
 use crate::base::failure::{Failure, Kind, Result};
@@ -147,7 +147,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let run = context.run();
     let began = std::time::Instant::now();
-    let at = args.at.as_deref().map(parse_time).transpose()?;
+    let at = args.at.as_deref().map(|at| parse_time(at, DayTime::Last)).transpose()?;
     let found = match (&args.backup_file, args.from_s3.as_ref().or(args.backup.as_ref())) {
         (Some(file), _) => find_file(file, context, &run)?,
         (None, Some(text)) => find(text, at, context, &run)?,

@@ -111,17 +111,31 @@ fn find_in(
     Ok(Target { store, chosen })
 }
 
+/// Which moment of a day is meant where only the day is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DayTime {
+    /// Its first second.
+    First,
+    /// Its last second.
+    Last,
+}
+
 /// Reads a time: RFC 3339, or a date with or without a time of day in this machine's time zone.
 ///
 /// # Errors
 /// [`Kind::Usage`].
-pub fn parse_time(text: &str) -> Result<Timestamp> {
+pub fn parse_time(text: &str, day_time: DayTime) -> Result<Timestamp> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }
     let civil = text
         .parse::<DateTime>()
-        .or_else(|_| text.parse::<Date>().map(|date| date.at(23, 59, 59, 0)))
+        .or_else(|_| {
+            text.parse::<Date>().map(|date| match day_time {
+                DayTime::First => date.at(0, 0, 0, 0),
+                DayTime::Last => date.at(23, 59, 59, 0),
+            })
+        })
         .map_err(|error| {
             Failure::new(Kind::Usage, format!("Not a time: `{text}`"))
                 .caused_by(error)
@@ -139,13 +153,18 @@ mod tests {
 
     #[test]
     fn times_read_as_people_write_them() {
-        assert_eq!(parse_time("2025-01-31T12:00:00Z").unwrap().as_second(), 1_738_324_800);
         assert_eq!(
-            parse_time("2025-01-31T12:00:00+01:00").unwrap().as_second(),
+            parse_time("2025-01-31T12:00:00Z", DayTime::Last).unwrap().as_second(),
+            1_738_324_800
+        );
+        assert_eq!(
+            parse_time("2025-01-31T12:00:00+01:00", DayTime::Last)
+                .unwrap()
+                .as_second(),
             1_738_321_200
         );
-        assert!(parse_time("2025-01-31").is_ok());
-        assert!(parse_time("2025-01-31 12:00").is_ok());
-        assert_eq!(parse_time("yesterday").unwrap_err().kind(), Kind::Usage);
+        assert!(parse_time("2025-01-31", DayTime::Last).is_ok());
+        assert!(parse_time("2025-01-31 12:00", DayTime::Last).is_ok());
+        assert_eq!(parse_time("yesterday", DayTime::Last).unwrap_err().kind(), Kind::Usage);
     }
 }

@@ -11,6 +11,8 @@ use crate::source::SourceContext;
 
 pub mod backup;
 pub mod commit;
+pub mod diff;
+pub mod find;
 pub mod list;
 pub mod lock;
 pub mod ls;

@@ -798,14 +798,27 @@ Hint: Leave out the content of folders that hold a CACHEDIR.TAG. For example: tr
     Case {
         name: "a value that is out of range",
         arrange: |s| {
-            s.write("c.toml", "[defaults]\nlevel = 13\n");
+            s.write("c.toml", "[defaults]\nlevel = 20\n");
             line("--config c.toml list")
         },
         code: 2,
         says: "\
 Error: Wrong value of `level` in `[FOLDER]/c.toml`, line 2
+Caused by: Expected a whole number from 1 to 19, found `20`
+Hint: The level of compression, from 1 (fast) to 12 (small) for gzip, to 19 for zstd. For example: 6
+",
+    },
+    Case {
+        name: "a level of zstd for gzip",
+        arrange: |s| {
+            s.write("c.toml", "[defaults]\nlevel = 13\n");
+            line("--config c.toml list")
+        },
+        code: 2,
+        says: "\
+Error: Wrong value of `level` (defaults ([FOLDER]/c.toml:2))
 Caused by: Expected a whole number from 1 to 12, found `13`
-Hint: The level of gzip, from 1 (fast) to 12 (small). For example: 6
+Hint: The level of compression, from 1 (fast) to 12 (small) for gzip, to 19 for zstd. For example: 6
 ",
     },
     Case {
@@ -852,8 +865,8 @@ Hint: The profiles of `[FOLDER]/c.toml` are: web
         code: 2,
         says: "\
 Error: Wrong value of `BACKUP_LEVEL`
-Caused by: Expected a whole number from 1 to 12, found `best`
-Hint: The level of gzip, from 1 (fast) to 12 (small). For example: 6
+Caused by: Expected a whole number from 1 to 19, found `best`
+Hint: The level of compression, from 1 (fast) to 12 (small) for gzip, to 19 for zstd. For example: 6
 ",
     },
     Case {
@@ -924,7 +937,7 @@ Hint: Use up to 128 letters, digits, `.`, `_` and `-`, beginning with a letter o
         says: "\
 Error: Wrong value of `--level`
 Caused by: Expected a whole number from 1 to 12, found `13`
-Hint: The level of gzip, from 1 (fast) to 12 (small). For example: 6
+Hint: The level of compression, from 1 (fast) to 12 (small) for gzip, to 19 for zstd. For example: 6
 ",
     },
     Case {
@@ -1432,9 +1445,8 @@ Hint: The target is as it was before
         code: 20,
         says: "\
 Error: Could not restore `tree_backup_[STAMP]` to `out`
-Caused by: The content of the object `[DAY]/tree_backup_[STAMP].tar.gz` is not what was backed up
-Caused by: Its SHA-256 is [N] instead of [N]
-Hint: Restore another backup, or an older version of the object if the bucket keeps versions
+Caused by: The stream is not gzip: its first bytes are wrong
+Hint: Choose an older backup: `backup-cli list` shows them
 Hint: The target is as it was before
 ",
     },
@@ -1691,8 +1703,8 @@ Hint: The data beside it may be whole: name that object itself, by its s3:// URL
         },
         code: 1,
         says: "\
-Error: The manifest `[DAY]/tree_backup_[STAMP].tar.gz.manifest.json` has [N]ormat 99; this version of backup-cli reads up to 1
-Hint: Install a newer backup-cli; or fetch the data object itself, which gunzip opens
+Error: The manifest `[DAY]/tree_backup_[STAMP].tar.gz.manifest.json` has [N]ormat 99; this version of backup-cli reads up to 2
+Hint: Install a newer backup-cli; or fetch the data object itself, which stock tools open
 ",
     },
     Case {
