@@ -12,14 +12,12 @@ use super::selection::DumpSelection;
 use super::server::Server;
 use super::trouble::Trouble;
 use super::url::PostgresUrl;
-use super::writer::DumpWriter;
+use super::watch::PostgresWatch;
 use crate::base::failure::{Failure, IoContext, Kind, Result, from_io};
 use crate::base::process::{Exit, Running};
 use crate::catalog::manifest::{Counts, SourceInfo};
+use crate::source::dump_writer::{DumpWriter, READ_BYTES};
 use crate::source::{Estimate, Source, SourceContext, SourceReport, SourceSink, SourceSinks, stream_one};
-
-/// Bytes read from a child at once: several pipes full.
-pub(in crate::source) const READ_BYTES: usize = 256 * 1024;
 
 /// How the manifest's options record that several workers made a dump.
 pub const JOBS_OPTION: &str = "--jobs";
@@ -189,6 +187,7 @@ impl Source for PostgresSource {
                 }
                 options
             },
+            ..SourceInfo::default()
         }
     }
 
@@ -259,7 +258,7 @@ pub(super) fn dump_plain(
         .arg("--format=plain")
         .args(arguments)
         .start(context.cancel)?;
-    let mut writer = DumpWriter::new(sink, context.reporter.progress()).by(Flavour::Database);
+    let mut writer = DumpWriter::new(sink, context.reporter.progress(), PostgresWatch::by(Flavour::Database));
     let exit = pass_output(&mut child, context, &mut |bytes| writer.write(bytes)).and_then(|()| child.wait())?;
     context.cancel.check()?;
     if !exit.is_success() {
