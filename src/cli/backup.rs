@@ -94,6 +94,10 @@ pub struct Args {
     #[arg(long, value_name = "FORMAT", value_parser = ["plain", "custom"], help_heading = "PostgreSQL")]
     pub format: Option<String>,
 
+    /// How many pg_dump workers dump the rows at once, on one snapshot, each into an object of its own [default: 1]
+    #[arg(long, value_name = "NUMBER", help_heading = "PostgreSQL")]
+    pub jobs: Option<String>,
+
     /// The roles and tablespaces of the server instead of a database; the series is called `globals`
     #[arg(long, help_heading = "PostgreSQL")]
     pub globals: bool,
@@ -205,6 +209,7 @@ impl Args {
                 &self.exclude_table_data,
             )
             .text(&table::PG_FORMAT, "--format", self.format.as_deref())
+            .text(&table::JOBS, "--jobs", self.jobs.as_deref())
             .switch(&table::GLOBALS, "--globals", given(self.globals))
             .switch(&table::ALL_DATABASES, "--all-databases", given(self.all_databases))
             .list(&table::PG_DUMP_ARGUMENTS, "--pg-dump-arg", &self.pg_dump_arg)

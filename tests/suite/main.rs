@@ -28,6 +28,7 @@ mod node_failure;
 mod ops_backup;
 mod output;
 mod postgres;
+mod postgres_parallel;
 mod postgres_ways;
 mod ranged_restore;
 mod rollover;

@@ -112,6 +112,16 @@ specs! {
         doc: "What pg_dump writes: plain (SQL, for psql) or custom (an archive, for pg_restore).",
         example: r#""custom""#,
     }
+    /// How many workers dump a PostgreSQL database.
+    JOBS = {
+        key: "jobs",
+        shape: Shape::Integer { min: 1, max: 8 },
+        environment: &["BACKUP_JOBS"],
+        default: Some("1"),
+        chapter: Chapter::Source,
+        doc: "How many workers dump the rows of a PostgreSQL database at once, up to 8, on one snapshot, each into a stream of its own.",
+        example: "2",
+    }
     /// Whether the globals of a PostgreSQL server are backed up.
     GLOBALS = {
         key: "globals",

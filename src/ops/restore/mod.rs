@@ -125,7 +125,7 @@ enum Way {
     Database {
         url: PostgresUrl,
         before: PostgresTarget,
-        plaintext: Plaintext,
+        from: database::From,
     },
     Sqlite {
         before: SqliteTarget,
@@ -232,7 +232,7 @@ fn plan_way(
             let way = Way::Database {
                 url: url.clone(),
                 before,
-                plaintext,
+                from: database::From::new(plaintext, store, chosen),
             };
             Ok((way, content, destructive))
         }
@@ -373,10 +373,8 @@ pub fn restore(
     };
     match plan.way {
         Way::Tree { options, from } => tree::restore(from, &options, &mut report, run),
-        Way::Database { url, before, plaintext } => {
-            database::restore(plaintext, url, &before, options, &mut report, run)
-        }
         Way::Sqlite { before, plaintext } => sqlite::restore(plaintext, &before, options, &mut report, run),
+        Way::Database { url, before, from } => database::restore(from, url, &before, options, &mut report, run),
         Way::File { path, plaintext } => raw::to_file(plaintext, &path, options.existing, &mut report, run),
         Way::One(one) => one::restore(one, output, &mut report, run),
         Way::Stream { plaintext } => raw::to_stream(plaintext, output, &mut report, run),
