@@ -21,6 +21,7 @@ mod many;
 pub mod plaintext;
 pub mod restore;
 pub mod reveal;
+pub mod thaw;
 
 /// What every use case needs from whoever calls it.
 #[derive(Clone)]
