@@ -15,12 +15,14 @@ pub mod copy;
 pub mod diff;
 pub mod find;
 pub mod list;
+pub mod located;
 pub mod lock;
 pub mod ls;
 mod many;
 pub mod plaintext;
 pub mod restore;
 pub mod reveal;
+mod streams;
 pub mod thaw;
 
 /// What every use case needs from whoever calls it.
