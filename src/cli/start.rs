@@ -17,7 +17,7 @@ pub struct Started {
     pub console: Console,
     /// The environment.
     pub environment: Environment,
-    cancel: Cancel,
+    pub cancel: Cancel,
     current: Current,
 }
 
