@@ -17,6 +17,7 @@ pub struct Started {
     pub console: Console,
     /// The environment.
     pub environment: Environment,
+    /// Set by a signal.
     pub cancel: Cancel,
     current: Current,
 }
