@@ -18,6 +18,7 @@ mod command_line;
 mod commit_faults;
 mod directory_readers;
 mod dying_sources;
+mod encryption;
 mod find_and_diff;
 mod generated;
 mod json_output;
