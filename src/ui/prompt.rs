@@ -28,13 +28,13 @@ impl Silent {
         let mut silent = before.clone();
         silent.local_modes.remove(LocalModes::ECHO);
         silent.local_modes.insert(LocalModes::ECHONL);
-        tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
+        tcsetattr(&terminal, OptionalActions::Now, &silent)?;
         Ok(Self { terminal, before })
     }
 
     fn end(&self) {
         // Nothing can be done about a terminal that went away.
-        let _ = tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
     }
 }
 

@@ -133,7 +133,7 @@ fn stock_tools_open_every_object_of_every_combination() {
             cli.run(["ls", &id, "--identity", key.path()])
                 .success()
                 .stdout_has(CANARY);
-            let to = cli.home().join(format!("out-{id}"));
+            let to = cli.home().join(format!("out-{codec}-{}", recipient.is_some()));
             cli.run(["restore", &id, "--identity", key.path(), "--to", to.to_str().unwrap()])
                 .success()
                 .nowhere(&key.secret());
