@@ -91,6 +91,20 @@ const CLOSINGS: &[Closing] = &[
         )],
     },
     Closing {
+        command: "copy",
+        exit_status: &[0, 1, 2, 10, 11, 20, 21, 130],
+        examples: &[
+            (
+                "backup-cli copy www@latest --to /mnt/disk/backups",
+                "The newest backup of a series, into a folder",
+            ),
+            (
+                "backup-cli copy --all --last 7 --to @offsite",
+                "What the second site lacks of the newest seven of each series; for cron",
+            ),
+        ],
+    },
+    Closing {
         command: "find",
         exit_status: &[0, 1, 2, 3, 10, 12, 130],
         examples: &[
@@ -127,6 +141,10 @@ const CLOSINGS: &[Closing] = &[
             (
                 "backup-cli restore latest --to /tmp/www --include '*.conf'",
                 "Some files, fetching only these",
+            ),
+            (
+                "backup-cli restore www@latest www/index.html --to - | less",
+                "One file, to standard output; a folder comes as a tar archive",
             ),
             (
                 "backup-cli restore app@latest --to postgres://admin@db/app_new",

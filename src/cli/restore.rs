@@ -2,12 +2,14 @@
 
 use clap::{ArgGroup, Args as ClapArgs};
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::assemble::{UNNAMED_DATABASE, is_postgres, safety_backup};
 use super::target::{DayTime, Target, find, find_file, parse_time};
-use super::words::{self, count, lines, time};
+use super::words::{self, count, lines, time, trimmed};
 use super::{Context, TransferArgs, help};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Reporter;
@@ -39,6 +41,10 @@ pub struct Args {
     /// An id, a unique prefix of one, latest, oldest, NAME@latest, or an s3:// URL or path [default: latest]
     #[arg(value_name = "BACKUP")]
     pub backup: Option<String>,
+
+    /// Restore only these files or folders, as `ls` shows them; with --to - the one file's content, or a folder as tar
+    #[arg(value_name = "PATH", requires = "backup")]
+    pub paths: Vec<OsString>,
 
     /// Restore the newest backup of the bucket
     #[arg(long)]
@@ -221,6 +227,7 @@ fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<
     };
     Ok(RestoreOptions {
         target,
+        paths: paths(args)?,
         include: args.include.clone(),
         exclude: args.exclude.clone(),
         existing: match (args.merge, args.replace) {
@@ -233,6 +240,20 @@ fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<
         client_folder: context.settings.pg_client_folder.value.clone(),
         threads: context.settings.threads.value,
     })
+}
+
+/// The paths as an index has them: without slashes at their ends.
+fn paths(args: &Args) -> Result<Vec<Vec<u8>>> {
+    args.paths
+        .iter()
+        .map(|path| match trimmed(path.as_bytes()) {
+            [] => Err(
+                Failure::new(Kind::Usage, format!("Not a path in a backup: `{}`", path.display()))
+                    .hint("Leave it out to restore everything; `backup-cli ls BACKUP` shows the paths"),
+            ),
+            path => Ok(path.to_vec()),
+        })
+        .collect()
 }
 
 /// Where to: what `--to` says; for a database, else the one that the settings name.

@@ -104,7 +104,7 @@ fn streams_by_name(chosen: &Chosen) -> Vec<StoredStream> {
     streams.into_iter().map(|(_, stream)| stream).collect()
 }
 
-fn sha256_from_hex(text: &str, manifest: &Manifest) -> Result<[u8; 32]> {
+pub(super) fn sha256_from_hex(text: &str, manifest: &Manifest) -> Result<[u8; 32]> {
     let mut digest = [0; 32];
     hex::decode_to_slice(text, &mut digest).map_err(|error| {
         Failure::new(
@@ -177,6 +177,12 @@ impl Plaintext {
             run: run.clone(),
         };
         Ok((plaintext, content))
+    }
+
+    /// The first bytes, by which the content was told.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        self.head.get_ref()
     }
 
     /// Reads what is left and compares everything with the manifest: the stored objects and the plaintext of each stream.

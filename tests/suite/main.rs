@@ -16,6 +16,8 @@
 mod bad_input;
 mod command_line;
 mod commit_faults;
+mod copies;
+mod copy_faults;
 mod directory_readers;
 mod dying_sources;
 mod encryption;
@@ -36,6 +38,7 @@ mod s3_stalls;
 mod samples;
 mod seeds;
 mod signals;
+mod single_file;
 mod store_contract;
 mod support;
 mod support_selftest;

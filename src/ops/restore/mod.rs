@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Run;
 use super::backup::BackupOptions;
+use super::located::Backup;
 use super::plaintext::Plaintext;
 use super::reveal::reveal;
 use crate::base::failure::{Failure, Kind, Result};
@@ -19,6 +20,7 @@ use crate::source::postgres::{PostgresTarget, PostgresUrl};
 use crate::store::Store;
 
 mod database;
+mod one;
 mod raw;
 mod tree;
 
@@ -57,6 +59,8 @@ pub struct SafetyBackup {
 pub struct RestoreOptions {
     /// Where the backup goes.
     pub target: RestoreTarget,
+    /// Only these paths of an archive of files, without slashes at their ends; exactly one if the target is a stream.
+    pub paths: Vec<Vec<u8>>,
     /// Only what matches these globs.
     pub include: Vec<String>,
     /// Not what matches these globs.
@@ -71,6 +75,24 @@ pub struct RestoreOptions {
     pub client_folder: Option<PathBuf>,
     /// Threads that inflate.
     pub threads: usize,
+}
+
+impl RestoreOptions {
+    /// Everything, to a target that is empty or not there.
+    #[must_use]
+    pub fn new(target: RestoreTarget) -> Self {
+        Self {
+            target,
+            paths: Vec::new(),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            existing: Existing::Refuse,
+            drop_replaced: false,
+            safety: None,
+            client_folder: None,
+            threads: crate::pipeline::default_threads(),
+        }
+    }
 }
 
 /// What a restore is about to do; holds what it has opened.
@@ -103,6 +125,7 @@ enum Way {
     Stream {
         plaintext: Plaintext,
     },
+    One(one::One),
 }
 
 /// What a restore has done.
@@ -149,9 +172,15 @@ pub fn plan_restore(
     }
     remarks.extend(database::part_remark(&chosen));
     let selective = !options.include.is_empty() || !options.exclude.is_empty();
-    if selective && !matches!(options.target, RestoreTarget::Path(_)) {
-        return Err(choice_without_files("the target is not a folder"));
+    match &options.target {
+        RestoreTarget::Path(_) => {}
+        RestoreTarget::Stream if selective || options.paths.len() > 1 => return Err(several_to_a_stream()),
+        RestoreTarget::Database(_) if selective || !options.paths.is_empty() => {
+            return Err(choice_without_files("the target is not a folder"));
+        }
+        RestoreTarget::Stream | RestoreTarget::Database(_) => {}
     }
+    let selective = selective || !options.paths.is_empty();
     if let Some(manifest) = &chosen.manifest {
         let items = manifest.counts.files.or(manifest.counts.tables);
         run.reporter
@@ -194,6 +223,17 @@ fn plan_way(
             };
             Ok((way, content, destructive))
         }
+        RestoreTarget::Stream if selective => {
+            let backup = Backup {
+                store,
+                chosen,
+                threads: options.threads,
+                run,
+            };
+            let path = options.paths.first().map(Vec::as_slice).unwrap_or_default();
+            let one = one::open(&backup, path, remarks)?;
+            Ok((Way::One(one), Content::Tar, None))
+        }
         RestoreTarget::Stream => {
             let (plaintext, content) = Plaintext::open(store, chosen, options.threads, run)?;
             Ok((Way::Stream { plaintext }, content, None))
@@ -213,12 +253,20 @@ fn plan_path(
 ) -> Result<(Way, Content, Option<String>)> {
     let mut tree_options = TreeRestoreOptions {
         target: path.to_owned(),
-        selection: PathSelection::new(&options.include, &options.exclude)?,
+        selection: PathSelection::new(&options.include, &options.exclude)?.with_paths(&options.paths),
         existing: options.existing,
         owners: None,
         expect_end: true,
     };
-    let from = tree::open(store, chosen, &mut tree_options, options.threads, remarks, run)?;
+    let from = tree::open(
+        store,
+        chosen,
+        &mut tree_options,
+        &options.paths,
+        options.threads,
+        remarks,
+        run,
+    )?;
     let content = from.content();
     if content == Content::Tar {
         check_tree_target(&tree_options)?;
@@ -250,9 +298,29 @@ fn plan_path(
 fn choice_without_files(why: &str) -> Failure {
     Failure::new(
         Kind::Usage,
-        format!("--include and --exclude choose among files, but {why}"),
+        format!("Paths, --include and --exclude choose among files, but {why}"),
     )
     .hint("Leave them out, or restore an archive of files with --to DIR")
+}
+
+fn several_to_a_stream() -> Failure {
+    Failure::new(
+        Kind::Usage,
+        "Only one file or folder goes to standard output, and it has to be spelled out",
+    )
+    .hint("Write its path after the backup, as `backup-cli ls` shows it: `backup-cli restore BACKUP PATH --to -`")
+    .hint("Restore several into a folder: `--to DIR`")
+}
+
+/// The failure of a path that a backup does not hold.
+fn not_there(id: &str, path: &[u8]) -> Failure {
+    Failure::new(
+        Kind::NotFound,
+        format!("Nothing at `{}` in `{id}`", String::from_utf8_lossy(path)),
+    )
+    .hint(format!(
+        "Paths begin with the source's base name; `backup-cli ls {id}` shows them all"
+    ))
 }
 
 /// Does what was planned. `output` receives the plaintext if the target is [`RestoreTarget::Stream`].
@@ -277,6 +345,7 @@ pub fn restore(
             database::restore(plaintext, url, &before, options, &mut report, run)
         }
         Way::File { path, plaintext } => raw::to_file(plaintext, &path, options.existing, &mut report, run),
+        Way::One(one) => one::restore(one, output, &mut report, run),
         Way::Stream { plaintext } => raw::to_stream(plaintext, output, &mut report, run),
     }
     .map_err(|failure| not_restored(run.interruption_or(failure), &report.id, &report.target, options))?;
