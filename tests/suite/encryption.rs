@@ -460,7 +460,8 @@ fn damage_of_an_encrypted_object_is_found_and_nothing_is_restored() {
         .unwrap();
     let path = place.store_folder().join(&data);
     let whole = std::fs::read(&path).unwrap();
-    let damages: [(&str, fn(&mut Vec<u8>)); 4] = [
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 4] = [
         ("a bit", |bytes| {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 1;
