@@ -73,6 +73,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l format -d 'What pg_dump writes: SQL for psql, or an archive for pg_restore [default: plain]' -r -f -a "plain\t''
 custom\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l pg-dump-arg -d 'A further argument for pg_dump; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l mysql-dump-arg -d 'A further argument for mariadb-dump or mysqldump; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock-timeout -d 'How long to wait for another run of the same series [default: 0s]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l host -d 'The host name to record [default: this machine\'s]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l key-template -d 'The layout of keys below the prefix' -r

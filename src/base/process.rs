@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -12,13 +13,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::cancel::{Cancel, CancelGuard};
-use super::failure::{Failure, Kind, Result};
-use super::secret::redact;
+use super::failure::{Failure, IoContext, Kind, Result};
+use super::secret::{Secret, redact};
 
 /// Lines of standard error kept: enough for a stack of errors, bounded however much a tool complains.
 pub const STDERR_LINES_MAX: usize = 50;
 /// Bytes of one line of standard error kept.
 pub const STDERR_LINE_BYTES_MAX: usize = 1000;
+
+/// The longest text that a child is handed in secret, in bytes: what every pipe takes without a reader.
+const SECRET_BYTES_MAX: usize = 4096;
 
 /// How long the last words of a child that has ended are waited for. What it started may hold its standard error open for
 /// ever (a daemon, the master of a shared SSH connection), and its own words are in the pipe already.
@@ -102,6 +106,7 @@ pub struct Program {
     environment: Vec<(OsString, OsString)>,
     unset: Vec<OsString>,
     takes_input: bool,
+    secret: Option<(&'static str, Secret)>,
 }
 
 impl std::fmt::Debug for Program {
@@ -125,6 +130,7 @@ impl Program {
             environment: Vec::new(),
             unset: Vec::new(),
             takes_input: false,
+            secret: None,
         }
     }
 
@@ -165,6 +171,15 @@ impl Program {
         self
     }
 
+    /// Hands the child a text that it can read once, from a pipe: `option` with that pipe's path is its first argument.
+    ///
+    /// So the text is in no file, on no command line and in no environment, and when the child has read it, nowhere.
+    #[must_use]
+    pub fn with_secret(mut self, option: &'static str, text: Secret) -> Self {
+        self.secret = Some((option, text));
+        self
+    }
+
     /// The program's file name, for messages.
     #[must_use]
     pub fn name(&self) -> String {
@@ -185,6 +200,14 @@ impl Program {
         cancel.check()?;
         let name = self.name();
         let mut command = Command::new(&self.path);
+        let secret_pipe = match &self.secret {
+            None => None,
+            Some((option, text)) => {
+                let pipe = secret_pipe(text)?;
+                command.arg(format!("{option}/dev/fd/{}", pipe.as_raw_fd()));
+                Some(pipe)
+            }
+        };
         command
             .args(&self.arguments)
             .stdin(if self.takes_input {
@@ -206,6 +229,7 @@ impl Program {
                 .caused_by(error)
                 .hint(format!("Is `{name}` installed, in PATH and executable?"))
         })?;
+        drop(secret_pipe);
         let tail = Arc::new(Mutex::new(Tail::default()));
         let stderr_ended = child.stderr.take().map(|stderr| {
             let tail = tail.clone();
@@ -251,6 +275,28 @@ impl Program {
             Err(exit.failure(failed, &name))
         }
     }
+}
+
+/// The reading end of a pipe that holds the text and that children inherit.
+///
+/// Children that another thread starts at the same moment inherit it too; they are programs of the same run and user.
+fn secret_pipe(text: &Secret) -> Result<OwnedFd> {
+    let doing = || "hand a secret to a program";
+    let bytes = text.expose().as_bytes();
+    if bytes.len() > SECRET_BYTES_MAX {
+        return Err(Failure::new(
+            Kind::Config,
+            format!("A program's secret settings have more than {SECRET_BYTES_MAX} bytes"),
+        )
+        .hint("Is the password really a password?"));
+    }
+    let (reading, mut writing) = std::io::pipe().doing(doing)?;
+    writing.write_all(bytes).doing(doing)?;
+    let reading = OwnedFd::from(reading);
+    rustix::io::fcntl_setfd(&reading, rustix::io::FdFlags::empty())
+        .map_err(std::io::Error::from)
+        .doing(doing)?;
+    Ok(reading)
 }
 
 fn kill_group(group: rustix::process::Pid) {
@@ -420,6 +466,32 @@ mod tests {
     fn a_program_is_shown_without_the_values_of_its_environment() {
         let shown = format!("{:?}", sh("true").env("PGPASSWORD", "canary-of-debug"));
         assert!(shown.contains("PGPASSWORD") && !shown.contains("canary"), "{shown}");
+    }
+
+    #[test]
+    fn a_secret_reaches_the_child_and_no_place_where_others_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let show = folder.path().join("show");
+        std::fs::write(
+            &show,
+            "#!/bin/sh\ncat \"${1#--from=}\"\ntr '\\0' ' ' </proc/$$/cmdline\nenv\ncat \"${1#--from=}\"\n",
+        )
+        .unwrap();
+        std::fs::set_permissions(&show, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let text = Program::new(&show)
+            .arg("more")
+            .with_secret("--from=", Secret::new("canary-of-the-pipe"))
+            .output(Kind::Failed, &Cancel::new())
+            .unwrap();
+        assert!(text.starts_with("canary-of-the-pipe"), "{text}");
+        assert!(text.contains(" more"), "{text}");
+        assert_eq!(text.matches("canary").count(), 1, "{text}");
+        let long = Secret::new("x".repeat(SECRET_BYTES_MAX + 1));
+        let failure = Program::new(&show)
+            .with_secret("--from=", long)
+            .start(&Cancel::new())
+            .unwrap_err();
+        assert_eq!(failure.kind(), Kind::Config);
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub struct Problem {
 /// Where a backup came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceInfo {
-    /// `directory`, `postgresql`, `command`, `stdin`.
+    /// `directory`, `postgresql`, `mysql`, `mariadb`, `command`, `stdin`.
     pub kind: String,
     /// What was backed up, without secrets: a path, a URL, a command line. Empty where only the holders of a key may know.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -73,6 +73,9 @@ pub struct SourceInfo {
     /// The database's name, for a database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
+    /// The database's default collation, where a dump does not hold it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collation: Option<String>,
     /// The server's version, for a database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_version: Option<String>,

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::databases::{postgres_jobs, refuse_without_postgres};
+use super::databases::{mysql_job, postgres_jobs, refuse_without_postgres};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::layout::{Layout, name_from};
 use crate::catalog::selection::SAFETY_SUFFIX;
@@ -18,6 +18,7 @@ use crate::source::Source;
 use crate::source::command::CommandSource;
 use crate::source::detect::{Content, DETECT_BYTES, detect};
 use crate::source::directory::{DirectoryOptions, DirectorySource};
+use crate::source::mysql::MysqlUrl;
 use crate::source::stdin::StdinSource;
 use crate::store::Store;
 use crate::store::address::StoreAddress;
@@ -194,12 +195,14 @@ pub fn jobs(settings: &Settings, run: &Run) -> Result<Vec<Job>> {
             jobs.push(stdin_job(settings));
         } else if is_postgres(source) {
             jobs.extend(postgres_jobs(source, settings, run)?);
+        } else if MysqlUrl::is_one(source) {
+            jobs.push(mysql_job(source, settings)?);
         } else if let Some((scheme, _)) = source.split_once("://") {
             return Err(Failure::new(
                 Kind::Usage,
                 format!("This version cannot back up `{scheme}://…` directly"),
             )
-            .hint("Use the program that dumps it: `backup-cli backup --command 'mariadb-dump …' --extension sql`"));
+            .hint("Use the program that dumps it: `backup-cli backup --command 'mongodump --archive' --extension archive`"));
         } else {
             paths.push(PathBuf::from(source));
         }
@@ -209,7 +212,7 @@ pub fn jobs(settings: &Settings, run: &Run) -> Result<Vec<Job>> {
     }
     match jobs.len() {
         0 => Err(Failure::new(Kind::Usage, "Nothing to back up was named").hint(
-            "Name a folder, postgres://…, --command 'PROGRAM …' or `-` for standard input; or set `sources` in the profile, or DATABASE_URL",
+            "Name a folder, postgres://…, mysql://…, --command 'PROGRAM …' or `-` for standard input; or set `sources` in the profile, or DATABASE_URL",
         )),
         1 => Ok(jobs),
         several => match &settings.name.value {

@@ -114,6 +114,10 @@ pub struct Args {
     )]
     pub pg_dump_arg: Vec<String>,
 
+    /// A further argument for mariadb-dump or mysqldump; may be repeated
+    #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true, hide_short_help = true)]
+    pub mysql_dump_arg: Vec<String>,
+
     /// Show what would be done, without doing it
     #[arg(long, short = 'n')]
     pub dry_run: bool,
@@ -203,6 +207,7 @@ impl Args {
             .switch(&table::GLOBALS, "--globals", given(self.globals))
             .switch(&table::ALL_DATABASES, "--all-databases", given(self.all_databases))
             .list(&table::PG_DUMP_ARGUMENTS, "--pg-dump-arg", &self.pg_dump_arg)
+            .list(&table::MYSQL_DUMP_ARGUMENTS, "--mysql-dump-arg", &self.mysql_dump_arg)
             .text(&table::LOCK_TIMEOUT, "--lock-timeout", self.lock_timeout.as_deref())
             .text(&table::HOST, "--host", self.host.as_deref())
             .text(&table::KEY_TEMPLATE, "--key-template", self.key_template.as_deref())

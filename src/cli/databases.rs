@@ -1,4 +1,4 @@
-//! From settings to backups of PostgreSQL: of one database, of every one of a server, of its globals.
+//! From settings to backups of databases: of one, and with PostgreSQL of every one of a server, of its globals.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +10,7 @@ use crate::catalog::layout::name_from;
 use crate::config::Settings;
 use crate::config::table::{self, Spec};
 use crate::ops::Run;
+use crate::source::mysql::{MysqlOptions, MysqlSource, MysqlUrl};
 use crate::source::postgres::{
     DumpFormat, DumpSelection, GlobalsOptions, GlobalsSource, PostgresOptions, PostgresSource, PostgresUrl,
     list_databases,
@@ -20,6 +21,34 @@ const GLOBALS_NAME: &str = "globals";
 
 /// Hexadecimal digits that tell names apart which become the same as the name of a series.
 const TELLING_DIGITS: usize = 8;
+
+/// The name of a backup of a MySQL database that the URL does not name, until that is refused.
+const UNNAMED_MYSQL_DATABASE: &str = "mysql";
+
+/// Where a MySQL or MariaDB database is, with the password of the settings if the URL has none.
+///
+/// # Errors
+/// [`Kind::Usage`] if it is not such a URL.
+pub fn mysql_url(url: &str, settings: &Settings) -> Result<MysqlUrl> {
+    Ok(MysqlUrl::parse(url)?.with_password(settings.mysql_password.value.clone()))
+}
+
+/// The backup of the MySQL or MariaDB database at `url`.
+///
+/// # Errors
+/// As [`mysql_url`].
+pub fn mysql_job(url: &str, settings: &Settings) -> Result<Job> {
+    let url = mysql_url(url, settings)?;
+    Ok(Job {
+        default_name: name_from(url.database().unwrap_or(UNNAMED_MYSQL_DATABASE)),
+        source: Box::new(MysqlSource::new(MysqlOptions {
+            url,
+            extra_arguments: settings.mysql_dump_arguments.value.clone(),
+            client_folder: settings.mysql_client_folder.value.clone(),
+        })),
+        warnings: Vec::new(),
+    })
+}
 
 /// The backups of the server or database at `url`.
 ///

@@ -80,6 +80,9 @@ impl Resolver<'_> {
             exclude_table_data: self.required(&table::EXCLUDE_TABLE_DATA),
             pg_dump_arguments: self.required(&table::PG_DUMP_ARGUMENTS),
             pg_client_folder: self.optional(&table::PG_CLIENT_FOLDER),
+            mysql_dump_arguments: self.required(&table::MYSQL_DUMP_ARGUMENTS),
+            mysql_client_folder: self.optional(&table::MYSQL_CLIENT_FOLDER),
+            mysql_password: self.secret(&table::MYSQL_PASSWORD),
             name: self.name(),
             key_template: self.required(&table::KEY_TEMPLATE),
             region: self.optional(&table::REGION),
@@ -281,6 +284,17 @@ impl Resolver<'_> {
                 self.show_unset(spec);
                 Setting::built_in(None)
             }
+            Err(failure) => {
+                self.problems.push(failure);
+                Setting::built_in(None)
+            }
+        }
+    }
+
+    /// A secret, from the first layer that has it.
+    fn secret(&mut self, spec: &'static Spec) -> Setting<Option<Secret>> {
+        match self.layers.find(spec) {
+            Ok(found) => self.secret_from(spec, found.map(|(_, found, form)| (found, form))),
             Err(failure) => {
                 self.problems.push(failure);
                 Setting::built_in(None)

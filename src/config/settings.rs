@@ -53,6 +53,12 @@ pub struct Settings {
     pub pg_dump_arguments: Setting<Vec<String>>,
     /// The one folder in which PostgreSQL's clients are looked for.
     pub pg_client_folder: Setting<Option<PathBuf>>,
+    /// Further arguments for `mariadb-dump` or `mysqldump`.
+    pub mysql_dump_arguments: Setting<Vec<String>>,
+    /// The one folder in which MySQL's and MariaDB's clients are looked for.
+    pub mysql_client_folder: Setting<Option<PathBuf>>,
+    /// The password for MySQL or MariaDB where the URL has none.
+    pub mysql_password: Setting<Option<Secret>>,
     /// Where backups live. Built-in means that nothing is configured and a folder of the user's is taken.
     pub store: Setting<StoreAddress>,
     /// The series; `None` if the source tells it.

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::command_line::{shown_script, shown_words};
 use super::content::ContentWriter;
-use super::postgres::READ_BYTES;
+use super::dump_writer::READ_BYTES;
 use super::{Estimate, Source, SourceContext, SourceReport, SourceSink};
 use crate::base::failure::{Failure, IoContext, Kind, Result};
 use crate::base::process::{Program, find_program};

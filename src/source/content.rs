@@ -4,15 +4,12 @@
 
 use super::SourceSink;
 use super::detect::{Content, DETECT_BYTES, SqlDialect, detect, sql_dialect};
-use super::postgres::writer::DumpWriter;
+use super::dump_writer::{DumpSummary, DumpWriter};
+use super::mysql::watch::MysqlWatch;
+use super::postgres::watch::PostgresWatch;
 use crate::base::failure::{Result, from_io};
 use crate::base::report::Progress;
 use crate::catalog::manifest::Counts;
-
-/// Bytes of a dump's end that are kept: MySQL's marker with its date fits many times.
-const TAIL_BYTES: usize = 1024;
-
-const MYSQL_MARKER: &[u8] = b"-- Dump completed";
 
 /// What went through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,8 +31,8 @@ pub struct ContentWriter<'a> {
 
 enum State<'a> {
     Deciding(&'a mut dyn SourceSink, Vec<u8>),
-    Postgres(Box<DumpWriter<'a>>),
-    Mysql(&'a mut dyn SourceSink, Vec<u8>),
+    Postgres(Box<DumpWriter<'a, PostgresWatch>>),
+    Mysql(Box<DumpWriter<'a, MysqlWatch>>),
     Other(&'a mut dyn SourceSink),
     // The sink is on its way from one state to the next.
     Moving,
@@ -79,21 +76,15 @@ impl<'a> ContentWriter<'a> {
             bytes: self.bytes,
             ..ContentReport::default()
         };
-        match self.state {
-            State::Postgres(writer) => {
-                let summary = writer.finish()?;
-                report.counts.tables = Some(summary.tables);
-                report.counts.rows = Some(summary.rows);
-                report.fault = summary.fault;
-            }
-            State::Mysql(_, tail) => {
-                let last = tail.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
-                if !last.is_some_and(|line| line.starts_with(MYSQL_MARKER)) {
-                    let marker = String::from_utf8_lossy(MYSQL_MARKER);
-                    report.fault = Some(format!("its end marker `{marker}` is missing"));
-                }
-            }
-            State::Deciding(..) | State::Other(_) | State::Moving => {}
+        let summary: Option<DumpSummary> = match self.state {
+            State::Postgres(writer) => Some(writer.finish()?),
+            State::Mysql(writer) => Some(writer.finish()?),
+            State::Deciding(..) | State::Other(_) | State::Moving => None,
+        };
+        if let Some(summary) = summary {
+            report.counts.tables = Some(summary.tables);
+            report.counts.rows = Some(summary.rows);
+            report.fault = summary.fault;
         }
         Ok(report)
     }
@@ -106,8 +97,12 @@ impl<'a> ContentWriter<'a> {
                     _ => SqlDialect::Other,
                 };
                 self.state = match dialect {
-                    SqlDialect::Postgres => State::Postgres(Box::new(DumpWriter::new(sink, self.progress))),
-                    SqlDialect::Mysql => State::Mysql(sink, Vec::new()),
+                    SqlDialect::Postgres => {
+                        State::Postgres(Box::new(DumpWriter::new(sink, self.progress, PostgresWatch::default())))
+                    }
+                    SqlDialect::Mysql => {
+                        State::Mysql(Box::new(DumpWriter::new(sink, self.progress, MysqlWatch::default())))
+                    }
                     SqlDialect::Sqlite | SqlDialect::Other => State::Other(sink),
                 };
                 self.pass(&first)
@@ -122,13 +117,7 @@ impl<'a> ContentWriter<'a> {
     fn pass(&mut self, bytes: &[u8]) -> Result<()> {
         let sink = match &mut self.state {
             State::Postgres(writer) => return writer.write(bytes),
-            State::Mysql(sink, tail) => {
-                let kept = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
-                let surplus = (tail.len() + kept.len()).saturating_sub(TAIL_BYTES);
-                tail.drain(..surplus);
-                tail.extend_from_slice(kept);
-                sink
-            }
+            State::Mysql(writer) => return writer.write(bytes),
             State::Other(sink) => sink,
             State::Deciding(..) | State::Moving => return Ok(()),
         };

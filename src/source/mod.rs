@@ -1,4 +1,4 @@
-//! Where bytes come from and go back to: directories, PostgreSQL, commands, standard input.
+//! Where bytes come from and go back to: directories, PostgreSQL, MySQL and MariaDB, commands, standard input.
 
 use std::io::Write;
 
@@ -92,7 +92,10 @@ mod command_line;
 mod content;
 pub mod detect;
 pub mod directory;
+mod dump_writer;
+pub mod mysql;
 pub mod postgres;
 pub mod stdin;
 #[cfg(test)]
 pub(crate) mod testing;
+mod url_text;

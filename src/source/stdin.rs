@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use super::content::ContentWriter;
-use super::postgres::READ_BYTES;
+use super::dump_writer::READ_BYTES;
 use super::{Estimate, Source, SourceContext, SourceReport, SourceSink};
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, IoContext, Kind, Result, io_failure};

@@ -198,4 +198,34 @@ specs! {
         doc: "The one folder in which pg_dump, psql and PostgreSQL's other clients are looked for.",
         example: r#""/usr/lib/postgresql/17/bin""#,
     }
+    /// Further arguments of mariadb-dump or mysqldump.
+    MYSQL_DUMP_ARGUMENTS = {
+        key: "mysql-dump-args",
+        shape: Shape::Words,
+        environment: &["BACKUP_MYSQL_DUMP_ARG", "BACKUP_MYSQL_DUMP_ARGS"],
+        chapter: Chapter::Source,
+        doc: "Further arguments for mariadb-dump or mysqldump.",
+        example: r#"["--ignore-table-data=shop.sessions"]"#,
+    }
+    /// Where MySQL's and MariaDB's clients are.
+    MYSQL_CLIENT_FOLDER = {
+        key: "mysql-client-folder",
+        shape: Shape::Path,
+        environment: &["BACKUP_MYSQL_CLIENT_FOLDER"],
+        chapter: Chapter::Source,
+        unset: "PATH and the usual folders",
+        doc: "The one folder in which mariadb-dump or mysqldump, and mariadb or mysql, are looked for.",
+        example: r#""/usr/local/mysql/bin""#,
+    }
+    /// The password of a MySQL or MariaDB account.
+    MYSQL_PASSWORD = {
+        key: "mysql-password",
+        environment: &["BACKUP_MYSQL_PASSWORD"],
+        fallback: &["MYSQL_PWD"],
+        privacy: Privacy::Secret,
+        chapter: Chapter::Source,
+        unset: "the clients' own option files",
+        doc: "The password for MySQL or MariaDB, where the URL has none.",
+        example: r#""…""#,
+    }
 }

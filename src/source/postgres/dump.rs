@@ -11,14 +11,12 @@ use super::selection::DumpSelection;
 use super::server::Server;
 use super::trouble::Trouble;
 use super::url::PostgresUrl;
-use super::writer::DumpWriter;
+use super::watch::PostgresWatch;
 use crate::base::failure::{Failure, IoContext, Kind, Result, from_io};
 use crate::base::process::{Exit, Running};
 use crate::catalog::manifest::{Counts, SourceInfo};
+use crate::source::dump_writer::{DumpWriter, READ_BYTES};
 use crate::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
-
-/// Bytes read from a child at once: several pipes full.
-pub(in crate::source) const READ_BYTES: usize = 256 * 1024;
 
 /// What `pg_dump` writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,6 +135,7 @@ impl Source for PostgresSource {
             tool: Some("pg_dump".to_owned()),
             tool_version: prepared.map(|prepared| prepared.dumper.version_text.clone()),
             options: self.arguments(),
+            ..SourceInfo::default()
         }
     }
 
@@ -187,7 +186,7 @@ fn stream_plain(
         .arg("--format=plain")
         .args(arguments)
         .start(context.cancel)?;
-    let mut writer = DumpWriter::new(sink, context.reporter.progress()).by(Flavour::Database);
+    let mut writer = DumpWriter::new(sink, context.reporter.progress(), PostgresWatch::by(Flavour::Database));
     let exit = pass_output(&mut child, context, &mut |bytes| writer.write(bytes)).and_then(|()| child.wait())?;
     context.cancel.check()?;
     if !exit.is_success() {

@@ -7,9 +7,10 @@ use super::dump::{dump_failure, dump_warnings, not_whole, pass_output};
 use super::ending::Flavour;
 use super::server::Server;
 use super::url::PostgresUrl;
-use super::writer::DumpWriter;
+use super::watch::PostgresWatch;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::manifest::SourceInfo;
+use crate::source::dump_writer::DumpWriter;
 use crate::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
 
 /// What the manifest calls such a source.
@@ -98,6 +99,7 @@ impl Source for GlobalsSource {
                 .chain(hides.then_some(NO_PASSWORDS))
                 .map(str::to_owned)
                 .collect(),
+            ..SourceInfo::default()
         }
     }
 
@@ -130,7 +132,7 @@ impl Source for GlobalsSource {
             ));
         }
         let mut child = program.start(context.cancel)?;
-        let mut writer = DumpWriter::new(sink, context.reporter.progress()).by(Flavour::Cluster);
+        let mut writer = DumpWriter::new(sink, context.reporter.progress(), PostgresWatch::by(Flavour::Cluster));
         let exit = pass_output(&mut child, context, &mut |bytes| writer.write(bytes)).and_then(|()| child.wait())?;
         context.cancel.check()?;
         if !exit.is_success() {

@@ -1,6 +1,6 @@
 //! PostgreSQL databases, both ways: `pg_dump` out, `psql` into a new database and a swap back.
 //!
-//! Going out: [`PostgresSource`] checks versions, streams the dump through [`writer::DumpWriter`] and judges its end;
+//! Going out: [`PostgresSource`] checks versions, streams the dump through [`DumpWriter`](super::dump_writer::DumpWriter) and judges its end;
 //! [`GlobalsSource`] does the same with what is in no database. Coming back: [`restore_database`] fills a database that nobody uses yet and renames it into its place at the very end.
 //! Both follow the script with [`lexer::Lexer`], so that rows never pass for statements or marks.
 
@@ -27,7 +27,7 @@ mod swap;
 mod target;
 mod trouble;
 mod url;
-pub(in crate::source) mod writer;
+pub(in crate::source) mod watch;
 
 #[cfg(test)]
 mod lexer_tests;
@@ -38,7 +38,6 @@ mod tests;
 
 pub use arguments::selecting;
 pub use databases::list_databases;
-pub(in crate::source) use dump::READ_BYTES;
 pub use dump::{DumpFormat, PostgresOptions, PostgresSource};
 pub use globals::{GLOBALS_KIND, GlobalsOptions, GlobalsSource};
 pub use restore::{PostgresRestoreOptions, PostgresRestoreReport, PostgresTarget, inspect_target, restore_database};

@@ -5,23 +5,13 @@ use super::belongs::relation;
 use super::lexer::{Statement, Visitor};
 use super::names::{Header, header, join, tokens, without_line_ends};
 use crate::catalog::index::{Entry, EntryKind, RawPath};
+use crate::source::dump_writer::Mark;
 
 /// The line of two dashes that opens a header, with the longest line end.
 const OPENING_BYTES_MAX: u64 = 4;
 
 /// What a setting between two objects is called in the index.
 pub const SETTING: &str = "SETTING";
-
-/// A place in the dump at which something begins or ends.
-#[derive(Debug)]
-pub struct Mark {
-    /// Bytes from the beginning of the dump.
-    pub offset: u64,
-    /// Whether a member begins here.
-    pub cut: bool,
-    /// The line of the index of what ends here.
-    pub entry: Option<Entry>,
-}
 
 /// What has begun and not ended.
 #[derive(Debug)]

@@ -1,15 +1,16 @@
 //! The dump side as a whole: outlines of real dumps, and `pg_dump`s that end badly.
 
 use super::samples;
-use super::writer::{DumpSummary, DumpWriter};
+use super::watch::PostgresWatch;
 use crate::base::report::{Recorder, Reporter};
 use crate::catalog::index::{Entry, EntryKind};
+use crate::source::dump_writer::{DumpSummary, DumpWriter};
 use crate::source::testing::MemorySink;
 
 fn through(dump: &[u8], pieces: impl Iterator<Item = usize>) -> (MemorySink, DumpSummary) {
     let mut sink = MemorySink::default();
     let recorder = Recorder::default();
-    let mut writer = DumpWriter::new(&mut sink, recorder.progress());
+    let mut writer = DumpWriter::new(&mut sink, recorder.progress(), PostgresWatch::default());
     let mut rest = dump;
     for piece in pieces {
         let (now, later) = rest.split_at(piece.min(rest.len()));
@@ -150,7 +151,7 @@ fn what_is_held_back_stays_small() {
     ] {
         let mut sink = MemorySink::default();
         let recorder = Recorder::default();
-        let mut writer = DumpWriter::new(&mut sink, recorder.progress());
+        let mut writer = DumpWriter::new(&mut sink, recorder.progress(), PostgresWatch::default());
         writer.write(&script.as_bytes()[..4_000_000]).unwrap();
         drop(writer);
         assert!(sink.bytes.len() > 3_990_000, "{}: {}", &script[..60], sink.bytes.len());

@@ -2,13 +2,11 @@
 
 use std::fmt;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::secret::Secret;
-
-/// Bytes of a part of a URL that need no escape.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+use crate::source::url_text::{self, ESCAPED, Undecodable, shown};
 
 /// Parameters of libpq that a URL may carry, and the environment variable of each; without one it goes into the connection string.
 const PARAMETERS: &[(&str, Option<&str>)] = &[
@@ -332,30 +330,15 @@ fn wrong(why: impl fmt::Display) -> Failure {
     Failure::new(Kind::Usage, format!("Not a PostgreSQL URL: {why}"))
 }
 
-/// A text for a message, unless it is long enough to be something that should not be in one.
-fn shown(text: &str) -> String {
-    text.chars().take(40).collect()
-}
-
 /// Percent-decodes; an empty part counts as not given, as libpq has it.
 fn decode(part: &str, text: &str) -> Result<Option<String>> {
-    let hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
-    let bytes = text.as_bytes();
-    for (at, byte) in bytes.iter().enumerate() {
-        if *byte == b'%' && !(hex(bytes.get(at + 1)) && hex(bytes.get(at + 2))) {
-            return Err(
-                wrong(format!("{part} has a `%` that two hexadecimal digits do not follow"))
-                    .hint("Write a percent sign as %25"),
-            );
+    url_text::decode(text).map_err(|why| {
+        let failure = wrong(format!("{part} {why}"));
+        match why {
+            Undecodable::Percent => failure.hint("Write a percent sign as %25"),
+            Undecodable::NotUtf8 | Undecodable::Zero => failure,
         }
-    }
-    let decoded = percent_decode_str(text)
-        .decode_utf8()
-        .map_err(|_| wrong(format!("{part} is not UTF-8")))?;
-    if decoded.contains('\0') {
-        return Err(wrong(format!("{part} holds a zero byte")));
-    }
-    Ok(Some(decoded.into_owned()).filter(|text| !text.is_empty()))
+    })
 }
 
 fn check_port(port: &str) -> Result<()> {

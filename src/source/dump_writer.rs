@@ -1,39 +1,22 @@
 //! Passes a plain SQL dump on into a sink, with a member for each table and an index entry for each object, and judges its end.
 
-use super::ending::{Ending, Flavour};
-use super::lexer::{Lexer, Statement, Visitor};
-use super::outline::Outline;
+use super::SourceSink;
 use crate::base::failure::{Result, from_io};
 use crate::base::report::Progress;
-use crate::catalog::index::EntryKind;
-use crate::source::SourceSink;
+use crate::catalog::index::{Entry, EntryKind};
 
-/// Two that follow the same script.
-#[derive(Debug, Default)]
-pub struct Watch {
-    /// Its tables.
-    pub outline: Outline,
-    /// Its end.
-    pub ending: Ending,
-}
+/// How much of a program's output is read at once, in bytes: several pipes full.
+pub const READ_BYTES: usize = 256 * 1024;
 
-impl Visitor for Watch {
-    fn comment(&mut self, start: u64, text: &[u8]) {
-        self.outline.comment(start, text);
-        self.ending.comment(start, text);
-    }
-    fn command(&mut self, start: u64, text: &[u8]) {
-        self.outline.command(start, text);
-        self.ending.command(start, text);
-    }
-    fn statement(&mut self, statement: &Statement<'_>) {
-        self.outline.statement(statement);
-        self.ending.statement(statement);
-    }
-    fn copy(&mut self, start: u64, data_end: u64, end: u64, rows: u64) {
-        self.outline.copy(start, data_end, end, rows);
-        self.ending.copy(start, data_end, end, rows);
-    }
+/// A place in the dump at which something begins or ends.
+#[derive(Debug)]
+pub struct Mark {
+    /// Bytes from the beginning of the dump.
+    pub offset: u64,
+    /// Whether a member begins here.
+    pub cut: bool,
+    /// The line of the index of what ends here.
+    pub entry: Option<Entry>,
 }
 
 /// What a dump turned out to hold.
@@ -47,21 +30,36 @@ pub struct DumpSummary {
     pub fault: Option<String>,
 }
 
+/// Who reads a dump of one kind while it passes.
+pub trait Watch {
+    /// Reads the next bytes.
+    fn scan(&mut self, bytes: &[u8]);
+    /// The place up to which nothing can become a mark any more.
+    fn settled(&self) -> u64;
+    /// The marks found since the last call, in order.
+    fn take_marks(&mut self) -> Vec<Mark>;
+    /// The last table that has begun since the last call.
+    fn take_started(&mut self) -> Option<String>;
+    /// Takes the end of the dump into account and returns where it lies.
+    fn finish(&mut self) -> u64;
+    /// What there was, once it has come to its end.
+    fn summary(&self) -> DumpSummary;
+}
+
 /// Between a dump and a sink. What could still turn out to be the header of a table is held back, a few lines at most.
-pub struct DumpWriter<'a> {
+pub struct DumpWriter<'a, W> {
     sink: &'a mut dyn SourceSink,
     progress: &'a Progress,
     base: u64,
     written: u64,
     last_cut: Option<u64>,
     held: Vec<u8>,
-    lexer: Lexer,
-    watch: Watch,
+    watch: W,
 }
 
-impl<'a> DumpWriter<'a> {
-    /// A dump that begins at the sink's position.
-    pub fn new(sink: &'a mut dyn SourceSink, progress: &'a Progress) -> Self {
+impl<'a, W: Watch> DumpWriter<'a, W> {
+    /// A dump that begins at the sink's position and is read by `watch` while it passes.
+    pub fn new(sink: &'a mut dyn SourceSink, progress: &'a Progress, watch: W) -> Self {
         Self {
             base: sink.position(),
             sink,
@@ -69,16 +67,8 @@ impl<'a> DumpWriter<'a> {
             written: 0,
             last_cut: None,
             held: Vec::new(),
-            lexer: Lexer::default(),
-            watch: Watch::default(),
+            watch,
         }
-    }
-
-    /// Says who writes it, so that the end marker is missed even if not so much as the header came.
-    #[must_use]
-    pub fn by(mut self, flavour: Flavour) -> Self {
-        self.watch.ending = Ending::of(flavour);
-        self
     }
 
     /// Passes the next bytes on.
@@ -86,19 +76,12 @@ impl<'a> DumpWriter<'a> {
     /// # Errors
     /// If the sink fails.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.lexer.scan(bytes, &mut self.watch);
+        self.watch.scan(bytes);
         let mut rest = bytes;
         self.pass_marks(&mut rest)?;
-        let (offset, open_line) = (self.lexer.offset(), self.lexer.open_line());
-        let settled = self
-            .watch
-            .outline
-            .unsettled(offset, open_line)
-            .or(open_line)
-            .unwrap_or(offset);
-        self.pass(settled, &mut rest)?;
+        self.pass(self.watch.settled(), &mut rest)?;
         self.held.extend_from_slice(rest);
-        if let Some(table) = self.watch.outline.take_started() {
+        if let Some(table) = self.watch.take_started() {
             self.progress.set_current(&table);
         }
         Ok(())
@@ -109,21 +92,15 @@ impl<'a> DumpWriter<'a> {
     /// # Errors
     /// If the sink fails.
     pub fn finish(mut self) -> Result<DumpSummary> {
-        self.lexer.finish(&mut self.watch);
-        let end = self.lexer.offset();
-        self.watch.outline.finish(end);
+        let end = self.watch.finish();
         let mut rest: &[u8] = &[];
         self.pass_marks(&mut rest)?;
         self.pass(end, &mut rest)?;
-        Ok(DumpSummary {
-            tables: self.watch.outline.tables(),
-            rows: self.watch.outline.rows(),
-            fault: self.watch.ending.fault(&self.lexer),
-        })
+        Ok(self.watch.summary())
     }
 
     fn pass_marks(&mut self, rest: &mut &[u8]) -> Result<()> {
-        for mark in self.watch.outline.take_marks() {
+        for mark in self.watch.take_marks() {
             self.pass(mark.offset, rest)?;
             if mark.cut && self.last_cut != Some(self.written) {
                 self.sink.cut()?;
