@@ -133,6 +133,10 @@ const CLOSINGS: &[Closing] = &[
                 "A database, under a new name",
             ),
             (
+                "backup-cli restore app@latest --table public.orders --with-schema --to postgres://admin@db/scratch",
+                "One table with its indexes and constraints, into another database",
+            ),
+            (
                 "backup-cli restore latest --to - | less",
                 "The plain content, to standard output",
             ),

@@ -95,6 +95,7 @@ pub mod directory;
 mod dump_writer;
 pub mod mysql;
 pub mod postgres;
+pub mod script;
 pub mod stdin;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -36,6 +36,7 @@ mod samples;
 mod seeds;
 mod signals;
 mod single_file;
+mod single_tables;
 mod store_contract;
 mod support;
 mod support_selftest;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rand::Rng;
 
 use super::archive::{find_restorer, with_script};
-use super::feed::Dump;
+use super::feed::{Destination, Dump};
 use super::server::quote_name;
 use super::target::Target;
 use super::url::PostgresUrl;
@@ -157,7 +157,14 @@ fn restore_script(
         Err(failure) => return Err(clear_up(&target, &new, failure)),
     };
     let filled = dump
-        .pour(&target.server, &psql, &new, target.version, verify, context)
+        .pour(
+            &target.server,
+            &psql,
+            Destination::NewDatabase(&new),
+            target.version,
+            verify,
+            context,
+        )
         .and_then(|poured| {
             warnings.extend(poured);
             context.reporter.event(Event::Phase(Phase::Finishing));
