@@ -142,6 +142,17 @@ pub struct ObjectRecord {
     pub token: String,
 }
 
+/// The store that a copy was read from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiedFrom {
+    /// Its URL, without secrets.
+    pub store: String,
+    /// The first data object's key there.
+    pub key: Key,
+    /// When it was copied, UTC.
+    pub time: Timestamp,
+}
+
 /// One of several streams that a backup consists of.
 ///
 /// The backup's plaintext is that of its streams, one after the other.
@@ -219,6 +230,9 @@ pub struct Manifest {
     /// Sums over the content.
     #[serde(default)]
     pub counts: Counts,
+    /// Where it was copied from, if another store holds the backup that was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_from: Option<CopiedFrom>,
     /// The version of this tool.
     pub tool_version: String,
     /// Fields of a later minor version, kept as they are.

@@ -5,11 +5,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::context::Context;
 use super::databases::{mysql_job, postgres_jobs, refuse_without_postgres};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::layout::{Layout, name_from};
 use crate::catalog::selection::SAFETY_SUFFIX;
 use crate::config::settings::{ChecksumMode as ConfiguredChecksums, Settings};
+use crate::config::{Secrets, first_problem};
 use crate::ops::Run;
 use crate::ops::backup::{BackupOptions, TransferOptions};
 use crate::ops::restore::SafetyBackup;
@@ -59,6 +61,29 @@ pub fn open_store_at(address: &StoreAddress, settings: &Settings, run: &Run) -> 
             )?))
         }
     }
+}
+
+/// Opens the store that a text on the command line names, and says where keys lie in it: `@PROFILE` has that profile's
+/// endpoint, credentials and layout; an address has this run's.
+pub fn open_named_store(text: &str, context: &Context, run: &Run) -> Result<(Arc<dyn Store>, Layout)> {
+    let (store, layout) = match text.strip_prefix('@') {
+        Some(profile) => {
+            let settings = context
+                .loaded
+                .store_settings(profile, Secrets::Read)
+                .map_err(first_problem)?;
+            let store = open_store(&settings, run)?;
+            let layout = layout(&settings, store.as_ref())?;
+            (store, layout)
+        }
+        None => {
+            let address = StoreAddress::parse(text).map_err(|failure| failure.with_kind(Kind::Usage))?;
+            let store = open_store_at(&address, &context.settings, run)?;
+            let layout = layout(&context.settings, store.as_ref())?;
+            (store, layout)
+        }
+    };
+    Ok((store, layout))
 }
 
 fn s3_options(settings: &Settings, bucket: &str, prefix: &str) -> Result<S3Options> {
@@ -113,6 +138,17 @@ pub fn layout(settings: &Settings, store: &dyn Store) -> Result<Layout> {
     Layout::new(store.prefix(), &settings.key_template.value, BTreeMap::new())
 }
 
+/// How bytes are moved.
+pub fn transfer_options(settings: &Settings) -> TransferOptions {
+    TransferOptions {
+        threads: settings.threads.value,
+        part_bytes: settings.part_bytes.value,
+        parts_in_flight: settings.parts_in_flight.value,
+        // The other half is the program itself, members in flight and the client's buffers.
+        memory_bytes: settings.memory_bytes.value / 2,
+    }
+}
+
 /// How a backup of the series `name` is made.
 pub fn backup_options(settings: &Settings, store: &dyn Store, name: &str) -> Result<BackupOptions> {
     Ok(BackupOptions {
@@ -123,13 +159,7 @@ pub fn backup_options(settings: &Settings, store: &dyn Store, name: &str) -> Res
         codec: settings.compression.value,
         level: settings.level.value,
         recipients: recipients(settings)?,
-        transfer: TransferOptions {
-            threads: settings.threads.value,
-            part_bytes: settings.part_bytes.value,
-            parts_in_flight: settings.parts_in_flight.value,
-            // The other half is the program itself, members in flight and the client's buffers.
-            memory_bytes: settings.memory_bytes.value / 2,
-        },
+        transfer: transfer_options(settings),
         expected_bytes: settings.expected_bytes.value,
         lock_folder: settings.lock_folder.value.clone(),
         lock_timeout: settings.lock_timeout.value,

@@ -87,6 +87,20 @@ const CLOSINGS: &[Closing] = &[
         )],
     },
     Closing {
+        command: "copy",
+        exit_status: &[0, 1, 2, 10, 11, 20, 21, 130],
+        examples: &[
+            (
+                "backup-cli copy www@latest --to /mnt/disk/backups",
+                "The newest backup of a series, into a folder",
+            ),
+            (
+                "backup-cli copy --all --last 7 --to @offsite",
+                "What the second site lacks of the newest seven of each series; for cron",
+            ),
+        ],
+    },
+    Closing {
         command: "find",
         exit_status: &[0, 1, 2, 3, 10, 12, 130],
         examples: &[

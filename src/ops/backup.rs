@@ -312,6 +312,7 @@ fn describe(
         tags: options.tags.clone(),
         warnings: report.warnings,
         counts: report.counts,
+        copied_from: None,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         other: BTreeMap::new(),
     }

@@ -11,12 +11,14 @@ use crate::source::SourceContext;
 
 pub mod backup;
 pub mod commit;
+pub mod copy;
 pub mod diff;
 pub mod find;
 pub mod list;
 pub mod located;
 pub mod lock;
 pub mod ls;
+mod many;
 pub mod plaintext;
 pub mod restore;
 pub mod reveal;

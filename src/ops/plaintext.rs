@@ -104,7 +104,7 @@ fn streams_by_name(chosen: &Chosen) -> Vec<StoredStream> {
     streams.into_iter().map(|(_, stream)| stream).collect()
 }
 
-fn sha256_from_hex(text: &str, manifest: &Manifest) -> Result<[u8; 32]> {
+pub(super) fn sha256_from_hex(text: &str, manifest: &Manifest) -> Result<[u8; 32]> {
     let mut digest = [0; 32];
     hex::decode_to_slice(text, &mut digest).map_err(|error| {
         Failure::new(

@@ -16,6 +16,8 @@
 mod bad_input;
 mod command_line;
 mod commit_faults;
+mod copies;
+mod copy_faults;
 mod directory_readers;
 mod dying_sources;
 mod find_and_diff;
