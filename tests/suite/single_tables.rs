@@ -253,7 +253,7 @@ fn tables_go_into_a_database_in_one_transaction_and_replace_only_what_may_be_rep
         .stderr_has("--confirm");
     let _ = to(&[&both[..], &["--replace", "--dry-run"]].concat())
         .success()
-        .stdout_has("The rows of shop.orders, shop.customers");
+        .stdout_has("The rows of shop.customers, shop.orders");
     assert_eq!(other.psql("SELECT count(*) FROM shop.orders"), "10\n");
     // One alone cannot be emptied, because the other refers to it.
     let _ = to(&["--table", "customers", "--replace", "--confirm", "--no-safety-backup"])

@@ -29,7 +29,7 @@ pub(super) struct TablesWay {
 enum To {
     File { path: PathBuf, script: Script },
     Stream(Script),
-    Database(IntoTables),
+    Database(Box<IntoTables>),
 }
 
 /// Finds the tables and looks at the target; says what would be lost, and changes nothing.
@@ -67,7 +67,7 @@ pub(super) fn plan(
         RestoreTarget::Database(url) => {
             let into = open(backup, &found, url, options)?;
             let destructive = into.destruction(options);
-            (To::Database(into), destructive)
+            (To::Database(Box::new(into)), destructive)
         }
     };
     Ok((TablesWay { counts, to }, destructive))
