@@ -186,7 +186,7 @@ _backup__cli() {
             return 0
             ;;
         backup__subcmd__cli__subcmd__backup)
-            opts="-x -n -p -q -v -h --command --shell --stdin-name --extension --tag --exclude --exclude-file --exclude-caches --one-file-system --table --exclude-table --schema --exclude-schema --exclude-table-data --format --globals --all-databases --pg-dump-arg --mysql-dump-arg --dry-run --lock-timeout --host --key-template --compression --level --threads --parts-in-flight --memory --part-size --expected-size --storage-class --sse --sse-kms-key-id --object-tag --checksum --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
+            opts="-x -n -p -q -v -h --command --shell --stdin-name --extension --tag --exclude --exclude-file --exclude-caches --one-file-system --table --exclude-table --schema --exclude-schema --exclude-table-data --format --jobs --globals --all-databases --pg-dump-arg --mysql-dump-arg --dry-run --lock-timeout --host --key-template --compression --level --threads --parts-in-flight --memory --part-size --expected-size --storage-class --sse --sse-kms-key-id --object-tag --checksum --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -249,6 +249,10 @@ _backup__cli() {
                     ;;
                 --format)
                     COMPREPLY=($(compgen -W "plain custom" -- "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --pg-dump-arg)
@@ -1773,7 +1777,7 @@ _backup__cli() {
             return 0
             ;;
         backup__subcmd__cli__subcmd__restore)
-            opts="-n -y -p -q -v -h --from-s3-latest --from-s3 --backup-file --list-s3 --to --include --exclude --table --with-schema --merge --replace --drop-replaced --no-safety-backup --at --dry-run --yes --confirm --threads --parts-in-flight --memory --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
+            opts="-n -y -p -q -v -h --from-s3-latest --from-s3 --backup-file --list-s3 --to --include --exclude --table --with-schema --merge --replace --drop-replaced --keep-replaced --no-safety-backup --at --dry-run --yes --confirm --threads --parts-in-flight --memory --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -73,6 +73,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude-table-data -d 'Leave out the rows of the tables that match, but not their definitions; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l format -d 'What pg_dump writes: SQL for psql, or an archive for pg_restore [default: plain]' -r -f -a "plain\t''
 custom\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l jobs -d 'How many pg_dump workers dump the rows at once, on one snapshot, each into an object of its own [default: 1]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l pg-dump-arg -d 'A further argument for pg_dump; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l mysql-dump-arg -d 'A further argument for mariadb-dump or mysqldump; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock-timeout -d 'How long to wait for another run of the same series [default: 0s]' -r
@@ -284,7 +285,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l no-progre
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l from-s3 -d 'Restore this object' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l backup-file -d 'Restore this file' -r -F
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l to -d 'Where to: a folder, a file, a URL such as postgres://user@host/database, or `-` for standard output' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l to -d 'Where to: a folder, a file, a URL such as postgres://user@host/database or sqlite:///path, or `-` for standard output' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l include -d 'Restore only what matches; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l exclude -d 'Leave out what matches; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l table -d 'Restore only these tables of a plain dump: [SCHEMA.]TABLE, `*` for any letters; may be repeated' -r
@@ -315,7 +316,8 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l list-s
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l with-schema -d 'With --table, what makes the tables too: definitions, sequences, indexes, constraints, triggers, rights'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l merge -d 'Restore into a folder that is not empty; files of the backup replace those with the same path'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l replace -d 'Replace what is there: top-level items of the folder with the same names, the file, or the rows of the tables'
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l drop-replaced -d 'Drop the replaced database instead of keeping it under a dated name'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l drop-replaced -d 'Drop the replaced database instead of keeping it under a dated name, as is done with an SQLite file anyway'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l keep-replaced -d 'Keep the replaced file of an SQLite database under a dated name, as is done with a PostgreSQL database anyway'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l no-safety-backup -d 'Do not back up first what is replaced'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s n -l dry-run -d 'Show what would be done, without doing it'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s y -l confirm -l yes -d 'Go ahead without asking'

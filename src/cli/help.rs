@@ -53,6 +53,10 @@ const CLOSINGS: &[Closing] = &[
                 "A database; the password comes from PGPASSWORD or ~/.pgpass",
             ),
             (
+                "backup-cli backup ./app.db",
+                "An SQLite database, while others write to it",
+            ),
+            (
                 "backup-cli backup --command 'mongodump --archive' --name mongo",
                 "The output of a program",
             ),
@@ -149,6 +153,10 @@ const CLOSINGS: &[Closing] = &[
             (
                 "backup-cli restore app@latest --table public.orders --with-schema --to postgres://admin@db/scratch",
                 "One table with its indexes and constraints, into another database",
+            ),
+            (
+                "backup-cli restore app@latest --to ./app.db",
+                "An SQLite database, in the place of the one that is there",
             ),
             (
                 "backup-cli restore latest --to - | less",

@@ -22,6 +22,7 @@ mod many;
 pub mod plaintext;
 pub mod restore;
 pub mod reveal;
+mod streams;
 
 /// What every use case needs from whoever calls it.
 #[derive(Clone)]

@@ -5,6 +5,7 @@ use std::io::{Cursor, Read, Seek, SeekFrom, Write};
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
 use serde::Serialize;
 
+use super::{IndexReader, Line};
 use crate::base::failure::{Failure, IoContext, Kind, Result};
 use crate::catalog::index::{Entry, EntryKind, INDEX_FORMAT, MemberRun, RawPath};
 use crate::catalog::manifest::Problem;
@@ -244,6 +245,30 @@ impl IndexSpool {
         }
         self.has_checksums |= !run.crc32s.is_empty();
         self.write(&LineRef::Members(run))
+    }
+
+    /// Adds the lines of the index of a later stream, which begins at these places of the whole.
+    ///
+    /// # Errors
+    /// If a temporary file cannot be read or written.
+    pub fn append(&mut self, stream: Self, plain_offset: u64, stored_offset: u64) -> Result<()> {
+        let mut finished = stream.finish(None)?;
+        let mut lines = IndexReader::open(finished.reader()?, "of a stream")?;
+        while let Some(line) = lines.next_line()? {
+            match line {
+                Line::Entry(mut entry) => {
+                    entry.offset += plain_offset;
+                    self.entry(&entry)?;
+                }
+                Line::Members(mut run) => {
+                    run.plain_offset += plain_offset;
+                    run.stored_offset += stored_offset;
+                    self.members(&run)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Ends the index. What the manifest does not say comes first, so that it is read without the rest.

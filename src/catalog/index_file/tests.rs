@@ -133,6 +133,38 @@ fn what_is_private_stands_first_and_needs_the_newer_format() {
 }
 
 #[test]
+fn the_index_of_a_later_stream_is_moved_to_where_it_begins() {
+    let run = |plain_offset, stored_offset| MemberRun {
+        plain_offset,
+        stored_offset,
+        members: vec![MemberSize { plain: 10, stored: 4 }],
+        crc32s: Vec::new(),
+    };
+    let moved = |name: &[u8], by: u64| {
+        let mut entry = entry(name);
+        entry.offset += by;
+        entry
+    };
+    let mut first = IndexSpool::create().unwrap();
+    first.entry(&entry(b"a")).unwrap();
+    first.members(&run(0, 0)).unwrap();
+    let mut second = IndexSpool::create().unwrap();
+    second.members(&run(0, 0)).unwrap();
+    second.entry(&entry(b"b")).unwrap();
+    first.append(second, 10, 4).unwrap();
+    let content = content_of(first.finish(None).unwrap());
+    assert_eq!(
+        read_all(&content).unwrap(),
+        [
+            Line::Entry(entry(b"a")),
+            Line::Members(run(0, 0)),
+            Line::Members(run(10, 4)),
+            Line::Entry(moved(b"b", 10)),
+        ]
+    );
+}
+
+#[test]
 fn checksums_of_members_need_the_newer_format() {
     let run = MemberRun {
         plain_offset: 0,

@@ -64,6 +64,12 @@ pub(super) fn plan(
                 destructive,
             )
         }
+        RestoreTarget::Sqlite(_) => {
+            return Err(
+                Failure::new(Kind::Usage, "Tables of a dump do not go into an SQLite file")
+                    .hint("Write them into a file as SQL: `--to ./FILE.sql`, or to standard output: `--to -`"),
+            );
+        }
         RestoreTarget::Database(url) => {
             let into = open(backup, &found, url, options)?;
             let destructive = into.destruction(options);

@@ -17,6 +17,7 @@ mod globals;
 mod lexer;
 mod names;
 mod outline;
+mod parallel;
 mod restore;
 mod screen;
 mod selection;
@@ -38,8 +39,9 @@ mod tests;
 
 pub use arguments::selecting;
 pub use databases::list_databases;
-pub use dump::{DumpFormat, PostgresOptions, PostgresSource};
+pub use dump::{DumpFormat, JOBS_OPTION, PostgresOptions, PostgresSource};
 pub use globals::{GLOBALS_KIND, GlobalsOptions, GlobalsSource};
+pub use parallel::{DumpStream, restore_streams};
 pub use restore::{PostgresRestoreOptions, PostgresRestoreReport, PostgresTarget, inspect_target, restore_database};
 pub use selection::DumpSelection;
 pub use tables::{PostgresTable, PostgresTables, PostgresTablesOptions};
