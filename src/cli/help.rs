@@ -61,6 +61,10 @@ const CLOSINGS: &[Closing] = &[
                 "The output of a program",
             ),
             (
+                "backup-cli backup /srv/www --recipient age1… --compression zstd",
+                "Encrypted for the holder of a key, compressed by zstd",
+            ),
+            (
                 "backup-cli backup -p www -p app",
                 "Two profiles of the configuration file, one after the other",
             ),
@@ -84,7 +88,7 @@ const CLOSINGS: &[Closing] = &[
     },
     Closing {
         command: "ls",
-        exit_status: &[0, 1, 2, 10, 20, 130],
+        exit_status: &[0, 1, 2, 10, 12, 20, 130],
         examples: &[(
             "backup-cli ls latest www/static --long",
             "The files below a folder of the newest backup",
@@ -167,6 +171,27 @@ const CLOSINGS: &[Closing] = &[
                 "What would happen, without doing it",
             ),
         ],
+    },
+    Closing {
+        command: "key",
+        exit_status: &[0, 1, 2, 12, 21],
+        examples: &[
+            ("backup-cli key generate --output key.txt", "A new key pair"),
+            ("backup-cli key public key.txt", "Its public key, for --recipient"),
+        ],
+    },
+    Closing {
+        command: "key generate",
+        exit_status: &[0, 1, 2, 21],
+        examples: &[(
+            "backup-cli key generate --output key.age --passphrase",
+            "A key pair whose file is of no use without the passphrase",
+        )],
+    },
+    Closing {
+        command: "key public",
+        exit_status: &[0, 1, 2, 12],
+        examples: &[("backup-cli key public key.txt", "What to encrypt for")],
     },
     Closing {
         command: "config",

@@ -20,6 +20,7 @@ mod copies;
 mod copy_faults;
 mod directory_readers;
 mod dying_sources;
+mod encryption;
 mod find_and_diff;
 mod generated;
 mod json_output;
