@@ -167,6 +167,10 @@ const CLOSINGS: &[Closing] = &[
                 "The plain content, to standard output",
             ),
             (
+                "backup-cli restore www@oldest --thaw --tier bulk --wait --to /tmp/www",
+                "What lies in an archive: ask for it, wait until it is there, restore it",
+            ),
+            (
                 "backup-cli restore --from-s3-latest --dry-run",
                 "What would happen, without doing it",
             ),
@@ -303,6 +307,7 @@ mod tests {
             (Kind::Source, 1),
             (Kind::Tool, 1),
             (Kind::Unsupported, 1),
+            (Kind::Archived, 1),
         ] {
             assert_eq!(kind.exit_code(), code, "{kind:?}");
             assert!(EXIT_STATUS.iter().any(|(known, _)| *known == code));

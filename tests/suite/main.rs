@@ -13,6 +13,7 @@
     reason = "a fixture that cannot go on fails its test by panicking"
 )]
 
+mod archives;
 mod bad_input;
 mod command_line;
 mod commit_faults;
