@@ -65,7 +65,7 @@ pub struct Problem {
 /// Where a backup came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceInfo {
-    /// `directory`, `postgresql`, `mysql`, `mariadb`, `command`, `stdin`.
+    /// `directory`, `postgresql`, `mysql`, `mariadb`, `sqlite`, `command`, `stdin`.
     pub kind: String,
     /// What was backed up, without secrets: a path, a URL, a command line. Empty where only the holders of a key may know.
     #[serde(default, skip_serializing_if = "String::is_empty")]

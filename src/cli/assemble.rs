@@ -1,7 +1,6 @@
 //! From settings to the things that use cases work on: stores, sources, options.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,9 +17,9 @@ use crate::ops::restore::SafetyBackup;
 use crate::pipeline::crypt::{Keys, KeysOptions, Recipients};
 use crate::source::Source;
 use crate::source::command::CommandSource;
-use crate::source::detect::{Content, DETECT_BYTES, detect};
 use crate::source::directory::{DirectoryOptions, DirectorySource};
 use crate::source::mysql::MysqlUrl;
+use crate::source::sqlite::{SqliteOptions, SqliteSource, is_database, is_sqlite, parse_url};
 use crate::source::stdin::StdinSource;
 use crate::store::Store;
 use crate::store::address::StoreAddress;
@@ -206,7 +205,7 @@ pub fn safety_backup(settings: &Settings, database: &str, run: &Run) -> Result<S
     Ok(SafetyBackup { store, options })
 }
 
-/// The backups that the settings ask for: paths together are one, every database is one.
+/// The backups that the settings ask for: paths together are one, every database is one, be it a file or a URL.
 ///
 /// # Errors
 /// [`Kind::Usage`] if there is nothing to back up, or several things under one name.
@@ -227,12 +226,16 @@ pub fn jobs(settings: &Settings, run: &Run) -> Result<Vec<Job>> {
             jobs.extend(postgres_jobs(source, settings, run)?);
         } else if MysqlUrl::is_one(source) {
             jobs.push(mysql_job(source, settings)?);
+        } else if is_sqlite(source) {
+            jobs.push(sqlite_job(parse_url(source)?));
         } else if let Some((scheme, _)) = source.split_once("://") {
             return Err(Failure::new(
                 Kind::Usage,
                 format!("This version cannot back up `{scheme}://…` directly"),
             )
             .hint("Use the program that dumps it: `backup-cli backup --command 'mongodump --archive' --extension archive`"));
+        } else if is_database(Path::new(source)) {
+            jobs.push(sqlite_job(PathBuf::from(source)));
         } else {
             paths.push(PathBuf::from(source));
         }
@@ -297,6 +300,19 @@ fn stdin_job(settings: &Settings) -> Job {
     }
 }
 
+fn sqlite_job(path: PathBuf) -> Job {
+    Job {
+        default_name: name_from(&sqlite_stem(&path)),
+        source: Box::new(SqliteSource::new(SqliteOptions::new(path))),
+        warnings: Vec::new(),
+    }
+}
+
+/// By what a database is known: the name of its file without the extension.
+pub fn sqlite_stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 fn directory_job(paths: Vec<PathBuf>, settings: &Settings) -> Job {
     let first = paths
         .first()
@@ -307,18 +323,6 @@ fn directory_job(paths: Vec<PathBuf>, settings: &Settings) -> Job {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let warnings = paths
-        .iter()
-        .filter(|path| is_sqlite(path))
-        .map(|path| {
-            format!(
-                "`{}` is an SQLite database and is copied as a file: the copy is only good if nobody writes to it meanwhile. \
-                 `--command 'sqlite3 {} .dump' --extension sql` gives a consistent one.",
-                path.display(),
-                path.display()
-            )
-        })
-        .collect();
     Job {
         default_name: name_from(&base),
         source: Box::new(DirectorySource::new(DirectoryOptions {
@@ -332,15 +336,6 @@ fn directory_job(paths: Vec<PathBuf>, settings: &Settings) -> Job {
             },
             one_file_system: settings.one_file_system.value,
         })),
-        warnings,
+        warnings: Vec::new(),
     }
-}
-
-fn is_sqlite(path: &Path) -> bool {
-    if !path.metadata().is_ok_and(|meta| meta.is_file()) {
-        return false;
-    }
-    let mut head = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(DETECT_BYTES as u64).read_to_end(&mut head));
-    read.is_ok() && detect(&head) == Content::Sqlite
 }

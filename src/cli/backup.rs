@@ -22,7 +22,8 @@ use crate::ui::escape::escape_text;
 /// Back up directories, a database, or the output of a command
 ///
 /// A source is a directory or a file, a URL such as postgres://user@host/database, or `-` for standard input. Several
-/// paths go into one backup. Without a source, the profile's is taken, or the database of DATABASE_URL.
+/// paths go into one backup, but a file that is an SQLite database gets one of its own, for which it is copied
+/// consistently while others write. Without a source, the profile's is taken, or the database of DATABASE_URL.
 ///
 /// Nothing is listed before the source has proved that it ended well. For this, --command is safer than a pipe into `-`:
 /// of a command the exit status is judged, while a pipe whose writer died looks just like one whose writer was done.
@@ -407,6 +408,7 @@ fn print_plan(
             "expected_items": planned.estimate.items,
             "part_bytes": planned.parts.part_bytes,
             "parts_in_flight": planned.parts.in_flight,
+            "remarks": source.remarks(),
         }));
     }
     let unknown = || "not known before it is read".to_owned();
@@ -423,17 +425,16 @@ fn print_plan(
         format_bytes(planned.parts.part_bytes),
         planned.parts.in_flight
     );
-    let text = format!(
-        "Would back up, but this is a dry run:\n{}",
-        lines(&[
-            ("source", format!("{} {}", info.kind, info.what)),
-            ("size", size),
-            ("name", name.to_owned()),
-            ("store", store.url()),
-            ("object", planned.data_key.to_string()),
-            ("parts", parts),
-        ])
-    );
+    let mut pairs = vec![
+        ("source", format!("{} {}", info.kind, info.what)),
+        ("size", size),
+        ("name", name.to_owned()),
+        ("store", store.url()),
+        ("object", planned.data_key.to_string()),
+        ("parts", parts),
+    ];
+    pairs.extend(source.remarks().into_iter().map(|remark| ("note", remark)));
+    let text = format!("Would back up, but this is a dry run:\n{}", lines(&pairs));
     context.console.summary(&escape_text(&text))
 }
 

@@ -53,6 +53,10 @@ const CLOSINGS: &[Closing] = &[
                 "A database; the password comes from PGPASSWORD or ~/.pgpass",
             ),
             (
+                "backup-cli backup ./app.db",
+                "An SQLite database, while others write to it",
+            ),
+            (
                 "backup-cli backup --command 'mongodump --archive' --name mongo",
                 "The output of a program",
             ),
@@ -145,6 +149,10 @@ const CLOSINGS: &[Closing] = &[
             (
                 "backup-cli restore app@latest --to postgres://admin@db/app_new",
                 "A database, under a new name",
+            ),
+            (
+                "backup-cli restore app@latest --to ./app.db",
+                "An SQLite database, in the place of the one that is there",
             ),
             (
                 "backup-cli restore latest --to - | less",

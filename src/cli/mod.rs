@@ -36,9 +36,9 @@ use crate::config::{Flags, table};
 
 /// Back up directories and databases to S3 or to a folder, and bring them back
 ///
-/// Streams a directory, a PostgreSQL dump or a command's output through gzip into S3 (or into a local folder), and
-/// restores it. Every backup is a plain .tar.gz or .sql.gz that stock tools open; nothing is listed before its source
-/// has proved that it ended well.
+/// Streams a directory, a PostgreSQL dump, an SQLite database or a command's output through gzip into S3 (or into a local
+/// folder), and restores it. Every backup is a plain .tar.gz, .sql.gz or .sqlite.gz that stock tools open; nothing is
+/// listed before its source has proved that it ended well.
 #[derive(Debug, Parser)]
 #[command(
     name = "backup-cli",

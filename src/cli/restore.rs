@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::assemble::{UNNAMED_DATABASE, is_postgres, safety_backup};
+use super::assemble::{UNNAMED_DATABASE, is_postgres, safety_backup, sqlite_stem};
 use super::target::{DayTime, Target, find, find_file, parse_time};
 use super::words::{self, count, lines, time, trimmed};
 use super::{Context, TransferArgs, help};
@@ -22,14 +22,16 @@ use crate::ops::Run;
 use crate::ops::restore::{RestoreOptions, RestorePlan, RestoreReport, RestoreTarget, plan_restore, restore};
 use crate::source::directory::Existing;
 use crate::source::postgres::{GLOBALS_KIND, PostgresUrl};
+use crate::source::sqlite::{is_database, is_sqlite, parse_url};
 use crate::store::address::StoreAddress;
 use crate::ui::escape::escape_text;
 
 /// Bring a backup back
 ///
 /// The target of a directory is a folder, which must be empty or not exist, unless --merge or --replace is given. The
-/// target of a database is its URL; a database that is there already is backed up first, then replaced, and kept under a
-/// dated name. What is replaced is left as it was until everything has been restored and checked.
+/// target of a database is its URL, or the file of an SQLite database; a database that is there already is backed up
+/// first, then replaced. A PostgreSQL database that is replaced is kept under a dated name, the file of an SQLite database
+/// only with --keep-replaced. What is replaced is left as it was until everything has been restored and checked.
 ///
 /// A restore that replaces something asks for confirmation on a terminal, and is refused elsewhere without --confirm.
 #[derive(Clone, Debug, Default, ClapArgs)]
@@ -62,7 +64,7 @@ pub struct Args {
     #[arg(long)]
     pub list_s3: bool,
 
-    /// Where to: a folder, a file, a URL such as postgres://user@host/database, or `-` for standard output
+    /// Where to: a folder, a file, a URL such as postgres://user@host/database or sqlite:///path, or `-` for standard output
     #[arg(long, value_name = "TARGET", value_hint = clap::ValueHint::AnyPath, allow_hyphen_values = true)]
     pub to: Option<String>,
 
@@ -82,9 +84,13 @@ pub struct Args {
     #[arg(long)]
     pub replace: bool,
 
-    /// Drop the replaced database instead of keeping it under a dated name
+    /// Drop the replaced database instead of keeping it under a dated name, as is done with an SQLite file anyway
     #[arg(long)]
     pub drop_replaced: bool,
+
+    /// Keep the replaced file of an SQLite database under a dated name, as is done with a PostgreSQL database anyway
+    #[arg(long, conflicts_with = "drop_replaced")]
+    pub keep_replaced: bool,
 
     /// Do not back up first what is replaced
     #[arg(long)]
@@ -223,6 +229,11 @@ fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<
             url.database().unwrap_or(UNNAMED_DATABASE),
             run,
         )?),
+        RestoreTarget::Path(path) | RestoreTarget::Sqlite(path)
+            if *context.settings.safety_backup && is_database(path) =>
+        {
+            Some(safety_backup(&context.settings, &sqlite_stem(path), run)?)
+        }
         _ => None,
     };
     Ok(RestoreOptions {
@@ -236,6 +247,7 @@ fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<
             (false, false) => Existing::Refuse,
         },
         drop_replaced: args.drop_replaced,
+        keep_replaced: args.keep_replaced,
         safety,
         client_folder: context.settings.pg_client_folder.value.clone(),
         threads: context.settings.threads.value,
@@ -261,36 +273,59 @@ fn target(args: &Args, chosen: &Chosen, context: &Context) -> Result<RestoreTarg
     match args.to.as_deref() {
         Some("-") => return Ok(RestoreTarget::Stream),
         Some(url) if is_postgres(url) => return Ok(RestoreTarget::Database(PostgresUrl::parse(url)?)),
+        Some(url) if is_sqlite(url) => return Ok(RestoreTarget::Sqlite(parse_url(url)?)),
         Some(url) if url.contains("://") => {
             return Err(
                 Failure::new(Kind::Usage, format!("This version cannot restore to `{}`", redact(url)))
-                    .hint("Write a folder, a file, postgres://…/NAME, or `-` for standard output"),
+                    .hint("Write a folder, a file, postgres://…/NAME, sqlite:///PATH, or `-` for standard output"),
             );
         }
         Some(path) => return Ok(RestoreTarget::Path(PathBuf::from(path))),
         None => {}
     }
-    let is_dump = match &chosen.manifest {
-        Some(manifest) => matches!(manifest.extension.as_str(), "sql" | "dump") && manifest.source.kind != GLOBALS_KIND,
-        // Its bytes decide in the end; the name only decides whether a database is a target worth offering.
-        None => [".sql", ".dump"]
-            .iter()
-            .any(|extension| chosen.found.data_key.as_str().contains(extension)),
-    };
     let settings = &context.settings;
-    let database = settings
+    let mut databases = settings
         .sources
         .value
         .iter()
-        .find(|source| is_postgres(source))
         .map(String::as_str)
-        .or(settings.database_url.value.as_deref())
-        .filter(|url| is_postgres(url));
+        .chain(settings.database_url.value.as_deref());
+    let database = match kind_of(chosen) {
+        Some(Database::Sqlite) => databases.find(|url| is_sqlite(url)),
+        Some(Database::Postgres) => databases.find(|url| is_postgres(url)),
+        None => None,
+    };
     match database {
-        Some(url) if is_dump => Ok(RestoreTarget::Database(PostgresUrl::parse(url)?)),
-        _ => Err(Failure::new(Kind::Usage, format!("Where `{}` is to be restored to was not said", chosen.found.id)).hint(
+        Some(url) if is_sqlite(url) => Ok(RestoreTarget::Sqlite(parse_url(url)?)),
+        Some(url) => Ok(RestoreTarget::Database(PostgresUrl::parse(url)?)),
+        None => Err(Failure::new(Kind::Usage, format!("Where `{}` is to be restored to was not said", chosen.found.id)).hint(
             "Write --to DIR for files, --to postgres://…/NAME (or DATABASE_URL) for a database, --to FILE or --to - for the plain content",
         )),
+    }
+}
+
+/// What a backup can be restored into if nobody says where to.
+enum Database {
+    Postgres,
+    Sqlite,
+}
+
+/// By the manifest, else by the name: the bytes decide in the end, this only decides which target is worth offering.
+fn kind_of(chosen: &Chosen) -> Option<Database> {
+    if let Some(manifest) = &chosen.manifest {
+        return match manifest.extension.as_str() {
+            "sql" | "dump" if manifest.source.kind != GLOBALS_KIND => Some(Database::Postgres),
+            "sqlite" => Some(Database::Sqlite),
+            _ => None,
+        };
+    }
+    let name = chosen.found.data_key.file_name();
+    let has = |extension: &str| name.split('.').skip(1).any(|part| part == extension);
+    if ["sqlite", "sqlite3", "db"].iter().any(|extension| has(extension)) {
+        Some(Database::Sqlite)
+    } else {
+        let is_dump = [".sql", ".dump"].iter().any(|extension| name.contains(extension));
+        is_dump.then_some(Database::Postgres)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where bytes come from and go back to: directories, PostgreSQL, MySQL and MariaDB, commands, standard input.
+//! Where bytes come from and go back to: directories, PostgreSQL, MySQL and MariaDB, SQLite, commands, standard input.
 
 use std::io::Write;
 
@@ -99,6 +99,11 @@ pub trait Source: Send {
     /// If the question itself fails in a way that would fail the backup.
     fn estimate(&mut self, context: &SourceContext<'_>) -> Result<Estimate>;
 
+    /// What a run takes beside time, each in a sentence, for those who look before they run.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// How many streams are open at the same time at most; their memory is shared out among so many.
     fn streams_at_once(&self) -> usize {
         1
@@ -143,6 +148,7 @@ pub mod directory;
 mod dump_writer;
 pub mod mysql;
 pub mod postgres;
+pub mod sqlite;
 pub mod stdin;
 #[cfg(test)]
 pub(crate) mod testing;

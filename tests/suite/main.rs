@@ -39,6 +39,7 @@ mod samples;
 mod seeds;
 mod signals;
 mod single_file;
+mod sqlite;
 mod store_contract;
 mod support;
 mod support_selftest;

@@ -17,20 +17,25 @@ use crate::catalog::selection::Chosen;
 use crate::source::detect::Content;
 use crate::source::directory::{Existing, PathSelection, TreeRestoreOptions, TreeRestoreReport, check_tree_target};
 use crate::source::postgres::{PostgresTarget, PostgresUrl};
+use crate::source::sqlite::SqliteTarget;
 use crate::store::Store;
 
 mod database;
 mod one;
 mod raw;
+mod sqlite;
 mod tree;
 
 /// Where a backup is to go.
 #[derive(Clone, Debug)]
 pub enum RestoreTarget {
-    /// A path: a folder for an archive of files, a file that receives the plaintext of anything else.
+    /// A path: a folder for an archive of files, the file of an SQLite database, a file that receives the plaintext of
+    /// anything else.
     Path(PathBuf),
     /// A database, for an SQL dump; the URL names it.
     Database(PostgresUrl),
+    /// The file of an SQLite database, and nothing else.
+    Sqlite(PathBuf),
     /// The caller's stream receives the plaintext as it is.
     Stream,
 }
@@ -40,6 +45,7 @@ impl std::fmt::Display for RestoreTarget {
         match self {
             Self::Path(path) => path.display().fmt(f),
             Self::Database(url) => url.fmt(f),
+            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
             Self::Stream => f.write_str("standard output"),
         }
     }
@@ -69,6 +75,8 @@ pub struct RestoreOptions {
     pub existing: Existing,
     /// Drop the replaced database instead of keeping it under a dated name.
     pub drop_replaced: bool,
+    /// Keep the replaced file of an SQLite database under a dated name.
+    pub keep_replaced: bool,
     /// How to back up what will be replaced; `None` if the user declined.
     pub safety: Option<SafetyBackup>,
     /// The one folder in which a database's clients are looked for.
@@ -88,6 +96,7 @@ impl RestoreOptions {
             exclude: Vec::new(),
             existing: Existing::Refuse,
             drop_replaced: false,
+            keep_replaced: false,
             safety: None,
             client_folder: None,
             threads: crate::pipeline::default_threads(),
@@ -117,6 +126,10 @@ enum Way {
         url: PostgresUrl,
         before: PostgresTarget,
         from: database::From,
+    },
+    Sqlite {
+        before: SqliteTarget,
+        plaintext: Plaintext,
     },
     File {
         path: PathBuf,
@@ -175,10 +188,10 @@ pub fn plan_restore(
     match &options.target {
         RestoreTarget::Path(_) => {}
         RestoreTarget::Stream if selective || options.paths.len() > 1 => return Err(several_to_a_stream()),
-        RestoreTarget::Database(_) if selective || !options.paths.is_empty() => {
+        RestoreTarget::Database(_) | RestoreTarget::Sqlite(_) if selective || !options.paths.is_empty() => {
             return Err(choice_without_files("the target is not a folder"));
         }
-        RestoreTarget::Stream | RestoreTarget::Database(_) => {}
+        RestoreTarget::Stream | RestoreTarget::Database(_) | RestoreTarget::Sqlite(_) => {}
     }
     let selective = selective || !options.paths.is_empty();
     if let Some(manifest) = &chosen.manifest {
@@ -222,6 +235,11 @@ fn plan_way(
                 from: database::From::new(plaintext, store, chosen),
             };
             Ok((way, content, destructive))
+        }
+        RestoreTarget::Sqlite(path) => {
+            let (plaintext, content) = Plaintext::open(store, chosen, options.threads, run)?;
+            sqlite::check_content(path, content, chosen)?;
+            plan_sqlite(path, plaintext, options, run)
         }
         RestoreTarget::Stream if selective => {
             let backup = Backup {
@@ -287,12 +305,26 @@ fn plan_path(
     if path.is_dir() {
         return Err(not_a_tree(chosen, content));
     }
+    if content == Content::Sqlite {
+        return plan_sqlite(path, from.into_plaintext()?, options, run);
+    }
     let destructive = raw::check_file(path, options.existing)?;
     let way = Way::File {
         path: path.to_owned(),
         plaintext: from.into_plaintext()?,
     };
     Ok((way, content, destructive))
+}
+
+fn plan_sqlite(
+    path: &Path,
+    plaintext: Plaintext,
+    options: &RestoreOptions,
+    run: &Run,
+) -> Result<(Way, Content, Option<String>)> {
+    let before = sqlite::inspect(path, options, run)?;
+    let destructive = sqlite::destruction(&before, options);
+    Ok((Way::Sqlite { before, plaintext }, Content::Sqlite, destructive))
 }
 
 fn choice_without_files(why: &str) -> Failure {
@@ -341,6 +373,7 @@ pub fn restore(
     };
     match plan.way {
         Way::Tree { options, from } => tree::restore(from, &options, &mut report, run),
+        Way::Sqlite { before, plaintext } => sqlite::restore(plaintext, &before, options, &mut report, run),
         Way::Database { url, before, from } => database::restore(from, url, &before, options, &mut report, run),
         Way::File { path, plaintext } => raw::to_file(plaintext, &path, options.existing, &mut report, run),
         Way::One(one) => one::restore(one, output, &mut report, run),
@@ -419,6 +452,7 @@ fn not_a_tree(chosen: &Chosen, content: Content) -> Failure {
         Content::PgDumpCustom => failure.hint(format!(
             "Restore it into a database with --to postgres://…/NAME, or write it to a file: `backup-cli restore {id} --to ./FILE.dump`"
         )),
+        Content::Sqlite => failure.hint(format!("Name the file: `backup-cli restore {id} --to ./app.db`")),
         _ => failure.hint(format!("Write it to a file: `backup-cli restore {id} --to ./FILE`")),
     }
 }

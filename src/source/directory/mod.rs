@@ -10,6 +10,7 @@ mod archive;
 mod archiver;
 mod attributes;
 mod backup;
+mod databases;
 mod estimate;
 mod excludes;
 mod extract;
