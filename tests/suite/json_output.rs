@@ -138,7 +138,7 @@ fn list_show_and_ls_are_documents() {
     has_shape(
         &listed[0],
         "id:string name:string time:time plain_bytes:number|null stored_bytes:number state:string trouble:null|string \
-         storage_class:null|string key:string source:string|null host:string|null tags:array",
+         storage_class:null|string archive:null|string thawed_until:null|time key:string source:string|null host:string|null tags:array",
     );
     assert_eq!(listed[0]["id"], made["snapshot_id"]);
     assert_eq!(listed[0]["tags"], serde_json::json!(["nightly"]));

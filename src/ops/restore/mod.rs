@@ -9,6 +9,7 @@ use super::backup::BackupOptions;
 use super::located::Backup;
 use super::plaintext::Plaintext;
 use super::reveal::reveal;
+use super::thaw::require_readable;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Phase;
 use crate::catalog::listing::is_uncommitted;
@@ -175,6 +176,7 @@ pub fn plan_restore(
     run: &Run,
 ) -> Result<RestorePlan> {
     run.phase(Phase::Preparing);
+    require_readable(store, &chosen, run)?;
     let mut remarks = remarks_on(store, &chosen)?;
     match reveal(store, &mut chosen, run) {
         // The data needs no index, and what was encrypted is known to be whole when it has been decrypted.
