@@ -81,11 +81,19 @@ pub struct Args {
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
 
+    /// Restore only these tables of a plain dump: [SCHEMA.]TABLE, `*` for any letters; may be repeated
+    #[arg(long, value_name = "TABLE")]
+    pub table: Vec<String>,
+
+    /// With --table, what makes the tables too: definitions, sequences, indexes, constraints, triggers, rights
+    #[arg(long, requires = "table")]
+    pub with_schema: bool,
+
     /// Restore into a folder that is not empty; files of the backup replace those with the same path
     #[arg(long, conflicts_with = "replace")]
     pub merge: bool,
 
-    /// Replace what is there: top-level items of the folder with the same names, or the file
+    /// Replace what is there: top-level items of the folder with the same names, the file, or the rows of the tables
     #[arg(long)]
     pub replace: bool,
 
@@ -340,6 +348,8 @@ fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<
     Ok(RestoreOptions {
         target,
         paths: paths(args)?,
+        tables: args.table.clone(),
+        with_schema: args.with_schema,
         include: args.include.clone(),
         exclude: args.exclude.clone(),
         existing: match (args.merge, args.replace) {
@@ -478,6 +488,7 @@ fn print_summary(report: &RestoreReport, took: Duration, context: &Context) -> R
             "target": report.target,
             "total_files": report.tree.as_ref().map(|tree| tree.files),
             "files_restored": report.tree.as_ref().map(|tree| tree.files),
+            "tables": report.tables.as_ref().map(|counts| counts.tables),
             "bytes_restored": report.plain_bytes,
             "error_count": report.problem_count,
             "replaced_as": report.replaced_as,
@@ -494,6 +505,9 @@ fn print_summary(report: &RestoreReport, took: Duration, context: &Context) -> R
             ..Counts::default()
         };
         pairs.push(("content", words::counts(&counts)));
+    }
+    if let Some(counts) = &report.tables {
+        pairs.push(("content", words::counts(counts)));
     }
     pairs.push(("size", format_bytes(report.plain_bytes)));
     if let Some(kept) = &report.replaced_as {

@@ -42,6 +42,7 @@ mod samples;
 mod seeds;
 mod signals;
 mod single_file;
+mod single_tables;
 mod sqlite;
 mod store_contract;
 mod support;
