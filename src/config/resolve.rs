@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::file::{Found, wrong_value};
-use super::layers::{Form, Layer, Layers};
-use super::settings::{ChecksumMode, Credentials, Settings, Shown};
+use super::environment::Environment;
+use super::file::{ConfigFile, Found, wrong_value};
+use super::layers::{Flags, Form, Layer, Layers};
+use super::settings::{ChecksumMode, Credentials, Settings, Shown, StoreChoice};
 use super::table::{self, Privacy, Spec};
-use super::value::{FromValue, Origin, Raw, Setting, Shape, Value};
+use super::value::{FromValue, Origin, Raw, Setting, Shape, StoreName, Value};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::secret::{MASK, Secret};
-use crate::store::address::StoreAddress;
 
 /// Whether secrets are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +44,45 @@ impl Settings {
     }
 }
 
+/// The settings of the store that a profile names, for `@PROFILE`.
+///
+/// Flags and this tool's variables speak of the run's own store, so here the profile has the first word.
+pub(super) fn of_store(
+    profile: &str,
+    environment: &Environment,
+    file: &ConfigFile,
+    secrets: Secrets,
+) -> Result<Settings, Vec<Failure>> {
+    let entries = file.profile(profile).map_err(|failure| vec![failure])?;
+    let wrong = |why: &str| {
+        let failure = Failure::new(Kind::Config, format!("The profile `{profile}` {why}"));
+        vec![failure.hint(format!(
+            "Set `store` in [profile.{profile}] to the address of one store"
+        ))]
+    };
+    let Some(found) = entries.get(table::STORE.key) else {
+        return Err(wrong(&format!("names no store, so `@{profile}` means none")));
+    };
+    // A wrong value is told by the resolution itself.
+    if let Ok(Value::Stores(names)) = table::STORE.shape.read(&found.raw, &found.origin)
+        && !matches!(names.as_slice(), [StoreName::Address(_)])
+    {
+        return Err(wrong(
+            "names other profiles or several stores; `@` means the one of a profile",
+        ));
+    }
+    let layers = Layers {
+        flags: &Flags::default(),
+        environment: &environment.without(table::variables_of_stores()),
+        file,
+        profile: Some(profile),
+    };
+    Settings::resolve(&layers, secrets)
+}
+
 pub(super) struct Resolver<'a> {
     pub(super) layers: &'a Layers<'a>,
-    secrets: Secrets,
+    pub(super) secrets: Secrets,
     pub(super) problems: Vec<Failure>,
     shown: BTreeMap<&'static str, Shown>,
 }
@@ -56,7 +92,7 @@ impl Resolver<'_> {
         let database_url = self.database_url();
         let shell: Setting<bool> = self.required(&table::SHELL);
         let (sources, command) = self.what(&database_url, shell.value);
-        let store = self.store();
+        let (store, stores) = self.store();
         let compression = self.codec();
         let mut settings = Settings {
             profile: self.layers.profile.map(str::to_owned),
@@ -90,9 +126,10 @@ impl Resolver<'_> {
             endpoint_url: self.endpoint(),
             path_style: self.optional(&table::PATH_STYLE),
             provider: self.optional(&table::PROVIDER),
-            credentials: self.credentials(matches!(store.value, StoreAddress::S3 { .. })),
+            credentials: self.credentials(stores.iter().any(StoreChoice::needs_credentials)),
             aws_profile: self.optional(&table::AWS_PROFILE),
             store,
+            stores,
             storage_class: self.optional(&table::STORAGE_CLASS),
             sse: self.optional(&table::SSE),
             sse_kms_key_id: self.optional(&table::SSE_KMS_KEY_ID),

@@ -39,6 +39,7 @@ mod s3_faults;
 mod s3_stalls;
 mod samples;
 mod seeds;
+mod several_stores;
 mod signals;
 mod single_file;
 mod sqlite;
