@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::assemble::{UNNAMED_DATABASE, is_postgres, safety_backup};
+use super::databases::mysql_url;
 use super::target::{DayTime, Target, find, find_file, parse_time};
 use super::words::{self, count, lines, time};
 use super::{Context, TransferArgs, help};
@@ -19,6 +20,7 @@ use crate::config::{Flags, table};
 use crate::ops::Run;
 use crate::ops::restore::{RestoreOptions, RestorePlan, RestoreReport, RestoreTarget, plan_restore, restore};
 use crate::source::directory::Existing;
+use crate::source::mysql::MysqlUrl;
 use crate::source::postgres::{GLOBALS_KIND, PostgresUrl};
 use crate::store::address::StoreAddress;
 use crate::ui::escape::escape_text;
@@ -56,7 +58,7 @@ pub struct Args {
     #[arg(long)]
     pub list_s3: bool,
 
-    /// Where to: a folder, a file, a URL such as postgres://user@host/database, or `-` for standard output
+    /// Where to: a folder, a file, a URL such as postgres://user@host/database or mysql://…, or `-` for standard output
     #[arg(long, value_name = "TARGET", value_hint = clap::ValueHint::AnyPath, allow_hyphen_values = true)]
     pub to: Option<String>,
 
@@ -212,12 +214,17 @@ fn refuse_folder(context: &Context) -> Result<()> {
 fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<RestoreOptions> {
     let target = target(args, &found.chosen, context)?;
     let safety = match &target {
-        RestoreTarget::Database(url) if *context.settings.safety_backup => Some(safety_backup(
-            &context.settings,
-            url.database().unwrap_or(UNNAMED_DATABASE),
-            run,
-        )?),
-        _ => None,
+        _ if !*context.settings.safety_backup => None,
+        RestoreTarget::Database(url) => Some(url.database().unwrap_or(UNNAMED_DATABASE)),
+        RestoreTarget::Mysql(url) => url.database(),
+        RestoreTarget::Path(_) | RestoreTarget::Stream => None,
+    };
+    let safety = safety
+        .map(|database| safety_backup(&context.settings, database, run))
+        .transpose()?;
+    let client_folder = match &target {
+        RestoreTarget::Mysql(_) => &context.settings.mysql_client_folder.value,
+        _ => &context.settings.pg_client_folder.value,
     };
     Ok(RestoreOptions {
         target,
@@ -230,7 +237,7 @@ fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<
         },
         drop_replaced: args.drop_replaced,
         safety,
-        client_folder: context.settings.pg_client_folder.value.clone(),
+        client_folder: client_folder.clone(),
         threads: context.settings.threads.value,
     })
 }
@@ -239,11 +246,11 @@ fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<
 fn target(args: &Args, chosen: &Chosen, context: &Context) -> Result<RestoreTarget> {
     match args.to.as_deref() {
         Some("-") => return Ok(RestoreTarget::Stream),
-        Some(url) if is_postgres(url) => return Ok(RestoreTarget::Database(PostgresUrl::parse(url)?)),
+        Some(url) if is_database(url) => return database_target(url, context),
         Some(url) if url.contains("://") => {
             return Err(
                 Failure::new(Kind::Usage, format!("This version cannot restore to `{}`", redact(url)))
-                    .hint("Write a folder, a file, postgres://…/NAME, or `-` for standard output"),
+                    .hint("Write a folder, a file, postgres://…/NAME, mysql://…/NAME, or `-` for standard output"),
             );
         }
         Some(path) => return Ok(RestoreTarget::Path(PathBuf::from(path))),
@@ -261,15 +268,26 @@ fn target(args: &Args, chosen: &Chosen, context: &Context) -> Result<RestoreTarg
         .sources
         .value
         .iter()
-        .find(|source| is_postgres(source))
+        .find(|source| is_database(source))
         .map(String::as_str)
         .or(settings.database_url.value.as_deref())
-        .filter(|url| is_postgres(url));
+        .filter(|url| is_database(url));
     match database {
-        Some(url) if is_dump => Ok(RestoreTarget::Database(PostgresUrl::parse(url)?)),
+        Some(url) if is_dump => database_target(url, context),
         _ => Err(Failure::new(Kind::Usage, format!("Where `{}` is to be restored to was not said", chosen.found.id)).hint(
-            "Write --to DIR for files, --to postgres://…/NAME (or DATABASE_URL) for a database, --to FILE or --to - for the plain content",
+            "Write --to DIR for files, --to postgres://…/NAME or mysql://…/NAME (or DATABASE_URL) for a database, --to FILE or --to - for the plain content",
         )),
+    }
+}
+
+fn is_database(url: &str) -> bool {
+    is_postgres(url) || MysqlUrl::is_one(url)
+}
+
+fn database_target(url: &str, context: &Context) -> Result<RestoreTarget> {
+    match MysqlUrl::is_one(url) {
+        true => Ok(RestoreTarget::Mysql(mysql_url(url, &context.settings)?)),
+        false => Ok(RestoreTarget::Database(PostgresUrl::parse(url)?)),
     }
 }
 

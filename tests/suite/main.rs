@@ -22,6 +22,7 @@ mod find_and_diff;
 mod generated;
 mod json_output;
 mod many_backups;
+mod mysql;
 mod node_failure;
 mod ops_backup;
 mod output;

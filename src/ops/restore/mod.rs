@@ -15,10 +15,12 @@ use crate::catalog::manifest::{Problem, State};
 use crate::catalog::selection::Chosen;
 use crate::source::detect::Content;
 use crate::source::directory::{Existing, PathSelection, TreeRestoreOptions, TreeRestoreReport, check_tree_target};
+use crate::source::mysql::{MysqlTarget, MysqlUrl, NOT_UNDONE};
 use crate::source::postgres::{PostgresTarget, PostgresUrl};
 use crate::store::Store;
 
 mod database;
+mod mysql;
 mod raw;
 mod tree;
 
@@ -29,6 +31,8 @@ pub enum RestoreTarget {
     Path(PathBuf),
     /// A database, for an SQL dump; the URL names it.
     Database(PostgresUrl),
+    /// A MySQL or MariaDB database, for an SQL dump; the URL names it.
+    Mysql(MysqlUrl),
     /// The caller's stream receives the plaintext as it is.
     Stream,
 }
@@ -38,6 +42,7 @@ impl std::fmt::Display for RestoreTarget {
         match self {
             Self::Path(path) => path.display().fmt(f),
             Self::Database(url) => url.fmt(f),
+            Self::Mysql(url) => url.fmt(f),
             Self::Stream => f.write_str("standard output"),
         }
     }
@@ -95,6 +100,12 @@ enum Way {
         url: PostgresUrl,
         before: PostgresTarget,
         plaintext: Plaintext,
+    },
+    Mysql {
+        url: MysqlUrl,
+        before: MysqlTarget,
+        plaintext: Plaintext,
+        reopen: mysql::Reopen,
     },
     File {
         path: PathBuf,
@@ -194,6 +205,22 @@ fn plan_way(
             };
             Ok((way, content, destructive))
         }
+        RestoreTarget::Mysql(url) => {
+            let (plaintext, content) = Plaintext::open(store, chosen, options.threads, run)?;
+            let before = mysql::inspect(url, content, chosen, options, run)?;
+            let destructive = mysql::destruction(url, &before, chosen, options);
+            let way = Way::Mysql {
+                url: url.clone(),
+                before,
+                plaintext,
+                reopen: mysql::Reopen {
+                    store: store.clone(),
+                    chosen: chosen.clone(),
+                    threads: options.threads,
+                },
+            };
+            Ok((way, content, destructive))
+        }
         RestoreTarget::Stream => {
             let (plaintext, content) = Plaintext::open(store, chosen, options.threads, run)?;
             Ok((Way::Stream { plaintext }, content, None))
@@ -276,11 +303,28 @@ pub fn restore(
         Way::Database { url, before, plaintext } => {
             database::restore(plaintext, url, &before, options, &mut report, run)
         }
+        Way::Mysql {
+            url,
+            before,
+            plaintext,
+            reopen,
+        } => mysql::restore(plaintext, &reopen, &url, &before, options, &mut report, run),
         Way::File { path, plaintext } => raw::to_file(plaintext, &path, options.existing, &mut report, run),
         Way::Stream { plaintext } => raw::to_stream(plaintext, output, &mut report, run),
     }
-    .map_err(|failure| not_restored(run.interruption_or(failure), &report.id, &report.target, options))?;
+    .map_err(|failure| {
+        let failure = match is_undone(&failure) {
+            true => run.interruption_or(failure),
+            false => failure,
+        };
+        not_restored(failure, &report.id, &report.target, options)
+    })?;
     Ok(report)
+}
+
+/// Whether the target is as it was before, as it is after all failures but those that say otherwise.
+fn is_undone(failure: &Failure) -> bool {
+    !failure.hints().iter().any(|hint| hint.starts_with(NOT_UNDONE))
 }
 
 /// Says of a restore that failed which one it was, and what became of the target.
@@ -299,6 +343,9 @@ fn not_restored(failure: Failure, id: &str, target: &str, options: &RestoreOptio
     let mut failure = failure.context(format!("Could not restore `{id}` to {target}"));
     if failure.kind() == Kind::Damaged && failure.hints().is_empty() {
         failure = failure.hint("Choose an older backup: `backup-cli list` shows them");
+    }
+    if !is_undone(&failure) {
+        return failure;
     }
     match is_stream {
         true => failure.hint("What was written to standard output is not to be trusted; throw it away"),
@@ -347,7 +394,7 @@ fn not_a_tree(chosen: &Chosen, content: Content) -> Failure {
     );
     match content {
         Content::Sql => failure.hint(format!(
-            "Restore it into a database with --to postgres://…/NAME, or write it to a file: `backup-cli restore {id} --to ./dump.sql`"
+            "Restore it into a database with --to postgres://…/NAME or mysql://…/NAME, or write it to a file: `backup-cli restore {id} --to ./dump.sql`"
         )),
         Content::PgDumpCustom => failure.hint(format!(
             "Restore it into a database with --to postgres://…/NAME, or write it to a file: `backup-cli restore {id} --to ./FILE.dump`"

@@ -124,6 +124,28 @@ pub fn skips(arguments: &[String], what: &str) -> bool {
     })
 }
 
+/// Of options that made a dump, those that make it a part of its database.
+#[must_use]
+pub fn selecting(arguments: &[String]) -> Vec<&str> {
+    const PARTS: &[&str] = &[
+        "--ignore-table",
+        "--no-data",
+        "--no-create-info",
+        "--skip-events",
+        "--skip-routines",
+        "--skip-triggers",
+        "--where",
+        "-d",
+        "-t",
+        "-w",
+    ];
+    arguments
+        .iter()
+        .map(String::as_str)
+        .filter(|argument| PARTS.iter().any(|part| argument.replace('_', "-").starts_with(part)))
+        .collect()
+}
+
 /// What the user should know about a dump that was made with these arguments.
 #[must_use]
 pub fn warnings(arguments: &[String]) -> Vec<String> {
