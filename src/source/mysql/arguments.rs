@@ -190,6 +190,9 @@ pub fn dump_arguments(dumper: &Client, server: &About, extra: &[String], databas
         "--triggers",
         "--hex-blob",
         "--default-character-set=utf8mb4",
+        // Whoever loads a dump into a database that others use has worse to fear than what a lock keeps out; and a table
+        // whose default is taken from a sequence cannot be filled under one.
+        "--skip-add-locks",
         // They belong to the server and would need a right (PROCESS) that a backup account need not have.
         "--no-tablespaces",
         PACKET,

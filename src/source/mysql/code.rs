@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-use super::rewrite::{apply, disable_event, unqualify_view};
+use super::rewrite::{apply, disable_event, enable_event, unqualify_view};
 use super::server::{Row, Server, Unanswered, quote_literal, quote_name, text};
 use super::tokens::{Piece, tokens};
 use crate::base::cancel::Cancel;
@@ -172,6 +172,19 @@ impl Code {
         self
     }
 
+    /// The same, but an event runs.
+    ///
+    /// It has to be made so: whoever alters an event becomes its definer.
+    #[must_use]
+    pub fn awake(mut self) -> Self {
+        if self.kind == CodeKind::Event
+            && let Some(edits) = enable_event(&self.create)
+        {
+            self.create = apply(&self.create, &edits);
+        }
+        self
+    }
+
     /// Whether a trigger names its database itself, which it then could not leave.
     fn is_bound(&self) -> bool {
         let pieces: Vec<Piece<'_>> = tokens(&self.create)
@@ -244,6 +257,13 @@ pub fn dropping(names: &[(CodeKind, String)]) -> String {
         .iter()
         // A package's body goes with its head.
         .filter(|(kind, _)| *kind != CodeKind::PackageBody)
-        .map(|(kind, name)| format!("DROP {} IF EXISTS {};\n", kind.words(), quote_name(name)))
+        .map(|(kind, name)| {
+            let drop = format!("DROP {} IF EXISTS {};\n", kind.words(), quote_name(name));
+            match kind {
+                // Before 11.4 packages are known in this mode only.
+                CodeKind::Package => format!("SET sql_mode = 'ORACLE';\n{drop}SET sql_mode = '';\n"),
+                _ => drop,
+            }
+        })
         .collect()
 }

@@ -36,7 +36,7 @@ impl Visitor for Collector {
     }
 
     fn statement(&mut self, statement: &Statement<'_>) {
-        self.tables += u64::from(statement.lead.starts_with("unlock tables"));
+        self.tables += u64::from(statement.lead.starts_with("alter table enable keys"));
         self.statements.push(Found {
             start: statement.start,
             text_end: statement.text_end,
@@ -224,12 +224,24 @@ mod tests {
         Ok(String::from_utf8(out).unwrap())
     }
 
+    /// The statements that lock tables are left out, the ends of their lines stay.
+    fn without_locks(dump: &str) -> String {
+        let lines =
+            dump.split('\n').map(
+                |line| match line.starts_with("LOCK TABLES") || line.starts_with("UNLOCK TABLES") {
+                    true => "",
+                    false => line,
+                },
+            );
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     #[test]
     fn ordinary_dumps_pass_with_their_events_asleep() {
         let expected = MARIADB.replace("NOT PRESERVE ENABLE", "NOT PRESERVE DISABLE");
         for piece in [1, 3, 100, usize::MAX] {
-            assert!(fed(MYSQL, piece, false).unwrap() == MYSQL);
-            assert!(fed(MARIADB, piece, false).unwrap() == expected);
+            assert_eq!(fed(MYSQL, piece, false).unwrap(), without_locks(MYSQL));
+            assert_eq!(fed(MARIADB, piece, false).unwrap(), without_locks(&expected));
         }
     }
 
@@ -271,6 +283,6 @@ mod tests {
         let left = MYSQL.replacen("UNLOCK TABLES;", "UNLOCK TABLES;\nUSE other;USE another;", 1);
         assert_eq!(fed(&left, 64, false).unwrap_err().kind(), Kind::Refused);
         let data = MYSQL.replacen("'x\\'),(y'", "'; DROP DATABASE x; '", 1);
-        assert!(fed(&data, 64, false).unwrap() == data);
+        assert_eq!(fed(&data, 64, false).unwrap(), without_locks(&data));
     }
 }

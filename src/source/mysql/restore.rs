@@ -164,8 +164,9 @@ fn into_new(
     target.create(name, collation, context.cancel)?;
     pour(open()?.as_mut(), target, name, looked, context)
         .and_then(|events| {
+            let collation = target.collation_of(name, context.cancel)?;
             context.cancel.check()?;
-            wake(target, name, &events).map_err(|unanswered| target.failed(unanswered, "enable the restored events"))
+            wake(target, name, &collation, &events)
         })
         .map_err(|failure| clear_up(target, name, failure))
 }

@@ -150,6 +150,35 @@ fn table_places(pieces: &[Piece<'_>]) -> Vec<bool> {
 /// The change after which an event that is created does not run, and the event's name; `None` if it would not run anyway.
 #[must_use]
 pub fn disable_event(statement: &[u8]) -> Option<(Edits, String)> {
+    let (name, state) = event_state(statement)?;
+    let edit = match state {
+        EventState::Disabled { .. } => return None,
+        EventState::Enabled { range } => (range, b"DISABLE".to_vec()),
+        EventState::Unsaid { at } => (at..at, b"DISABLE ".to_vec()),
+    };
+    Some((vec![edit], name))
+}
+
+/// The change after which an event that is created runs; `None` if it would run anyway, or belongs to a replica.
+#[must_use]
+pub fn enable_event(statement: &[u8]) -> Option<Edits> {
+    match event_state(statement)?.1 {
+        EventState::Disabled {
+            range,
+            everywhere: true,
+        } => Some(vec![(range, b"ENABLE".to_vec())]),
+        _ => None,
+    }
+}
+
+/// What the statement that makes an event says of whether it runs.
+enum EventState {
+    Enabled { range: Range<usize> },
+    Disabled { range: Range<usize>, everywhere: bool },
+    Unsaid { at: usize },
+}
+
+fn event_state(statement: &[u8]) -> Option<(String, EventState)> {
     let pieces: Vec<Piece<'_>> = tokens(statement).collect();
     let event = pieces.iter().position(|piece| piece.is_word("event"))?;
     let chain = chains(&pieces)
@@ -157,20 +186,25 @@ pub fn disable_event(statement: &[u8]) -> Option<(Edits, String)> {
         .find(|chain| chain.at > event && !["if", "not", "exists"].iter().any(|word| chain.names[0].is_word(word)))?;
     let name = chain.names.last()?.name()?;
     let name = String::from_utf8_lossy(&name).into_owned();
-    let end = pieces[chain.at..].iter().find(|piece| {
-        ["enable", "disable", "comment", "do"]
-            .iter()
-            .any(|word| piece.is_word(word))
-    })?;
-    if end.is_word("disable") {
-        return None;
-    }
-    let edit = if end.is_word("enable") {
-        (end.start..end.end(), b"DISABLE".to_vec())
+    // What follows the name cannot be one of these words before its time.
+    let body = chain.at + 2 * chain.names.len() - 1;
+    let at = body
+        + pieces.get(body..)?.iter().position(|piece| {
+            ["enable", "disable", "comment", "do"]
+                .iter()
+                .any(|word| piece.is_word(word))
+        })?;
+    let piece = pieces[at];
+    let range = piece.start..piece.end();
+    let state = if piece.is_word("enable") {
+        EventState::Enabled { range }
+    } else if piece.is_word("disable") {
+        let everywhere = !pieces.get(at + 1).is_some_and(|piece| piece.is_word("on"));
+        EventState::Disabled { range, everywhere }
     } else {
-        (end.start..end.start, b"DISABLE ".to_vec())
+        EventState::Unsaid { at: range.start }
     };
-    Some((vec![edit], name))
+    Some((name, state))
 }
 
 /// The statement with its changes.
@@ -247,6 +281,18 @@ mod tests {
             let (edits, found) = disable_event(event.as_bytes()).unwrap();
             assert_eq!(String::from_utf8(apply(event.as_bytes(), &edits)).unwrap(), expected);
             assert_eq!(found, name);
+        }
+        for (event, expected) in [
+            (
+                "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DISABLE COMMENT 'x' DO x",
+                Some("CREATE EVENT e ON SCHEDULE EVERY 1 DAY ENABLE COMMENT 'x' DO x"),
+            ),
+            ("CREATE EVENT e ON SCHEDULE EVERY 1 DAY DISABLE ON SLAVE DO x", None),
+            ("CREATE EVENT disable ON SCHEDULE EVERY 1 DAY DO disable", None),
+        ] {
+            let awake =
+                enable_event(event.as_bytes()).map(|edits| String::from_utf8(apply(event.as_bytes(), &edits)).unwrap());
+            assert_eq!(awake.as_deref(), expected);
         }
         assert!(disable_event(b"CREATE EVENT e ON SCHEDULE EVERY 1 DAY DISABLE ON SLAVE DO x").is_none());
     }

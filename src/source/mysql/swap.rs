@@ -30,6 +30,8 @@ pub struct Swap<'a> {
     old_tables: Vec<String>,
     new_code: Vec<Code>,
     old_code: Vec<Code>,
+    /// Routines that are the same on both sides: they stay, and with them the rights that were given on them.
+    unchanged: Vec<(CodeKind, String)>,
     /// Defaults of new tables that name the scratch database: table, column, default.
     defaults: Vec<[String; 3]>,
 }
@@ -56,15 +58,24 @@ impl<'a> Swap<'a> {
             .server
             .ask_texts(&question, cancel)
             .map_err(|unanswered| target.failed(unanswered, "read the defaults of the restored tables"))?;
+        let mut new_code = code::read(&target.server, scratch, cancel)?;
+        let old_code = code::read(&target.server, &target.name, cancel)?;
+        let unchanged: Vec<Code> = of_kind(&new_code, &[CodeKind::Function, CodeKind::Procedure])
+            .into_iter()
+            .filter(|code| old_code.contains(code))
+            .cloned()
+            .collect();
+        new_code.retain(|code| !unchanged.contains(code));
         Ok(Self {
+            unchanged: names(&unchanged, &[CodeKind::Function, CodeKind::Procedure]),
             target,
             collation: collation.to_owned(),
             scratch,
             replaced,
             new_tables: target.tables(scratch, cancel)?,
             old_tables: target.tables(&target.name, cancel)?,
-            new_code: code::read(&target.server, scratch, cancel)?,
-            old_code: code::read(&target.server, &target.name, cancel)?,
+            new_code,
+            old_code,
             defaults: defaults.into_iter().filter_map(|row| row.try_into().ok()).collect(),
         })
     }
@@ -77,12 +88,20 @@ impl<'a> Swap<'a> {
         if let Some(replaced) = self.replaced {
             self.target.create(replaced, Some(&self.collation), &Cancel::new())?;
         }
+        let events: Vec<Code> = of_kind(&self.new_code, &[CodeKind::Event])
+            .into_iter()
+            .map(|code| match events.contains(&code.name) {
+                true => code.clone().awake(),
+                false => code.clone(),
+            })
+            .collect();
         let done = self.move_all().and_then(|()| {
             if keeps && let Some(replaced) = self.replaced {
                 let old: Vec<Code> = self.old_code.iter().cloned().map(Code::asleep).collect();
                 self.make(replaced, &old, true)?;
             }
-            self.wake(events)
+            // From here on the application's own life begins, so nothing may fail after it.
+            self.create(&self.target.name, &events.iter().collect::<Vec<_>>())
         });
         done.map_err(|unanswered| {
             let failure = self.target.failed(
@@ -133,14 +152,15 @@ impl<'a> Swap<'a> {
             script.extend_from_slice(statement.as_bytes());
         }
         let routines = [CodeKind::Function, CodeKind::Procedure, CodeKind::Package];
-        script.extend_from_slice(dropping(&names(&self.old_code, &routines)).as_bytes());
+        let mut going = names(&self.old_code, &routines);
+        going.retain(|name| !self.unchanged.contains(name));
+        script.extend_from_slice(dropping(&going).as_bytes());
         self.ask(name, &script)?;
-        self.make(name, &self.new_code, false)?;
-        Ok(())
+        self.make(name, &self.new_code, false)
     }
 
-    /// Makes routines, then views, then triggers unless they are there already, events last of all.
-    fn make(&self, database: &str, code: &[Code], with_triggers: bool) -> Result<(), Unanswered> {
+    /// Makes routines, then views; with `whole` also triggers and, last of all, events.
+    fn make(&self, database: &str, code: &[Code], whole: bool) -> Result<(), Unanswered> {
         let routines = [
             CodeKind::Function,
             CodeKind::Procedure,
@@ -149,10 +169,11 @@ impl<'a> Swap<'a> {
         ];
         self.create(database, &of_kind(code, &routines))?;
         self.create_views(database, &of_kind(code, &[CodeKind::View]))?;
-        if with_triggers {
+        if whole {
             self.create(database, &of_kind(code, &[CodeKind::Trigger]))?;
+            self.create(database, &of_kind(code, &[CodeKind::Event]))?;
         }
-        self.create(database, &of_kind(code, &[CodeKind::Event]))
+        Ok(())
     }
 
     fn create(&self, database: &str, code: &[&Code]) -> Result<(), Unanswered> {
@@ -183,10 +204,6 @@ impl<'a> Swap<'a> {
             }
         }
         Ok(())
-    }
-
-    fn wake(&self, events: &[String]) -> Result<(), Unanswered> {
-        wake(self.target, &self.target.name, events)
     }
 
     fn ask(&self, database: &str, script: &[u8]) -> Result<(), Unanswered> {
@@ -225,7 +242,8 @@ impl<'a> Swap<'a> {
                 .failed(unanswered, &format!("bring back what was in `{name}`"))
         };
         let drop_code = |database: &str| -> Result<()> {
-            let names = code::list(&self.target.server, database, &never).map_err(failed)?;
+            let mut names = code::list(&self.target.server, database, &never).map_err(failed)?;
+            names.retain(|code| database != name || !self.unchanged.contains(code));
             match names.is_empty() {
                 true => Ok(()),
                 false => self.ask(database, dropping(&names).as_bytes()).map_err(failed),
@@ -244,7 +262,9 @@ impl<'a> Swap<'a> {
             let script = format!("RENAME TABLE {};\n", self.moves(true).join(", "));
             self.ask(name, script.as_bytes()).map_err(failed)?;
         }
-        self.make(name, &self.old_code, true).map_err(failed)?;
+        let mut old = self.old_code.clone();
+        old.retain(|code| !self.unchanged.contains(&(code.kind, code.name.clone())));
+        self.make(name, &old, true).map_err(failed)?;
         match self.replaced {
             Some(replaced) => self.target.drop_database(replaced),
             None => Ok(()),
@@ -266,31 +286,27 @@ impl<'a> Swap<'a> {
     }
 }
 
-/// Lets events run.
+/// Lets events of a database that has just been filled run; its collation is `collation`.
 ///
 /// # Errors
 /// The server's words.
-pub fn wake(target: &Target, database: &str, events: &[String]) -> Result<(), Unanswered> {
+pub fn wake(target: &Target, database: &str, collation: &str, events: &[String]) -> Result<()> {
     if events.is_empty() {
         return Ok(());
     }
-    // One whose time is over was dropped by the server when it was made.
-    let question = format!(
-        "SELECT EVENT_NAME, STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {};",
-        quote_literal(database)
-    );
     let never = Cancel::new();
-    let there = target.server.ask_texts(&question, &never)?;
-    let script: String = there
-        .iter()
-        .filter_map(|row| row.first())
-        .filter(|name| events.contains(name))
-        .map(|name| format!("ALTER EVENT {} ENABLE;\n", quote_name(name)))
-        .collect();
-    match script.is_empty() {
-        true => Ok(()),
-        false => target.server.ask(Some(database), script.as_bytes(), &never).map(|_| ()),
-    }
+    // One whose time is over was dropped by the server when it was made.
+    let asleep = code::read(&target.server, database, &never)?
+        .into_iter()
+        .filter(|code| code.kind == CodeKind::Event && events.contains(&code.name));
+    let awake: Vec<Code> = asleep.map(Code::awake).collect();
+    let mut script = dropping(&names(&awake, &[CodeKind::Event])).into_bytes();
+    script.extend(creating(&awake.iter().collect::<Vec<_>>(), collation));
+    target
+        .server
+        .ask(Some(database), &script, &never)
+        .map(|_| ())
+        .map_err(|unanswered| target.failed(unanswered, "let the restored events run"))
 }
 
 fn of_kind<'c>(code: &'c [Code], kinds: &[CodeKind]) -> Vec<&'c Code> {

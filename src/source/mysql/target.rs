@@ -1,7 +1,7 @@
 //! The database that a dump is restored to, as it is before.
 
 use super::code;
-use super::dump::{MysqlOptions, database_of, reach};
+use super::dump::{MysqlOptions, collation, database_of, reach};
 use super::server::{Server, Unanswered, quote_literal, quote_name};
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, Kind, Result};
@@ -140,22 +140,47 @@ impl Target {
             .map(|collation| format!(" COLLATE {}", quote_literal(collation)))
             .unwrap_or_default();
         let statement = format!("CREATE DATABASE {}{collate};", quote_name(name));
-        self.server
-            .ask(None, statement.as_bytes(), cancel)
-            .map(|_| ())
-            .map_err(|unanswered| {
-                let denied = matches!(&unanswered, Unanswered::Trouble(trouble) if trouble.number == Some(1044));
-                let failure = self.failed(unanswered, &format!("create the database `{name}`"));
-                match denied {
-                    true => failure.hint(format!(
-                        "The restored tables are loaded into a database beside `{0}` first: \
-                         GRANT ALL ON `{1}\\_\\_%`.* TO the account as well",
-                        self.name,
-                        self.name.replace('_', "\\_")
-                    )),
-                    false => failure,
-                }
-            })
+        let Err(unanswered) = self.server.ask(None, statement.as_bytes(), cancel) else {
+            return Ok(());
+        };
+        let number = match &unanswered {
+            Unanswered::Trouble(trouble) => trouble.number,
+            Unanswered::Failure(_) => None,
+        };
+        let failure = self.failed(unanswered, &format!("create the database `{name}`"));
+        Err(match number {
+            // Somebody else's.
+            Some(1007) => failure,
+            Some(1044) => failure.hint(format!(
+                "The restored tables are loaded into a database beside `{0}` first: \
+                 GRANT ALL ON `{1}\\_\\_%`.* TO the account as well",
+                self.name,
+                self.name.replace('_', "\\_")
+            )),
+            // The reply may have been lost after the server had created it.
+            _ => {
+                self.drop_if_empty(name);
+                failure
+            }
+        })
+    }
+
+    fn drop_if_empty(&self, name: &str) {
+        let never = Cancel::new();
+        let is_empty = self.tables(name, &never).is_ok_and(|tables| tables.is_empty())
+            && code::list(&self.server, name, &never).is_ok_and(|code| code.is_empty());
+        if is_empty {
+            // If that fails too, an empty database is left, and no harm is done.
+            let _ = self.drop_database(name);
+        }
+    }
+
+    /// The default collation of a database.
+    ///
+    /// # Errors
+    /// The way to the server; [`Kind::NotFound`] if there is no such database.
+    pub fn collation_of(&self, database: &str, cancel: &Cancel) -> Result<String> {
+        collation(&self.server, database, cancel)
     }
 
     /// Whether the server knows a collation.
