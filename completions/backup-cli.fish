@@ -52,6 +52,7 @@ complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "backup" -d 'B
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "list" -d 'List backups, newest first'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "show" -d 'Show what is known of a backup'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "ls" -d 'List the files or tables inside a backup'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "copy" -d 'Copy committed backups to another store'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "find" -d 'Find which backups hold a file or a table'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "diff" -d 'Show what changed between two backups'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "restore" -d 'Bring a backup back'
@@ -72,6 +73,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l exclude-table-data -d 'Leave out the rows of the tables that match, but not their definitions; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l format -d 'What pg_dump writes: SQL for psql, or an archive for pg_restore [default: plain]' -r -f -a "plain\t''
 custom\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l jobs -d 'How many pg_dump workers dump the rows at once, on one snapshot, each into an object of its own [default: 1]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l pg-dump-arg -d 'A further argument for pg_dump; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l mysql-dump-arg -d 'A further argument for mariadb-dump or mysqldump; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock-timeout -d 'How long to wait for another run of the same series [default: 0s]' -r
@@ -196,6 +198,37 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s q -l quiet 
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s v -l verbose -d 'Log what happens inside; repeat it for more'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l no-progress -d 'Do not show progress'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l last -d 'With --all, look at no more than the newest N of each series: what the target has pruned does not come back' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l to -d 'Where to: s3://bucket/prefix, file:///folder, a folder, or @PROFILE' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l lock-timeout -d 'How long to wait for another run of the same series at the target [default: 0s]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l threads -d 'How many threads compress or inflate [default: one for each core]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l parts-in-flight -d 'How many parts are sent or fetched at the same time [default: chosen from the memory]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l memory -d 'How much memory the run may take [default: 128MiB]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l all -d 'Copy every backup that the target lacks, newest first; with --name or a profile, of that series'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -s n -l dry-run -d 'Show what would be done, without doing it'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -s t -l type -d 'Find only files, folders, symbolic links or tables; may be repeated' -r -f -a "f\t'A regular file'
 d\t'A folder'
 l\t'A symbolic link'
@@ -252,7 +285,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l no-progre
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l from-s3 -d 'Restore this object' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l backup-file -d 'Restore this file' -r -F
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l to -d 'Where to: a folder, a file, a URL such as postgres://user@host/database, or `-` for standard output' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l to -d 'Where to: a folder, a file, `-` for standard output, or a URL such as postgres://user@host/database, mysql://…, sqlite:///path' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l include -d 'Restore only what matches; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l exclude -d 'Leave out what matches; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l at -d 'The newest backup that was there at this time, for example 2025-01-31T12:00:00Z' -r
@@ -281,7 +314,8 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l from-s
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l list-s3 -d 'List what could be restored, and restore nothing'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l merge -d 'Restore into a folder that is not empty; files of the backup replace those with the same path'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l replace -d 'Replace what is there: top-level items of the folder with the same names, or the file'
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l drop-replaced -d 'Drop the replaced database instead of keeping it under a dated name'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l drop-replaced -d 'Drop the replaced database instead of keeping it under a dated name, as is done with an SQLite file anyway'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l keep-replaced -d 'Keep the replaced file of an SQLite database under a dated name, as is done with a PostgreSQL database anyway'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l no-safety-backup -d 'Do not back up first what is replaced'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s n -l dry-run -d 'Show what would be done, without doing it'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s y -l confirm -l yes -d 'Go ahead without asking'

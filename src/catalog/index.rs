@@ -96,6 +96,13 @@ fn is_zero(value: &u32) -> bool {
     *value == 0
 }
 
+/// The offset of an entry that begins where the one before it ends; no plaintext is that long.
+pub(super) const FOLLOWS: u64 = u64::MAX;
+
+fn follows() -> u64 {
+    FOLLOWS
+}
+
 /// One thing inside a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -104,6 +111,10 @@ pub struct Entry {
     /// What it is.
     pub kind: EntryKind,
     /// Where its bytes begin in the plaintext: its first tar header, or the first byte of the table's data.
+    ///
+    /// A line of an index leaves it out where the entry begins at the end of the one before it; [`FOLLOWS`] stands for it
+    /// until the reader of the index has put the number in.
+    #[serde(default = "follows")]
     pub offset: u64,
     /// How many bytes of the plaintext belong to it, headers and padding included.
     pub length: u64,

@@ -65,7 +65,7 @@ pub struct Problem {
 /// Where a backup came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceInfo {
-    /// `directory`, `postgresql`, `mysql`, `mariadb`, `command`, `stdin`.
+    /// `directory`, `postgresql`, `mysql`, `mariadb`, `sqlite`, `command`, `stdin`.
     pub kind: String,
     /// What was backed up, without secrets: a path, a URL, a command line. Empty where only the holders of a key may know.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -140,6 +140,17 @@ pub struct ObjectRecord {
     pub parts: u32,
     /// The random token in the object's metadata.
     pub token: String,
+}
+
+/// The store that a copy was read from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiedFrom {
+    /// Its URL, without secrets.
+    pub store: String,
+    /// The first data object's key there.
+    pub key: Key,
+    /// When it was copied, UTC.
+    pub time: Timestamp,
 }
 
 /// One of several streams that a backup consists of.
@@ -219,6 +230,9 @@ pub struct Manifest {
     /// Sums over the content.
     #[serde(default)]
     pub counts: Counts,
+    /// Where it was copied from, if another store holds the backup that was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_from: Option<CopiedFrom>,
     /// The version of this tool.
     pub tool_version: String,
     /// Fields of a later minor version, kept as they are.

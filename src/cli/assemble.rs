@@ -1,24 +1,25 @@
 //! From settings to the things that use cases work on: stores, sources, options.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::context::Context;
 use super::databases::{mysql_job, postgres_jobs, refuse_without_postgres};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::layout::{Layout, name_from};
 use crate::catalog::selection::SAFETY_SUFFIX;
 use crate::config::settings::{ChecksumMode as ConfiguredChecksums, Settings};
+use crate::config::{Secrets, first_problem};
 use crate::ops::Run;
 use crate::ops::backup::{BackupOptions, TransferOptions};
 use crate::ops::restore::SafetyBackup;
 use crate::pipeline::crypt::{Keys, KeysOptions, Recipients};
 use crate::source::Source;
 use crate::source::command::CommandSource;
-use crate::source::detect::{Content, DETECT_BYTES, detect};
 use crate::source::directory::{DirectoryOptions, DirectorySource};
 use crate::source::mysql::MysqlUrl;
+use crate::source::sqlite::{SqliteOptions, SqliteSource, is_database, is_sqlite, parse_url};
 use crate::source::stdin::StdinSource;
 use crate::store::Store;
 use crate::store::address::StoreAddress;
@@ -59,6 +60,29 @@ pub fn open_store_at(address: &StoreAddress, settings: &Settings, run: &Run) -> 
             )?))
         }
     }
+}
+
+/// Opens the store that a text on the command line names, and says where keys lie in it: `@PROFILE` has that profile's
+/// endpoint, credentials and layout; an address has this run's.
+pub fn open_named_store(text: &str, context: &Context, run: &Run) -> Result<(Arc<dyn Store>, Layout)> {
+    let (store, layout) = match text.strip_prefix('@') {
+        Some(profile) => {
+            let settings = context
+                .loaded
+                .store_settings(profile, Secrets::Read)
+                .map_err(first_problem)?;
+            let store = open_store(&settings, run)?;
+            let layout = layout(&settings, store.as_ref())?;
+            (store, layout)
+        }
+        None => {
+            let address = StoreAddress::parse(text).map_err(|failure| failure.with_kind(Kind::Usage))?;
+            let store = open_store_at(&address, &context.settings, run)?;
+            let layout = layout(&context.settings, store.as_ref())?;
+            (store, layout)
+        }
+    };
+    Ok((store, layout))
 }
 
 fn s3_options(settings: &Settings, bucket: &str, prefix: &str) -> Result<S3Options> {
@@ -113,6 +137,17 @@ pub fn layout(settings: &Settings, store: &dyn Store) -> Result<Layout> {
     Layout::new(store.prefix(), &settings.key_template.value, BTreeMap::new())
 }
 
+/// How bytes are moved.
+pub fn transfer_options(settings: &Settings) -> TransferOptions {
+    TransferOptions {
+        threads: settings.threads.value,
+        part_bytes: settings.part_bytes.value,
+        parts_in_flight: settings.parts_in_flight.value,
+        // The other half is the program itself, members in flight and the client's buffers.
+        memory_bytes: settings.memory_bytes.value / 2,
+    }
+}
+
 /// How a backup of the series `name` is made.
 pub fn backup_options(settings: &Settings, store: &dyn Store, name: &str) -> Result<BackupOptions> {
     Ok(BackupOptions {
@@ -123,13 +158,7 @@ pub fn backup_options(settings: &Settings, store: &dyn Store, name: &str) -> Res
         codec: settings.compression.value,
         level: settings.level.value,
         recipients: recipients(settings)?,
-        transfer: TransferOptions {
-            threads: settings.threads.value,
-            part_bytes: settings.part_bytes.value,
-            parts_in_flight: settings.parts_in_flight.value,
-            // The other half is the program itself, members in flight and the client's buffers.
-            memory_bytes: settings.memory_bytes.value / 2,
-        },
+        transfer: transfer_options(settings),
         expected_bytes: settings.expected_bytes.value,
         lock_folder: settings.lock_folder.value.clone(),
         lock_timeout: settings.lock_timeout.value,
@@ -176,7 +205,7 @@ pub fn safety_backup(settings: &Settings, database: &str, run: &Run) -> Result<S
     Ok(SafetyBackup { store, options })
 }
 
-/// The backups that the settings ask for: paths together are one, every database is one.
+/// The backups that the settings ask for: paths together are one, every database is one, be it a file or a URL.
 ///
 /// # Errors
 /// [`Kind::Usage`] if there is nothing to back up, or several things under one name.
@@ -197,12 +226,16 @@ pub fn jobs(settings: &Settings, run: &Run) -> Result<Vec<Job>> {
             jobs.extend(postgres_jobs(source, settings, run)?);
         } else if MysqlUrl::is_one(source) {
             jobs.push(mysql_job(source, settings)?);
+        } else if is_sqlite(source) {
+            jobs.push(sqlite_job(parse_url(source)?));
         } else if let Some((scheme, _)) = source.split_once("://") {
             return Err(Failure::new(
                 Kind::Usage,
                 format!("This version cannot back up `{scheme}://…` directly"),
             )
             .hint("Use the program that dumps it: `backup-cli backup --command 'mongodump --archive' --extension archive`"));
+        } else if is_database(Path::new(source)) {
+            jobs.push(sqlite_job(PathBuf::from(source)));
         } else {
             paths.push(PathBuf::from(source));
         }
@@ -267,6 +300,19 @@ fn stdin_job(settings: &Settings) -> Job {
     }
 }
 
+fn sqlite_job(path: PathBuf) -> Job {
+    Job {
+        default_name: name_from(&sqlite_stem(&path)),
+        source: Box::new(SqliteSource::new(SqliteOptions::new(path))),
+        warnings: Vec::new(),
+    }
+}
+
+/// By what a database is known: the name of its file without the extension.
+pub fn sqlite_stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 fn directory_job(paths: Vec<PathBuf>, settings: &Settings) -> Job {
     let first = paths
         .first()
@@ -277,18 +323,6 @@ fn directory_job(paths: Vec<PathBuf>, settings: &Settings) -> Job {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let warnings = paths
-        .iter()
-        .filter(|path| is_sqlite(path))
-        .map(|path| {
-            format!(
-                "`{}` is an SQLite database and is copied as a file: the copy is only good if nobody writes to it meanwhile. \
-                 `--command 'sqlite3 {} .dump' --extension sql` gives a consistent one.",
-                path.display(),
-                path.display()
-            )
-        })
-        .collect();
     Job {
         default_name: name_from(&base),
         source: Box::new(DirectorySource::new(DirectoryOptions {
@@ -302,15 +336,6 @@ fn directory_job(paths: Vec<PathBuf>, settings: &Settings) -> Job {
             },
             one_file_system: settings.one_file_system.value,
         })),
-        warnings,
+        warnings: Vec::new(),
     }
-}
-
-fn is_sqlite(path: &Path) -> bool {
-    if !path.metadata().is_ok_and(|meta| meta.is_file()) {
-        return false;
-    }
-    let mut head = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(DETECT_BYTES as u64).read_to_end(&mut head));
-    read.is_ok() && detect(&head) == Content::Sqlite
 }

@@ -22,7 +22,8 @@ use crate::ui::escape::escape_text;
 /// Back up directories, a database, or the output of a command
 ///
 /// A source is a directory or a file, a URL such as postgres://user@host/database, or `-` for standard input. Several
-/// paths go into one backup. Without a source, the profile's is taken, or the database of DATABASE_URL.
+/// paths go into one backup, but a file that is an SQLite database gets one of its own, for which it is copied
+/// consistently while others write. Without a source, the profile's is taken, or the database of DATABASE_URL.
 ///
 /// Nothing is listed before the source has proved that it ended well. For this, --command is safer than a pipe into `-`:
 /// of a command the exit status is judged, while a pipe whose writer died looks just like one whose writer was done.
@@ -92,6 +93,10 @@ pub struct Args {
     /// What pg_dump writes: SQL for psql, or an archive for pg_restore [default: plain]
     #[arg(long, value_name = "FORMAT", value_parser = ["plain", "custom"], help_heading = "PostgreSQL")]
     pub format: Option<String>,
+
+    /// How many pg_dump workers dump the rows at once, on one snapshot, each into an object of its own [default: 1]
+    #[arg(long, value_name = "NUMBER", help_heading = "PostgreSQL")]
+    pub jobs: Option<String>,
 
     /// The roles and tablespaces of the server instead of a database; the series is called `globals`
     #[arg(long, help_heading = "PostgreSQL")]
@@ -204,6 +209,7 @@ impl Args {
                 &self.exclude_table_data,
             )
             .text(&table::PG_FORMAT, "--format", self.format.as_deref())
+            .text(&table::JOBS, "--jobs", self.jobs.as_deref())
             .switch(&table::GLOBALS, "--globals", given(self.globals))
             .switch(&table::ALL_DATABASES, "--all-databases", given(self.all_databases))
             .list(&table::PG_DUMP_ARGUMENTS, "--pg-dump-arg", &self.pg_dump_arg)
@@ -398,6 +404,7 @@ fn print_plan(
             "expected_items": planned.estimate.items,
             "part_bytes": planned.parts.part_bytes,
             "parts_in_flight": planned.parts.in_flight,
+            "remarks": source.remarks(),
         }));
     }
     let unknown = || "not known before it is read".to_owned();
@@ -414,17 +421,16 @@ fn print_plan(
         format_bytes(planned.parts.part_bytes),
         planned.parts.in_flight
     );
-    let text = format!(
-        "Would back up, but this is a dry run:\n{}",
-        lines(&[
-            ("source", format!("{} {}", info.kind, info.what)),
-            ("size", size),
-            ("name", name.to_owned()),
-            ("store", store.url()),
-            ("object", planned.data_key.to_string()),
-            ("parts", parts),
-        ])
-    );
+    let mut pairs = vec![
+        ("source", format!("{} {}", info.kind, info.what)),
+        ("size", size),
+        ("name", name.to_owned()),
+        ("store", store.url()),
+        ("object", planned.data_key.to_string()),
+        ("parts", parts),
+    ];
+    pairs.extend(source.remarks().into_iter().map(|remark| ("note", remark)));
+    let text = format!("Would back up, but this is a dry run:\n{}", lines(&pairs));
     context.console.summary(&escape_text(&text))
 }
 

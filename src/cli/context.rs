@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::assemble::keys;
 use crate::base::cancel::Cancel;
 use crate::base::clock::SystemClock;
-use crate::config::Settings;
+use crate::config::{Loaded, Settings};
 use crate::ops::Run;
 use crate::ui::{Console, Listener};
 
@@ -13,6 +13,8 @@ use crate::ui::{Console, Listener};
 pub struct Context {
     /// The settings, resolved.
     pub settings: Settings,
+    /// What they were resolved from, for the stores of other profiles.
+    pub loaded: Arc<Loaded>,
     /// Where answers and messages go.
     pub console: Console,
     /// Set by a signal.

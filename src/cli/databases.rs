@@ -94,6 +94,7 @@ fn database_job(default_name: String, url: PostgresUrl, settings: &Settings) -> 
                 exclude_schemas: settings.exclude_schemas.value.clone(),
                 exclude_table_data: settings.exclude_table_data.value.clone(),
             },
+            jobs: settings.jobs.value,
             extra_arguments: settings.pg_dump_arguments.value.clone(),
             client_folder: settings.pg_client_folder.value.clone(),
         })),
@@ -175,6 +176,7 @@ pub fn refuse_without_postgres(settings: &Settings) -> Result<()> {
             (&table::GLOBALS, settings.globals.value),
             (&table::ALL_DATABASES, settings.all_databases.value),
             (&table::PG_FORMAT, settings.pg_format.value == "custom"),
+            (&table::JOBS, settings.jobs.value > 1),
         ])
         .find(|(_, set)| *set);
     match set {

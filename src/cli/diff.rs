@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::page::Page;
 use super::target::find;
-use super::words::{count, lines};
+use super::words::{count, lines, trimmed};
 use super::{Context, help};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::units::format_bytes;
@@ -56,17 +56,6 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     context.listener.end();
     let ids = [before.chosen.found.id.as_str(), after.chosen.found.id.as_str()];
     print_sums(&report, ids, context)
-}
-
-/// A path as the index has it: without slashes at its ends.
-fn trimmed(mut path: &[u8]) -> &[u8] {
-    while let [b'/', rest @ ..] = path {
-        path = rest;
-    }
-    while let [rest @ .., b'/'] = path {
-        path = rest;
-    }
-    path
 }
 
 fn line(change: &Change<'_>) -> String {

@@ -53,6 +53,10 @@ const CLOSINGS: &[Closing] = &[
                 "A database; the password comes from PGPASSWORD or ~/.pgpass",
             ),
             (
+                "backup-cli backup ./app.db",
+                "An SQLite database, while others write to it",
+            ),
+            (
                 "backup-cli backup --command 'mongodump --archive' --name mongo",
                 "The output of a program",
             ),
@@ -85,6 +89,20 @@ const CLOSINGS: &[Closing] = &[
             "backup-cli ls latest www/static --long",
             "The files below a folder of the newest backup",
         )],
+    },
+    Closing {
+        command: "copy",
+        exit_status: &[0, 1, 2, 10, 11, 20, 21, 130],
+        examples: &[
+            (
+                "backup-cli copy www@latest --to /mnt/disk/backups",
+                "The newest backup of a series, into a folder",
+            ),
+            (
+                "backup-cli copy --all --last 7 --to @offsite",
+                "What the second site lacks of the newest seven of each series; for cron",
+            ),
+        ],
     },
     Closing {
         command: "find",
@@ -125,8 +143,16 @@ const CLOSINGS: &[Closing] = &[
                 "Some files, fetching only these",
             ),
             (
+                "backup-cli restore www@latest www/index.html --to - | less",
+                "One file, to standard output; a folder comes as a tar archive",
+            ),
+            (
                 "backup-cli restore app@latest --to postgres://admin@db/app_new",
                 "A database, under a new name",
+            ),
+            (
+                "backup-cli restore app@latest --to ./app.db",
+                "An SQLite database, in the place of the one that is there",
             ),
             (
                 "backup-cli restore latest --to - | less",

@@ -10,6 +10,7 @@ pub mod completions;
 pub mod config;
 mod console;
 pub mod context;
+pub mod copy;
 mod databases;
 pub mod diff;
 pub mod find;
@@ -35,9 +36,9 @@ use crate::config::{Flags, table};
 
 /// Back up directories and databases to S3 or to a folder, and bring them back
 ///
-/// Streams a directory, a PostgreSQL dump or a command's output through gzip into S3 (or into a local folder), and
-/// restores it. Every backup is a plain .tar.gz or .sql.gz that stock tools open; nothing is listed before its source
-/// has proved that it ended well.
+/// Streams a directory, a PostgreSQL dump, an SQLite database or a command's output through gzip into S3 (or into a local
+/// folder), and restores it. Every backup is a plain .tar.gz, .sql.gz or .sqlite.gz that stock tools open; nothing is
+/// listed before its source has proved that it ended well.
 #[derive(Debug, Parser)]
 #[command(
     name = "backup-cli",
@@ -66,6 +67,7 @@ pub enum Command {
     List(list::Args),
     Show(show::Args),
     Ls(ls::Args),
+    Copy(copy::Args),
     Find(find::Args),
     Diff(diff::Args),
     Restore(Box<restore::Args>),
@@ -231,6 +233,7 @@ impl Command {
         match self {
             Self::Backup(args) => args.flags(),
             Self::Restore(args) => args.flags(),
+            Self::Copy(args) => args.flags(),
             _ => Flags::default(),
         }
     }
@@ -243,7 +246,10 @@ impl Command {
 
     /// Whether several profiles make sense: what is asked of each is independent of the others.
     fn takes_several_profiles(&self) -> bool {
-        matches!(self, Self::Backup(_) | Self::List(_) | Self::Find(_) | Self::Config(_))
+        matches!(
+            self,
+            Self::Backup(_) | Self::List(_) | Self::Find(_) | Self::Copy(_) | Self::Config(_)
+        )
     }
 }
 
@@ -281,6 +287,7 @@ impl Cli {
                 Command::List(args) => list::run(args, &context),
                 Command::Show(args) => show::run(args, &context),
                 Command::Ls(args) => ls::run(args, &context),
+                Command::Copy(args) => copy::run(args, &context),
                 Command::Find(args) => find::run(args, &context),
                 Command::Diff(args) => diff::run(args, &context),
                 Command::Restore(args) => restore::run(args, &context),
@@ -330,6 +337,8 @@ mod tests {
             "backup - --stdin-name dump",
             "--json list",
             "list --json --name x",
+            "copy app@latest --to @offsite",
+            "copy --all --name app --last 7 --to s3://other/backups -n",
             "config check",
         ] {
             parse(&line.split(' ').collect::<Vec<_>>());
@@ -343,6 +352,10 @@ mod tests {
             "restore --from-s3 s3://b/k --backup-file f",
             "restore latest --merge --replace",
             "backup /srv --command x",
+            "copy --all latest --to @x",
+            "copy --to @x",
+            "copy latest",
+            "copy latest --last 3 --to @x",
             "--color pink list",
         ] {
             let arguments = std::iter::once("backup-cli").chain(line.split(' '));

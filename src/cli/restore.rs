@@ -2,13 +2,15 @@
 
 use clap::{ArgGroup, Args as ClapArgs};
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::assemble::{UNNAMED_DATABASE, is_postgres, safety_backup};
+use super::assemble::{UNNAMED_DATABASE, is_postgres, safety_backup, sqlite_stem};
 use super::databases::mysql_url;
 use super::target::{DayTime, Target, find, find_file, parse_time};
-use super::words::{self, count, lines, time};
+use super::words::{self, count, lines, time, trimmed};
 use super::{Context, TransferArgs, help};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Reporter;
@@ -22,14 +24,16 @@ use crate::ops::restore::{RestoreOptions, RestorePlan, RestoreReport, RestoreTar
 use crate::source::directory::Existing;
 use crate::source::mysql::MysqlUrl;
 use crate::source::postgres::{GLOBALS_KIND, PostgresUrl};
+use crate::source::sqlite::{is_database, is_sqlite, parse_url};
 use crate::store::address::StoreAddress;
 use crate::ui::escape::escape_text;
 
 /// Bring a backup back
 ///
 /// The target of a directory is a folder, which must be empty or not exist, unless --merge or --replace is given. The
-/// target of a database is its URL; a database that is there already is backed up first, then replaced, and kept under a
-/// dated name. What is replaced is left as it was until everything has been restored and checked.
+/// target of a database is its URL, or the file of an SQLite database; a database that is there already is backed up
+/// first, then replaced. A PostgreSQL database that is replaced is kept under a dated name, the file of an SQLite database
+/// only with --keep-replaced. What is replaced is left as it was until everything has been restored and checked.
 ///
 /// A restore that replaces something asks for confirmation on a terminal, and is refused elsewhere without --confirm.
 #[derive(Clone, Debug, Default, ClapArgs)]
@@ -41,6 +45,10 @@ pub struct Args {
     /// An id, a unique prefix of one, latest, oldest, NAME@latest, or an s3:// URL or path [default: latest]
     #[arg(value_name = "BACKUP")]
     pub backup: Option<String>,
+
+    /// Restore only these files or folders, as `ls` shows them; with --to - the one file's content, or a folder as tar
+    #[arg(value_name = "PATH", requires = "backup")]
+    pub paths: Vec<OsString>,
 
     /// Restore the newest backup of the bucket
     #[arg(long)]
@@ -58,7 +66,7 @@ pub struct Args {
     #[arg(long)]
     pub list_s3: bool,
 
-    /// Where to: a folder, a file, a URL such as postgres://user@host/database or mysql://…, or `-` for standard output
+    /// Where to: a folder, a file, `-` for standard output, or a URL such as postgres://user@host/database, mysql://…, sqlite:///path
     #[arg(long, value_name = "TARGET", value_hint = clap::ValueHint::AnyPath, allow_hyphen_values = true)]
     pub to: Option<String>,
 
@@ -78,9 +86,13 @@ pub struct Args {
     #[arg(long)]
     pub replace: bool,
 
-    /// Drop the replaced database instead of keeping it under a dated name
+    /// Drop the replaced database instead of keeping it under a dated name, as is done with an SQLite file anyway
     #[arg(long)]
     pub drop_replaced: bool,
+
+    /// Keep the replaced file of an SQLite database under a dated name, as is done with a PostgreSQL database anyway
+    #[arg(long, conflicts_with = "drop_replaced")]
+    pub keep_replaced: bool,
 
     /// Do not back up first what is replaced
     #[arg(long)]
@@ -215,12 +227,13 @@ fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<
     let target = target(args, &found.chosen, context)?;
     let safety = match &target {
         _ if !*context.settings.safety_backup => None,
-        RestoreTarget::Database(url) => Some(url.database().unwrap_or(UNNAMED_DATABASE)),
-        RestoreTarget::Mysql(url) => url.database(),
-        RestoreTarget::Path(_) | RestoreTarget::Stream => None,
+        RestoreTarget::Database(url) => Some(url.database().unwrap_or(UNNAMED_DATABASE).to_owned()),
+        RestoreTarget::Mysql(url) => url.database().map(str::to_owned),
+        RestoreTarget::Path(path) | RestoreTarget::Sqlite(path) => is_database(path).then(|| sqlite_stem(path)),
+        RestoreTarget::Stream => None,
     };
     let safety = safety
-        .map(|database| safety_backup(&context.settings, database, run))
+        .map(|database| safety_backup(&context.settings, &database, run))
         .transpose()?;
     let client_folder = match &target {
         RestoreTarget::Mysql(_) => &context.settings.mysql_client_folder.value,
@@ -228,6 +241,7 @@ fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<
     };
     Ok(RestoreOptions {
         target,
+        paths: paths(args)?,
         include: args.include.clone(),
         exclude: args.exclude.clone(),
         existing: match (args.merge, args.replace) {
@@ -236,58 +250,108 @@ fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<
             (false, false) => Existing::Refuse,
         },
         drop_replaced: args.drop_replaced,
+        keep_replaced: args.keep_replaced,
         safety,
         client_folder: client_folder.clone(),
         threads: context.settings.threads.value,
     })
 }
 
+/// The paths as an index has them: without slashes at their ends.
+fn paths(args: &Args) -> Result<Vec<Vec<u8>>> {
+    args.paths
+        .iter()
+        .map(|path| match trimmed(path.as_bytes()) {
+            [] => Err(
+                Failure::new(Kind::Usage, format!("Not a path in a backup: `{}`", path.display()))
+                    .hint("Leave it out to restore everything; `backup-cli ls BACKUP` shows the paths"),
+            ),
+            path => Ok(path.to_vec()),
+        })
+        .collect()
+}
+
 /// Where to: what `--to` says; for a database, else the one that the settings name.
 fn target(args: &Args, chosen: &Chosen, context: &Context) -> Result<RestoreTarget> {
     match args.to.as_deref() {
         Some("-") => return Ok(RestoreTarget::Stream),
-        Some(url) if is_database(url) => return database_target(url, context),
+        Some(url) if is_database_url(url) => return database_target(url, context),
         Some(url) if url.contains("://") => {
             return Err(
                 Failure::new(Kind::Usage, format!("This version cannot restore to `{}`", redact(url)))
-                    .hint("Write a folder, a file, postgres://…/NAME, mysql://…/NAME, or `-` for standard output"),
+                    .hint("Write a folder, a file, postgres://…/NAME, mysql://…/NAME, sqlite:///PATH, or `-` for standard output"),
             );
         }
         Some(path) => return Ok(RestoreTarget::Path(PathBuf::from(path))),
         None => {}
     }
-    let is_dump = match &chosen.manifest {
-        Some(manifest) => matches!(manifest.extension.as_str(), "sql" | "dump") && manifest.source.kind != GLOBALS_KIND,
-        // Its bytes decide in the end; the name only decides whether a database is a target worth offering.
-        None => [".sql", ".dump"]
-            .iter()
-            .any(|extension| chosen.found.data_key.as_str().contains(extension)),
-    };
     let settings = &context.settings;
-    let database = settings
+    let mut databases = settings
         .sources
         .value
         .iter()
-        .find(|source| is_database(source))
         .map(String::as_str)
-        .or(settings.database_url.value.as_deref())
-        .filter(|url| is_database(url));
+        .chain(settings.database_url.value.as_deref());
+    let database = match kind_of(chosen) {
+        Some(Database::Sqlite) => databases.find(|url| is_sqlite(url)),
+        Some(Database::Postgres) => databases.find(|url| is_postgres(url)),
+        Some(Database::Mysql) => databases.find(|url| MysqlUrl::is_one(url)),
+        Some(Database::Dump) => databases.find(|url| is_postgres(url) || MysqlUrl::is_one(url)),
+        None => None,
+    };
     match database {
-        Some(url) if is_dump => database_target(url, context),
-        _ => Err(Failure::new(Kind::Usage, format!("Where `{}` is to be restored to was not said", chosen.found.id)).hint(
+        Some(url) => database_target(url, context),
+        None => Err(Failure::new(Kind::Usage, format!("Where `{}` is to be restored to was not said", chosen.found.id)).hint(
             "Write --to DIR for files, --to postgres://…/NAME or mysql://…/NAME (or DATABASE_URL) for a database, --to FILE or --to - for the plain content",
         )),
     }
 }
 
-fn is_database(url: &str) -> bool {
-    is_postgres(url) || MysqlUrl::is_one(url)
+fn is_database_url(url: &str) -> bool {
+    is_postgres(url) || MysqlUrl::is_one(url) || is_sqlite(url)
 }
 
 fn database_target(url: &str, context: &Context) -> Result<RestoreTarget> {
-    match MysqlUrl::is_one(url) {
-        true => Ok(RestoreTarget::Mysql(mysql_url(url, &context.settings)?)),
-        false => Ok(RestoreTarget::Database(PostgresUrl::parse(url)?)),
+    if MysqlUrl::is_one(url) {
+        Ok(RestoreTarget::Mysql(mysql_url(url, &context.settings)?))
+    } else if is_sqlite(url) {
+        Ok(RestoreTarget::Sqlite(parse_url(url)?))
+    } else {
+        Ok(RestoreTarget::Database(PostgresUrl::parse(url)?))
+    }
+}
+
+/// What the manifest says of dumps of MySQL and MariaDB, and of PostgreSQL.
+const MYSQL_KINDS: &[&str] = &["mysql", "mariadb"];
+const POSTGRES_KIND: &str = "postgresql";
+
+/// What a backup can be restored into if nobody says where to.
+enum Database {
+    Postgres,
+    Mysql,
+    Sqlite,
+    /// A dump of nobody known.
+    Dump,
+}
+
+/// By the manifest, else by the name: the bytes decide in the end, this only decides which target is worth offering.
+fn kind_of(chosen: &Chosen) -> Option<Database> {
+    if let Some(manifest) = &chosen.manifest {
+        return match manifest.extension.as_str() {
+            "sql" if MYSQL_KINDS.contains(&manifest.source.kind.as_str()) => Some(Database::Mysql),
+            "sql" | "dump" if manifest.source.kind == POSTGRES_KIND => Some(Database::Postgres),
+            "sql" | "dump" if manifest.source.kind != GLOBALS_KIND => Some(Database::Dump),
+            "sqlite" => Some(Database::Sqlite),
+            _ => None,
+        };
+    }
+    let name = chosen.found.data_key.file_name();
+    let has = |extension: &str| name.split('.').skip(1).any(|part| part == extension);
+    if ["sqlite", "sqlite3", "db"].iter().any(|extension| has(extension)) {
+        Some(Database::Sqlite)
+    } else {
+        let is_dump = [".sql", ".dump"].iter().any(|extension| name.contains(extension));
+        is_dump.then_some(Database::Dump)
     }
 }
 

@@ -72,11 +72,13 @@ impl Started {
             return Err(Failure::new(Kind::Usage, "This command takes one profile")
                 .hint(format!("These were given: {}", loaded.profiles.join(", "))));
         }
+        let loaded = Arc::new(loaded);
         let mut contexts = Vec::new();
         for profile in loaded.runs() {
             let settings = loaded.settings(flags, profile, Secrets::Read).map_err(first_problem)?;
             contexts.push(Context {
                 settings,
+                loaded: loaded.clone(),
                 console: self.console.clone(),
                 cancel: self.cancel.clone(),
                 listener: Arc::new(Listener::new(&self.console)),

@@ -85,6 +85,18 @@ pub fn lines(pairs: &[(&str, String)]) -> String {
     text
 }
 
+/// A path as the index has it: without slashes at its ends.
+#[must_use]
+pub fn trimmed(mut path: &[u8]) -> &[u8] {
+    while let [b'/', rest @ ..] = path {
+        path = rest;
+    }
+    while let [rest @ .., b'/'] = path {
+        path = rest;
+    }
+    path
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

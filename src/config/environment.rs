@@ -63,6 +63,17 @@ impl Environment {
         }
     }
 
+    /// The same environment without these variables.
+    #[must_use]
+    pub fn without<S: AsRef<str>>(&self, names: impl IntoIterator<Item = S>) -> Self {
+        let mut rest = self.clone();
+        for name in names {
+            rest.variables.remove(name.as_ref());
+            rest.not_unicode.remove(name.as_ref());
+        }
+        rest
+    }
+
     /// A variable's value; one that is empty counts as unset.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -26,7 +26,7 @@ pub use resolve::Secrets;
 pub use settings::{ChecksumMode, Credentials, Settings, Shown};
 pub use value::{Origin, Setting};
 
-use crate::base::failure::{Failure, Result};
+use crate::base::failure::{Failure, Kind, Result};
 
 /// Everything that settings are made of but the flags: read once, before anything is done.
 #[derive(Clone, Debug)]
@@ -81,16 +81,39 @@ impl Loaded {
     }
 }
 
+impl Loaded {
+    /// The settings of the store that a profile names, for `@PROFILE`.
+    ///
+    /// Flags and this tool's variables speak of the run's own store, so here the profile has the first word.
+    ///
+    /// # Errors
+    /// Every problem; [`Kind::Config`] if the profile does not name a store itself.
+    pub fn store_settings(&self, profile: &str, secrets: Secrets) -> Result<Settings, Vec<Failure>> {
+        let entries = self.file.profile(profile).map_err(|failure| vec![failure])?;
+        if !entries.contains_key(table::STORE.key) {
+            let failure = Failure::new(
+                Kind::Config,
+                format!("The profile `{profile}` names no store, so `@{profile}` means none"),
+            );
+            return Err(vec![failure.hint(format!("Set `store` in [profile.{profile}]"))]);
+        }
+        let layers = Layers {
+            flags: &Flags::default(),
+            environment: &self.environment.without(table::variables_of_stores()),
+            file: &self.file,
+            profile: Some(profile),
+        };
+        Settings::resolve(&layers, secrets)
+    }
+}
+
 /// Several problems as one failure: the first, and how to see the others.
 #[must_use]
 pub fn first_problem(problems: Vec<Failure>) -> Failure {
     let others = problems.len().saturating_sub(1);
     let mut problems = problems.into_iter();
     let Some(first) = problems.next() else {
-        return Failure::new(
-            crate::base::failure::Kind::Failed,
-            "The settings have a problem that has no description",
-        );
+        return Failure::new(Kind::Failed, "The settings have a problem that has no description");
     };
     match others {
         0 => first,
@@ -104,16 +127,13 @@ pub fn first_problem(problems: Vec<Failure>) -> Failure {
 /// Where `config init` writes when no file is named: the first of the standard places.
 ///
 /// # Errors
-/// [`crate::base::failure::Kind::Config`] if there is none.
+/// [`Kind::Config`] if there is none.
 pub fn file_to_write(named: Option<&Path>, environment: &Environment) -> Result<std::path::PathBuf> {
     match named {
         Some(path) => Ok(path.to_owned()),
         None => file::standard_paths(environment).into_iter().next().ok_or_else(|| {
-            Failure::new(
-                crate::base::failure::Kind::Config,
-                "There is no folder for a configuration file",
-            )
-            .hint("Name the file, for example `backup-cli config init config.toml`")
+            Failure::new(Kind::Config, "There is no folder for a configuration file")
+                .hint("Name the file, for example `backup-cli config init config.toml`")
         }),
     }
 }

@@ -71,6 +71,7 @@ impl Resolver<'_> {
             exclude_caches: self.required(&table::EXCLUDE_CACHES),
             one_file_system: self.required(&table::ONE_FILE_SYSTEM),
             pg_format: self.required(&table::PG_FORMAT),
+            jobs: self.required::<u64>(&table::JOBS).map(as_usize),
             globals: self.required(&table::GLOBALS),
             all_databases: self.required(&table::ALL_DATABASES),
             tables: self.required(&table::TABLES),

@@ -35,6 +35,8 @@ pub struct Settings {
     pub one_file_system: Setting<bool>,
     /// What `pg_dump` writes: `plain` or `custom`.
     pub pg_format: Setting<String>,
+    /// How many workers dump a PostgreSQL database.
+    pub jobs: Setting<usize>,
     /// Whether the globals of a PostgreSQL server are backed up instead of a database.
     pub globals: Setting<bool>,
     /// Whether every database of a PostgreSQL server is backed up, with its globals.

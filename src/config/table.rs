@@ -125,16 +125,27 @@ pub fn file_keys() -> impl Iterator<Item = String> {
 /// Every variable that is looked at, twins included.
 pub fn variables() -> impl Iterator<Item = String> {
     ALL.iter().flat_map(|spec| {
-        let twins = spec.privacy.has_twins();
-        spec.environment.iter().chain(spec.fallback).flat_map(move |name| {
-            std::iter::once((*name).to_owned()).chain(
-                ["_FILE", "_COMMAND"]
-                    .into_iter()
-                    .filter(move |_| twins)
-                    .map(move |suffix| format!("{name}{suffix}")),
-            )
-        })
+        spec.environment
+            .iter()
+            .chain(spec.fallback)
+            .flat_map(|name| with_twins(spec, name))
     })
+}
+
+/// This tool's own variables that say where a store is, who may go there and how objects are kept, twins included.
+pub fn variables_of_stores() -> impl Iterator<Item = String> {
+    ALL.iter()
+        .filter(|spec| matches!(spec.chapter, Chapter::Store | Chapter::Credentials | Chapter::Objects))
+        .flat_map(|spec| spec.environment.iter().flat_map(|name| with_twins(spec, name)))
+}
+
+fn with_twins(spec: &Spec, name: &str) -> impl Iterator<Item = String> + use<> {
+    let suffixes: &[&str] = match spec.privacy.has_twins() {
+        true => &["", "_FILE", "_COMMAND"],
+        false => &[""],
+    };
+    let name = name.to_owned();
+    suffixes.iter().map(move |suffix| format!("{name}{suffix}"))
 }
 
 /// The text nearest to `wrong` among `known`, if one is near enough to have been meant.

@@ -256,9 +256,10 @@ impl Shape {
             (Self::Sources, Raw::Text(_) | Raw::List(_)) => Ok(Value::List(
                 items(raw, &['\n'])
                     .into_iter()
-                    .map(|text| match is_path(&text) {
-                        true => located(&text, origin).to_string_lossy().into_owned(),
-                        false => text,
+                    .map(|text| match (is_path(&text), text.strip_prefix("sqlite://")) {
+                        (true, _) => located(&text, origin).to_string_lossy().into_owned(),
+                        (false, Some(path)) => format!("sqlite://{}", located(path, origin).display()),
+                        (false, None) => text,
                     })
                     .collect(),
             )),
@@ -480,14 +481,31 @@ mod tests {
             file: PathBuf::from("/etc/backup-cli/config.toml"),
             line: 3,
         };
-        let sources = list(&["www", "/srv", "-", "postgres://db/app"]);
+        let sources = list(&[
+            "www",
+            "/srv",
+            "-",
+            "postgres://db/app",
+            "sqlite://app.db",
+            "sqlite:///a",
+        ]);
         assert_eq!(
             Shape::Sources.read(&sources, &file),
-            Ok(strings(&["/etc/backup-cli/www", "/srv", "-", "postgres://db/app"]))
+            Ok(strings(&[
+                "/etc/backup-cli/www",
+                "/srv",
+                "-",
+                "postgres://db/app",
+                "sqlite:///etc/backup-cli/app.db",
+                "sqlite:///a"
+            ]))
         );
         assert_eq!(
             Shape::Sources.read(&sources, &Origin::Flag("SOURCE")),
-            Ok(strings(&["www", "/srv", "-", "postgres://db/app"]))
+            Ok(Value::List(match &sources {
+                Raw::List(words) => words.clone(),
+                other => panic!("{other:?}"),
+            }))
         );
     }
 

@@ -1,31 +1,27 @@
 //! Backing up: the commit protocol from the lock to the manifest.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::Run;
-use super::commit::{commit, object_record, put_options};
+use super::commit::commit;
 use super::lock::SeriesLock;
-use crate::base::failure::{Failure, Kind, Result, into_io};
+use super::streams::{EndedStreams, Streams};
+use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Phase;
 use crate::catalog::codec::Codec;
-use crate::catalog::index::Entry;
-use crate::catalog::index_file::IndexSpool;
 use crate::catalog::layout::{ENCRYPTED_SUFFIX, Layout, MANIFEST_SUFFIX, check_name, id_of};
 use crate::catalog::listing::scan;
 use crate::catalog::manifest::{Manifest, State};
-use crate::pipeline::crypt::{Recipients, Sealer};
-use crate::pipeline::deflate::{DeflateOptions, MembersReport, MembersWriter};
+use crate::pipeline::crypt::Recipients;
 use crate::pipeline::plan::{PartPlan, PlanInput, plan};
-use crate::pipeline::upload::PartsWriter;
-use crate::source::{Estimate, Source, SourceReport, SourceSink};
-use crate::store::{Key, Role, Store};
+use crate::source::{Estimate, Source, SourceReport};
+use crate::store::{Key, Store};
 
 /// How many seconds a run steps forward to find a free key before it gives up.
 const FREE_KEY_TRIES_MAX: u32 = 60;
@@ -154,29 +150,26 @@ pub fn backup(
         .and_then(|last| clock_warning(last, planned.started, &options.name));
 
     run.phase(Phase::BackingUp);
-    let index = Arc::new(Mutex::new(IndexSpool::create()?));
-    let mut sink = open_sink(store, &planned, options, &index, run)?;
-    // Dropping the sink without `finish` throws the upload away; nothing below returns early with a live sink otherwise.
+    let streams = Streams::new(store, &planned, options, source.streams_at_once(), run);
+    // Dropping the streams before they are made visible throws their uploads away.
     let report = source
-        .stream(&mut sink, &run.source_context())
+        .stream_all(&streams, &run.source_context())
         .map_err(|failure| run.interruption_or(of_source(failure)))?;
     run.cancel.check()?;
-    let (sealer, members) = sink.members.finish()?;
-    let parts = sealer.finish()?;
+    let mut streams = streams.end()?;
     let finished = run.clock.now();
-    let mut manifest = describe(source, &planned, options, report, &members, finished);
+    let mut manifest = describe(source, &planned, options, report, &streams, finished);
     manifest.warnings.extend(clock_warning);
 
-    // Before the data becomes visible: from then on only `commit` fails, and it rolls back.
-    let index = std::mem::replace(
-        &mut *index.lock().unwrap_or_else(PoisonError::into_inner),
-        IndexSpool::create()?,
-    )
-    .finish(manifest.private().as_ref())?;
-
     run.phase(Phase::Committing);
-    let objects = parts.finish()?;
-    manifest.objects = objects.iter().map(|object| object_record(Role::Data, object)).collect();
+    let parts = streams.take_parts();
+    // Before the data becomes visible: from then on only `commit` fails, and it rolls back.
+    let index = streams.index.finish(manifest.private().as_ref())?;
+    let objects = EndedStreams::finish(parts, store.as_ref(), run)?;
+    for (stream, objects) in manifest.streams.iter_mut().zip(&objects) {
+        stream.objects = objects.len() as u64;
+    }
+    manifest.objects = objects.into_iter().flatten().collect();
     let (manifest_key, manifest) = commit(store, &planned.data_key, index, manifest, options, run)?;
     lock.remember(planned.started);
     Ok(BackupOutcome { manifest, manifest_key })
@@ -204,86 +197,19 @@ fn clock_warning(last: Timestamp, now: Timestamp, name: &str) -> Option<String> 
     })
 }
 
-fn open_sink(
-    store: &Arc<dyn Store>,
-    planned: &BackupPlan,
-    options: &BackupOptions,
-    index: &Arc<Mutex<IndexSpool>>,
-    run: &Run,
-) -> Result<Sink> {
-    let parts = PartsWriter::new(
-        store.clone(),
-        planned.data_key.clone(),
-        put_options(Role::Data, &options.name),
-        planned.parts.clone(),
-        run.cancel.clone(),
-        run.reporter.clone(),
-    );
-    let deflate = DeflateOptions {
-        codec: options.codec,
-        level: options.level,
-        threads: options.transfer.threads,
-    };
-    let members_index = index.clone();
-    let members = MembersWriter::new(
-        Sealer::new(parts, options.recipients.as_ref())?,
-        Box::new(move |members| {
-            members_index
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .members(&members)
-        }),
-        &deflate,
-        &run.cancel,
-    )?;
-    Ok(Sink {
-        members,
-        index: index.clone(),
-        run: run.clone(),
-    })
-}
-
-struct Sink {
-    members: MembersWriter<Sealer<PartsWriter>>,
-    index: Arc<Mutex<IndexSpool>>,
-    run: Run,
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.run.cancel.check().map_err(into_io)?;
-        let written = self.members.write(bytes)?;
-        self.run.reporter.progress().add_plain(written as u64);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.members.flush()
-    }
-}
-
-impl SourceSink for Sink {
-    fn position(&self) -> u64 {
-        self.members.position()
-    }
-
-    fn cut(&mut self) -> Result<()> {
-        self.members.cut()
-    }
-
-    fn entry(&mut self, entry: &Entry) -> Result<()> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner).entry(entry)
-    }
-}
-
 fn describe(
     source: &dyn Source,
     planned: &BackupPlan,
     options: &BackupOptions,
     report: SourceReport,
-    members: &MembersReport,
+    streams: &EndedStreams,
     finished: Timestamp,
 ) -> Manifest {
+    // Several streams have a digest each, and none together.
+    let plain_sha256 = match streams.members.as_slice() {
+        [only] => Some(hex::encode(only.plain_sha256)),
+        _ => None,
+    };
     Manifest {
         // Raised to what the content needs when it is written.
         format: 1,
@@ -302,16 +228,17 @@ fn describe(
         problem_count: report.problem_count,
         objects: Vec::new(),
         extension: source.extension().to_owned(),
-        plain_bytes: members.plain_bytes,
-        plain_sha256: Some(hex::encode(members.plain_sha256)),
-        streams: Vec::new(),
+        plain_bytes: streams.plain_bytes(),
+        plain_sha256,
+        streams: streams.records(),
         codec: options.codec,
         level: options.level,
-        members: members.members,
+        members: streams.member_count(),
         recipients: options.recipients.as_ref().map(Recipients::names).unwrap_or_default(),
         tags: options.tags.clone(),
         warnings: report.warnings,
         counts: report.counts,
+        copied_from: None,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         other: BTreeMap::new(),
     }

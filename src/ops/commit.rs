@@ -9,7 +9,7 @@ use super::Run;
 use super::backup::BackupOptions;
 use crate::base::failure::{Failure, IoContext, Kind, Result};
 use crate::catalog::index_file::FinishedIndex;
-use crate::catalog::layout::{MANIFEST_SUFFIX, index_key_of};
+use crate::catalog::layout::{ENCRYPTED_SUFFIX, MANIFEST_SUFFIX, index_key_of};
 use crate::catalog::manifest::{Manifest, ObjectRecord};
 use crate::pipeline::crypt::Sealer;
 use crate::pipeline::plan::{PlanInput, plan};
@@ -36,6 +36,15 @@ pub(super) fn put_options(role: Role, backup_name: &str) -> PutOptions {
         },
         metadata: [("backup-cli-name".to_owned(), backup_name.to_owned())].into(),
     }
+}
+
+/// How the index at `key` is created by this run.
+pub(super) fn index_options(key: &Key, backup_name: &str) -> PutOptions {
+    let mut options = put_options(Role::Index, backup_name);
+    if key.as_str().ends_with(ENCRYPTED_SUFFIX) {
+        options.content_type = "application/octet-stream";
+    }
+    options
 }
 
 /// The manifest's record of an object that has been uploaded.
@@ -68,16 +77,32 @@ pub(super) fn commit(
     options: &BackupOptions,
     run: &Run,
 ) -> Result<(Key, Manifest)> {
+    let uploaded = upload_index(store, data_key, index, options, run);
+    match uploaded {
+        Ok(record) => manifest.objects.push(record),
+        Err(failure) => {
+            roll_back(store.as_ref(), &manifest.objects, run);
+            return Err(failure.context(NOT_COMMITTED));
+        }
+    }
+    commit_manifest(store, data_key, manifest, run)
+}
+
+/// Writes the manifest, whose objects all stand in the store. If it cannot be written, they are removed again.
+///
+/// # Errors
+/// Whatever the store says. The backup exists exactly if this succeeds.
+pub(super) fn commit_manifest(
+    store: &Arc<dyn Store>,
+    data_key: &Key,
+    mut manifest: Manifest,
+    run: &Run,
+) -> Result<(Key, Manifest)> {
     let manifest_key = data_key.with_suffix(MANIFEST_SUFFIX);
-    let prepared = upload_index(store, data_key, index, options, run).and_then(|record| {
-        manifest.objects.push(record);
-        run.cancel.check()?;
-        manifest.to_json()
-    });
-    let json = match prepared {
+    let json = match run.cancel.check().and_then(|()| manifest.to_json()) {
         Ok(json) => Bytes::from(json),
         Err(failure) => {
-            roll_back(store.as_ref(), &manifest, run);
+            roll_back(store.as_ref(), &manifest.objects, run);
             return Err(failure.context(NOT_COMMITTED));
         }
     };
@@ -145,7 +170,7 @@ fn settle(
     if stands.is_some() && store.delete(manifest_key).is_err() {
         return Err(untold(failure));
     }
-    roll_back(store, manifest, run);
+    roll_back(store, &manifest.objects, run);
     // A request whose reply was lost may have been carried out after the first look.
     let came_late = store
         .head(manifest_key)
@@ -179,19 +204,9 @@ fn upload_index(
         in_flight: Some(1),
         memory_bytes: options.transfer.memory_bytes,
     })?;
-    let is_encrypted = options.recipients.is_some();
-    let mut put = put_options(Role::Index, &options.name);
-    if is_encrypted {
-        put.content_type = "application/octet-stream";
-    }
-    let parts = PartsWriter::new(
-        store.clone(),
-        index_key_of(data_key, is_encrypted),
-        put,
-        plan,
-        run.cancel.clone(),
-        run.reporter.clone(),
-    );
+    let key = index_key_of(data_key, options.recipients.is_some());
+    let put = index_options(&key, &options.name);
+    let parts = PartsWriter::new(store.clone(), key, put, plan, run.cancel.clone(), run.reporter.clone());
     let mut writer = Sealer::new(parts, options.recipients.as_ref())?;
     let mut reader = index.reader()?;
     let mut buffer = vec![0; COPY_BYTES];
@@ -216,8 +231,8 @@ fn upload_index(
 }
 
 /// Removes the objects of a backup that was not committed; what cannot be removed is named.
-fn roll_back(store: &dyn Store, manifest: &Manifest, run: &Run) {
-    for object in manifest.objects.iter().rev() {
+pub(super) fn roll_back(store: &dyn Store, objects: &[ObjectRecord], run: &Run) {
+    for object in objects.iter().rev() {
         let ours = store
             .head(&object.key)
             .map(|meta| meta.is_some_and(|meta| meta.token.as_deref() == Some(object.token.as_str())));

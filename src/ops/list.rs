@@ -1,20 +1,17 @@
 //! What the store holds: committed backups with what their manifests say, and unmanaged objects.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Run;
+use super::many::in_parallel;
 use crate::base::failure::{Kind, Result};
 use crate::catalog::layout::Layout;
 use crate::catalog::listing::{Found, contradiction, is_uncommitted, load_manifest, scan};
 use crate::catalog::manifest::{Manifest, State};
 use crate::store::{Key, Store};
-
-/// Manifests read at once: each is one small request, whose time is the network's.
-const READERS: usize = 16;
 
 /// What can be said of a backup without reading its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -119,24 +116,11 @@ pub fn list(store: &Arc<dyn Store>, layout: &Layout, options: &ListOptions, run:
 
 /// A row for each candidate, in order; `None` for an uncommitted leftover.
 fn describe_all(store: &dyn Store, found: &[Found], run: &Run) -> Result<Vec<Option<Listed>>> {
-    let rows: Vec<Mutex<Option<Result<Option<Listed>>>>> = found.iter().map(|_| Mutex::new(None)).collect();
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..READERS.min(found.len()) {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(candidate) = found.get(at) else { break };
-                    let row = run.cancel.check().and_then(|()| describe(store, candidate));
-                    *rows[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(row);
-                }
-            });
-        }
+    let rows = in_parallel(found, |candidate| {
+        run.cancel.check().and_then(|()| describe(store, candidate))
     });
     run.cancel.check()?;
-    rows.into_iter()
-        .filter_map(|row| row.into_inner().unwrap_or_else(PoisonError::into_inner))
-        .collect()
+    rows.into_iter().collect()
 }
 
 fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {

@@ -3,7 +3,8 @@
 //! It is an advisory lock on a file, which the system lets go when the process ends in any way: there is no stale lock.
 //! Runs on other machines are kept apart by create-only keys instead.
 //!
-//! The file remembers when the last committed backup began: by that a clock that has gone back is noticed.
+//! The file remembers when the last committed backup began: by that a clock that has gone back is noticed. It also holds a
+//! random name, by which a run that holds the lock knows the leftovers of an earlier one.
 
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
@@ -23,6 +24,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The length of a time in the file; it is written over in one step.
 const TIME_BYTES: usize = "2026-01-31T02:00:00Z".len();
+
+/// Where the lock's own random name stands in the file, behind the time and a line end.
+const IDENTITY_OFFSET: u64 = TIME_BYTES as u64 + 1;
+
+/// The length of that name: 64 random bits in hexadecimal.
+const IDENTITY_BYTES: usize = 16;
 
 /// Holds the lock of a series until it is dropped.
 #[derive(Debug)]
@@ -45,6 +52,26 @@ impl SeriesLock {
         if text.len() == TIME_BYTES {
             let _ = self.file.write_all_at(text.as_bytes(), 0);
         }
+    }
+
+    /// The lock's own random name, which stays the same from run to run.
+    ///
+    /// Whoever holds the lock knows that what carries this name was made by a run that has ended.
+    ///
+    /// # Errors
+    /// If a name that is made now cannot be written down.
+    pub fn identity(&self) -> Result<String> {
+        let mut text = [0; IDENTITY_BYTES];
+        let read = self.file.read_exact_at(&mut text, IDENTITY_OFFSET);
+        if read.is_ok() && text.iter().all(u8::is_ascii_hexdigit) {
+            return Ok(String::from_utf8_lossy(&text).into_owned());
+        }
+        let identity = hex::encode(rand::random::<[u8; IDENTITY_BYTES / 2]>());
+        self.file
+            .write_all_at(identity.as_bytes(), IDENTITY_OFFSET)
+            .and_then(|()| self.file.sync_all())
+            .doing(|| "write the lock's name into its file")?;
+        Ok(identity)
     }
 
     /// Takes the lock of the series `name` in the store at `store_url`, waiting at most `timeout`.

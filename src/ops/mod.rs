@@ -11,14 +11,18 @@ use crate::source::SourceContext;
 
 pub mod backup;
 pub mod commit;
+pub mod copy;
 pub mod diff;
 pub mod find;
 pub mod list;
+pub mod located;
 pub mod lock;
 pub mod ls;
+mod many;
 pub mod plaintext;
 pub mod restore;
 pub mod reveal;
+mod streams;
 
 /// What every use case needs from whoever calls it.
 #[derive(Clone)]

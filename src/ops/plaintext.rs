@@ -104,7 +104,7 @@ fn streams_by_name(chosen: &Chosen) -> Vec<StoredStream> {
     streams.into_iter().map(|(_, stream)| stream).collect()
 }
 
-fn sha256_from_hex(text: &str, manifest: &Manifest) -> Result<[u8; 32]> {
+pub(super) fn sha256_from_hex(text: &str, manifest: &Manifest) -> Result<[u8; 32]> {
     let mut digest = [0; 32];
     hex::decode_to_slice(text, &mut digest).map_err(|error| {
         Failure::new(
@@ -129,6 +129,9 @@ pub fn index_key(chosen: &Chosen) -> Key {
     }
 }
 
+/// The least that is asked for at once of a stream that is read beside others, in bytes: requests must not become too many.
+const STREAM_BLOCK_BYTES_MIN: u64 = crate::base::units::MIB;
+
 /// A backup's plaintext from its first byte to its last: that of its streams, one after the other.
 pub struct Plaintext {
     head: Cursor<Vec<u8>>,
@@ -146,13 +149,60 @@ impl Plaintext {
     /// The store's failures; [`Kind::WrongKey`] if it is encrypted and no key opens it; [`Kind::Damaged`] if the first bytes
     /// cannot be inflated.
     pub fn open(store: &Arc<dyn Store>, chosen: &Chosen, threads: usize, run: &Run) -> Result<(Self, Content)> {
-        let data = stored_data(chosen, run)?;
+        Self::open_data(
+            store,
+            chosen,
+            stored_data(chosen, run)?,
+            &DownloadOptions::default(),
+            threads,
+            run,
+        )
+    }
+
+    /// Opens one stream of a backup, from 0 on, of which `at_once` are read at the same time and share the memory.
+    ///
+    /// # Errors
+    /// As [`Plaintext::open`]; [`Kind::Damaged`] if there is no such stream.
+    pub fn open_stream(
+        store: &Arc<dyn Store>,
+        chosen: &Chosen,
+        number: usize,
+        at_once: usize,
+        threads: usize,
+        run: &Run,
+    ) -> Result<Self> {
+        let mut data = stored_data(chosen, run)?;
+        if number >= data.streams.len() {
+            return Err(Failure::new(
+                Kind::Damaged,
+                format!("{} has no stream {}", data.what, number + 1),
+            ));
+        }
+        data.what = format!("{} (stream {})", data.what, number + 1);
+        data.streams = vec![data.streams.swap_remove(number)];
+        let all = DownloadOptions::default();
+        let download = DownloadOptions {
+            block_bytes: (all.block_bytes / at_once.max(1) as u64).max(STREAM_BLOCK_BYTES_MIN),
+            ..all
+        };
+        let threads = (threads / at_once.max(1)).max(1);
+        Self::open_data(store, chosen, data, &download, threads, run).map(|(plaintext, _)| plaintext)
+    }
+
+    fn open_data(
+        store: &Arc<dyn Store>,
+        chosen: &Chosen,
+        data: StoredData,
+        download: &DownloadOptions,
+        threads: usize,
+        run: &Run,
+    ) -> Result<(Self, Content)> {
         let what = data.what.clone();
         let expected = chosen.manifest.is_some().then(|| data.streams.clone());
         let objects = ObjectsReader::new(
             store.clone(),
             data.objects(),
-            &DownloadOptions::default(),
+            download,
             run.cancel.clone(),
             run.reporter.clone(),
         );
@@ -177,6 +227,12 @@ impl Plaintext {
             run: run.clone(),
         };
         Ok((plaintext, content))
+    }
+
+    /// The first bytes, by which the content was told.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        self.head.get_ref()
     }
 
     /// Reads what is left and compares everything with the manifest: the stored objects and the plaintext of each stream.

@@ -147,6 +147,14 @@ pub(super) fn thread_bytes(codec: Codec, level: u32) -> usize {
     THREAD_BUFFERS_BYTES + tables
 }
 
+/// How many of the wanted threads each of several streams may have that are made at the same time: together they stay
+/// within the memory of one, and each has at least one.
+#[must_use]
+pub fn threads_within_share(codec: Codec, level: u32, threads: usize, streams: usize) -> usize {
+    let all = MEMORY_BYTES_MAX / thread_bytes(codec, level);
+    threads.clamp(1, (all / streams.max(1)).max(1))
+}
+
 /// How many threads fit into the memory bound.
 fn threads_within_memory(options: &DeflateOptions) -> usize {
     let each = thread_bytes(options.codec, options.level);

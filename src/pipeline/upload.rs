@@ -64,6 +64,24 @@ pub struct PartsWriter {
     _guard: CancelGuard,
 }
 
+/// Objects whose last byte has been sent, and which nobody can see yet. If it is dropped, every upload is aborted.
+pub struct SealedParts {
+    writer: PartsWriter,
+    digests: Vec<Digests>,
+}
+
+impl SealedParts {
+    /// Makes every object visible, and looks at each again: size, token, and the entity tag where the store computes it
+    /// from content.
+    ///
+    /// # Errors
+    /// A failure of the completion; [`Kind::Damaged`] if what the store holds is not what was sent. No object of this
+    /// writer is left then, as far as the store lets them be removed; what may be left is reported as a warning.
+    pub fn finish(mut self) -> Result<Vec<UploadedObject>> {
+        self.writer.complete_all(&self.digests)
+    }
+}
+
 /// One object on its way.
 struct Object {
     key: Key,
@@ -141,24 +159,30 @@ impl PartsWriter {
         }
     }
 
-    /// Sends what is left, makes every object visible, and looks at each again: size, token, and the entity tag where the
-    /// store computes it from content.
+    /// Sends what is left and gives the memory back; nothing can be seen in the store yet.
     ///
     /// # Errors
-    /// A failure of any part or of the completion; [`Kind::Damaged`] if what the store holds is not what was sent. No object
-    /// of this writer is left then, as far as the store lets them be removed; what may be left is reported as a warning.
-    pub fn finish(mut self) -> Result<Vec<UploadedObject>> {
-        let digests = match self.send_rest() {
-            Ok(digests) => digests,
+    /// A failure of any part. Nothing of this writer is left then; what may be left is reported as a warning.
+    pub fn seal(mut self) -> Result<SealedParts> {
+        match self.send_rest() {
+            Ok(digests) => Ok(SealedParts { writer: self, digests }),
             Err(failure) => {
                 // An upload is aborted when none of its parts is on the way any more, or parts may be left over.
                 self.stop.end();
                 self.join();
                 let _ = self.abort_all();
-                return Err(failure);
+                Err(failure)
             }
-        };
-        self.complete_all(&digests)
+        }
+    }
+
+    /// Sends what is left, makes every object visible, and looks at each again: size, token, and the entity tag where the
+    /// store computes it from content.
+    ///
+    /// # Errors
+    /// As [`PartsWriter::seal`] and [`SealedParts::finish`].
+    pub fn finish(self) -> Result<Vec<UploadedObject>> {
+        self.seal()?.finish()
     }
 
     /// Throws everything away.

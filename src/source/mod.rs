@@ -1,4 +1,4 @@
-//! Where bytes come from and go back to: directories, PostgreSQL, MySQL and MariaDB, commands, standard input.
+//! Where bytes come from and go back to: directories, PostgreSQL, MySQL and MariaDB, SQLite, commands, standard input.
 
 use std::io::Write;
 
@@ -26,6 +26,25 @@ pub trait SourceSink: Write {
     /// # Errors
     /// If the index cannot be spooled.
     fn entry(&mut self, entry: &Entry) -> Result<()>;
+}
+
+/// The sink of one of a backup's streams.
+pub trait StreamSink: SourceSink + Send {
+    /// Ends the stream, whose source has ended well. One that is dropped instead leaves nothing behind, and no backup.
+    ///
+    /// # Errors
+    /// If what is left cannot be passed on.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// Opens the streams of a backup. Nothing of any of them can be seen before the whole source has ended well.
+pub trait SourceSinks: Sync {
+    /// Opens the stream `number`, from 0 on; the backup's content is that of its streams in the order of their numbers, none
+    /// of which is left out. About `expected_bytes` of plaintext go into it, where that is known and more than the others.
+    ///
+    /// # Errors
+    /// If it has been opened before, or cannot be.
+    fn open(&self, number: u64, expected_bytes: Option<u64>) -> Result<Box<dyn StreamSink + '_>>;
 }
 
 /// What a source needs from its run.
@@ -80,11 +99,45 @@ pub trait Source: Send {
     /// If the question itself fails in a way that would fail the backup.
     fn estimate(&mut self, context: &SourceContext<'_>) -> Result<Estimate>;
 
+    /// What a run takes beside time, each in a sentence, for those who look before they run.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// How many streams are open at the same time at most; their memory is shared out among so many.
+    fn streams_at_once(&self) -> usize {
+        1
+    }
+
+    /// Writes everything into as many streams as it takes, of which most sources have one.
+    ///
+    /// # Errors
+    /// As [`Source::stream`]; then no stream is kept.
+    fn stream_all(&mut self, sinks: &dyn SourceSinks, context: &SourceContext<'_>) -> Result<SourceReport> {
+        stream_one(self, sinks, context)
+    }
+
     /// Writes everything into the sink, then judges the end: exit status, end marker, more than nothing read.
     ///
     /// # Errors
     /// Anything but a proven good end. The caller then poisons the upload.
     fn stream(&mut self, sink: &mut dyn SourceSink, context: &SourceContext<'_>) -> Result<SourceReport>;
+}
+
+/// Writes a source into the only stream of its backup.
+///
+/// # Errors
+/// As [`Source::stream`].
+fn stream_one<S: Source + ?Sized>(
+    source: &mut S,
+    sinks: &dyn SourceSinks,
+    context: &SourceContext<'_>,
+) -> Result<SourceReport> {
+    let mut sink = sinks.open(0, None)?;
+    let report = source.stream(sink.as_mut(), context)?;
+    context.cancel.check()?;
+    sink.finish()?;
+    Ok(report)
 }
 
 pub mod command;
@@ -95,6 +148,7 @@ pub mod directory;
 mod dump_writer;
 pub mod mysql;
 pub mod postgres;
+pub mod sqlite;
 pub mod stdin;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -29,6 +29,7 @@ fn title(phase: Phase) -> &'static str {
         Phase::BackingUp => "Backing up",
         Phase::Committing => "Committing",
         Phase::Restoring => "Restoring",
+        Phase::Copying => "Copying",
         Phase::Finishing => "Finishing",
     }
 }
@@ -40,6 +41,7 @@ fn action(phase: Phase) -> &'static str {
         Phase::BackingUp => "backing_up",
         Phase::Committing => "committing",
         Phase::Restoring => "restoring",
+        Phase::Copying => "copying",
         Phase::Finishing => "finishing",
     }
 }

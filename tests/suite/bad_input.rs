@@ -280,6 +280,113 @@ Hint: Check user and password; special characters in a URL must be percent-encod
 "#,
     },
     Case {
+        name: "an SQLite database that is not there",
+        arrange: |_| line("backup sqlite:///no/such/app.db"),
+        code: 1,
+        says: "\
+Error: There is no database at `/no/such/app.db`
+Caused by: No such file or directory (os error 2)
+Hint: Check the path; a database that is not there is never created
+",
+    },
+    Case {
+        name: "a relative path in an SQLite URL with a slash too many",
+        arrange: |s| {
+            s.sqlite("tmp/app.db");
+            line("backup sqlite:///tmp/app.db")
+        },
+        code: 1,
+        says: "\
+Error: There is no database at `/tmp/app.db`
+Caused by: No such file or directory (os error 2)
+Hint: Check the path; a database that is not there is never created
+Hint: A path from here is written with two slashes: sqlite://tmp/app.db
+",
+    },
+    Case {
+        name: "an SQLite URL without a file",
+        arrange: |_| line("backup sqlite://:memory:"),
+        code: 2,
+        says: "\
+Error: A database in memory cannot be reached from outside of its application: `sqlite://:memory:`
+Hint: Write sqlite:///absolute/path or sqlite://relative/path
+",
+    },
+    Case {
+        name: "a file that is no SQLite database, or an encrypted one",
+        arrange: |s| {
+            s.noise("app.db", 8192);
+            line("backup sqlite://app.db")
+        },
+        code: 1,
+        says: "\
+Error: `[FOLDER]/app.db` is not an SQLite database, or is encrypted
+Hint: An encrypted one is dumped by a program that has its key: `backup-cli backup --command 'PROGRAM …'`
+Hint: As a plain file it is backed up by its path, while nobody writes to it
+",
+    },
+    Case {
+        name: "an empty SQLite database",
+        arrange: |s| {
+            s.write("app.db", "");
+            line("backup sqlite://app.db")
+        },
+        code: 1,
+        says: "\
+Error: The database `app.db` is empty: it has not a single byte
+Hint: Nothing was ever written to it; is it the file that the application uses?
+",
+    },
+    Case {
+        name: "a folder instead of an SQLite database",
+        arrange: |s| {
+            s.tree();
+            line("backup sqlite://tree")
+        },
+        code: 1,
+        says: "\
+Error: `tree` is a folder, not an SQLite database
+Hint: Name the database file itself
+",
+    },
+    Case {
+        name: "an SQLite database of which only the beginning is there",
+        arrange: |s| {
+            s.write("app.db", b"SQLite format 3\0");
+            line("backup app.db")
+        },
+        code: 1,
+        says: "\
+Error: Could not read the database `[FOLDER]/app.db`
+Caused by: file is not a database (SQLite code 26)
+Hint: It is encrypted, or damaged from its first page on
+",
+    },
+    Case {
+        name: "an SQLite database over a file that is none",
+        arrange: |s| {
+            s.sqlite("app.db").backed_up("app.db").write("notes.txt", "years of work");
+            line("restore app@latest --to notes.txt --confirm")
+        },
+        code: 21,
+        says: "\
+Error: `notes.txt` exists, and is not an SQLite database
+Hint: Choose another path, or add --replace if the file is to be replaced whatever it is
+",
+    },
+    Case {
+        name: "files into an SQLite database",
+        arrange: |s| {
+            s.tree().sqlite("app.db").backed_up("tree");
+            line("restore tree@latest --to sqlite://app.db --confirm")
+        },
+        code: 2,
+        says: "\
+Error: `tree_backup_[STAMP]` is an archive of files, not an SQLite database
+Hint: It holds files: `backup-cli restore tree_backup_[STAMP] --to DIR`
+",
+    },
+    Case {
         name: "PostgreSQL's programs are not installed",
         arrange: |s| {
             s.with_mounts("for folder in /usr/lib/postgresql /usr/libexec; do [ ! -d $folder ] || mount -t tmpfs tmpfs $folder; done; PATH=/nonexistent");
@@ -1261,7 +1368,7 @@ Hint: Write it to a file first: `backup-cli restore cat_backup_[STAMP] --to ./FI
         code: 2,
         says: "\
 Error: This version cannot restore to `mysql://root:********@db/app`
-Hint: Write a folder, a file, postgres://…/NAME, or `-` for standard output
+Hint: Write a folder, a file, postgres://…/NAME, sqlite:///PATH, or `-` for standard output
 ",
     },
     Case {

@@ -406,14 +406,9 @@ fn a_manifest_that_cannot_be_read_fails_the_list_and_one_that_is_cut_is_shown_as
 
 fn restore_options(target: &std::path::Path) -> RestoreOptions {
     RestoreOptions {
-        target: RestoreTarget::Path(target.to_owned()),
-        include: Vec::new(),
-        exclude: Vec::new(),
         existing: Existing::Replace,
-        drop_replaced: false,
-        safety: None,
-        client_folder: None,
         threads: 2,
+        ..RestoreOptions::new(RestoreTarget::Path(target.to_owned()))
     }
 }
 

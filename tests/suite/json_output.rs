@@ -74,7 +74,7 @@ fn backup_ends_with_a_summary() {
     has_shape(
         &summary(&planned),
         "message_type:string dry_run:bool name:string source:object key:string store:string \
-         total_bytes_processed:number|null expected_items:number|null part_bytes:number parts_in_flight:number",
+         total_bytes_processed:number|null expected_items:number|null part_bytes:number parts_in_flight:number remarks:array",
     );
     let made = cli.run(["backup", "www", "--json", "--tag", "nightly"]).success();
     let made = summary(&made);

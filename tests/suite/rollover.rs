@@ -10,7 +10,7 @@ use backup_cli::ops::Run;
 use backup_cli::ops::backup::backup;
 use backup_cli::ops::list::ListedState;
 use backup_cli::ops::restore::{RestoreOptions, RestoreReport, RestoreTarget, plan_restore, restore};
-use backup_cli::source::directory::{DirectoryOptions, DirectorySource, Existing};
+use backup_cli::source::directory::{DirectoryOptions, DirectorySource};
 use backup_cli::store::faulty::{FaultyStore, Method};
 use backup_cli::store::memory::{MEMORY_LIMITS, MemoryStore};
 use backup_cli::store::{Key, Limits, Store};
@@ -80,14 +80,9 @@ impl Scene {
         let (run, recorder) = run_at(NOW);
         let chosen = find(store, "latest", &run)?;
         let options = RestoreOptions {
-            target: RestoreTarget::Path(target.to_owned()),
             include: include.iter().map(|text| (*text).to_owned()).collect(),
-            exclude: Vec::new(),
-            existing: Existing::Refuse,
-            drop_replaced: false,
-            safety: None,
-            client_folder: None,
             threads: 2,
+            ..RestoreOptions::new(RestoreTarget::Path(target.to_owned()))
         };
         let plan = plan_restore(store, chosen, &options, &run)?;
         Ok((restore(plan, &options, &mut std::io::sink(), &run)?, recorder))
@@ -185,6 +180,33 @@ fn one_file_is_fetched_out_of_the_object_that_holds_it() {
     // The folder at the beginning, and the file at the end; a member may lie across a border.
     let untouched = scene.data_keys().iter().filter(|key| !gets.contains(key)).count();
     assert!(untouched >= 1, "every object was read: {gets:?}");
+}
+
+#[test]
+fn one_file_goes_to_a_stream_out_of_the_object_that_holds_it() {
+    let scene = Scene::new();
+    for (name, path) in [("zz-wanted", "tree/zz-wanted"), ("noise", "tree/noise")] {
+        let (run, recorder) = run_at(NOW);
+        let options = RestoreOptions {
+            paths: vec![path.as_bytes().to_vec()],
+            ..RestoreOptions::new(RestoreTarget::Stream)
+        };
+        let plan = plan_restore(
+            &scene.store,
+            find(&scene.store, "latest", &run).unwrap(),
+            &options,
+            &run,
+        )
+        .unwrap();
+        let mut content = Vec::new();
+        let report = restore(plan, &options, &mut content, &run).unwrap();
+        let wanted = std::fs::read(scene.tree().join(name)).unwrap();
+        assert!(content == wanted, "{name}");
+        assert_eq!(report.plain_bytes, wanted.len() as u64);
+        // Its own members; a small file shares one of at most a mebibyte.
+        let fetched = recorder.progress().snapshot().stored_bytes;
+        assert!(fetched < wanted.len() as u64 + (1 << 20), "{name}: {fetched}");
+    }
 }
 
 #[test]

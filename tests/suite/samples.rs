@@ -19,7 +19,7 @@ use backup_cli::catalog::manifest::{Manifest, SourceInfo};
 use backup_cli::ops::backup::{BackupOptions, backup};
 use backup_cli::ops::restore::{RestoreOptions, RestoreTarget, plan_restore, restore};
 use backup_cli::source::command::CommandSource;
-use backup_cli::source::directory::{DirectoryOptions, DirectorySource, Existing};
+use backup_cli::source::directory::{DirectoryOptions, DirectorySource};
 use backup_cli::source::postgres::{PostgresOptions, PostgresSource, PostgresUrl};
 use backup_cli::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
 use backup_cli::store::local::LocalStore;
@@ -252,14 +252,8 @@ fn contents_of(folder: &Path) -> String {
             let target = fresh_folder("sample-target");
             let to = target.path().join("target");
             let options = RestoreOptions {
-                target: RestoreTarget::Path(to.clone()),
-                include: Vec::new(),
-                exclude: Vec::new(),
-                existing: Existing::Refuse,
-                drop_replaced: false,
-                safety: None,
-                client_folder: None,
                 threads: 2,
+                ..RestoreOptions::new(RestoreTarget::Path(to.clone()))
             };
             let plan = plan_restore(&store, find(&store, &id, &run).unwrap(), &options, &run).unwrap();
             let report = restore(plan, &options, &mut std::io::sink(), &run).unwrap();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::round_trips::Restored;
+use crate::sqlite::session::sqlite3;
 use crate::support::aws;
 use crate::support::cli::Cli;
 use crate::support::place::files_below;
@@ -314,8 +315,9 @@ fn what_is_inside_is_found_by_its_bytes_and_not_by_its_name() {
     }
 
     // A database of SQLite that is called SQL, and one that is called by its name.
-    let mut sqlite = b"SQLite format 3\0\x10\0\x01\x01\0\x40\x20\x20".to_vec();
-    sqlite.resize(8192, 0);
+    let made = astro.file("made.sqlite");
+    sqlite3(&made, "CREATE TABLE t (v); INSERT INTO t VALUES ('seven')");
+    let sqlite = std::fs::read(&made).expect("the database");
     for key in [KEY, "backups/20250121/app_backup_20250121_000000.sqlite.gz"] {
         astro.bucket.put(key, &gzip(&sqlite));
         let file = astro.file("app.sqlite");

@@ -12,7 +12,7 @@ specs! {
         environment: &["BACKUP_SOURCES", "BACKUP_SOURCE"],
         chapter: Chapter::Source,
         unset: "DATABASE_URL, if that is set",
-        doc: "What to back up: directories, files, or URLs such as postgres://user@host/database.",
+        doc: "What to back up: directories, files (one that is an SQLite database is copied consistently), or URLs such as postgres://user@host/database or sqlite:///path.",
         example: r#"["/srv/www"]"#,
     }
     /// A program whose output is the backup.
@@ -42,7 +42,7 @@ specs! {
         fallback: &["DATABASE_URL"],
         privacy: Privacy::Url,
         chapter: Chapter::Source,
-        doc: "The database that is backed up when no source is named, and restored into when no target is.",
+        doc: "The database that is backed up when no source is named, and restored into when no target is: postgres://… or sqlite://….",
         example: r#""postgres://backup@localhost/app""#,
     }
     /// The name for standard input.
@@ -111,6 +111,16 @@ specs! {
         chapter: Chapter::Source,
         doc: "What pg_dump writes: plain (SQL, for psql) or custom (an archive, for pg_restore).",
         example: r#""custom""#,
+    }
+    /// How many workers dump a PostgreSQL database.
+    JOBS = {
+        key: "jobs",
+        shape: Shape::Integer { min: 1, max: 8 },
+        environment: &["BACKUP_JOBS"],
+        default: Some("1"),
+        chapter: Chapter::Source,
+        doc: "How many workers dump the rows of a PostgreSQL database at once, up to 8, on one snapshot, each into a stream of its own.",
+        example: "2",
     }
     /// Whether the globals of a PostgreSQL server are backed up.
     GLOBALS = {

@@ -9,13 +9,15 @@ use super::super::plaintext::Plaintext;
 use super::{RestoreOptions, RestoreReport};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Phase;
+use crate::catalog::manifest::Manifest;
 use crate::catalog::selection::Chosen;
 use crate::source::detect::Content;
 use crate::source::postgres::{
-    GLOBALS_KIND, PostgresOptions, PostgresRestoreOptions, PostgresSource, PostgresTarget, PostgresUrl, inspect_target,
-    restore_database, selecting,
+    DumpStream, GLOBALS_KIND, JOBS_OPTION, PostgresOptions, PostgresRestoreOptions, PostgresSource, PostgresTarget,
+    PostgresUrl, inspect_target, restore_database, restore_streams, selecting,
 };
 use crate::source::{Source, mysql};
+use crate::store::Store;
 
 /// Checks that the content is a dump that psql or pg_restore can load, and looks at the target.
 pub(super) fn inspect(
@@ -135,7 +137,59 @@ pub(super) fn part_remark(chosen: &Chosen) -> Option<String> {
     Some(format!("`{}` is only a part of its database: {part}.", chosen.found.id))
 }
 
+/// What is restored.
+pub(super) enum From {
+    /// One dump, from its beginning to its end.
+    Whole(Box<Plaintext>),
+    /// A dump by several workers, whose streams are loaded several at a time.
+    Streams {
+        store: Arc<dyn Store>,
+        chosen: Box<Chosen>,
+        count: usize,
+    },
+}
+
+impl From {
+    /// Of a backup whose plaintext has been opened.
+    pub(super) fn new(plaintext: Plaintext, store: &Arc<dyn Store>, chosen: &Chosen) -> Self {
+        let by_workers = |manifest: &&Manifest| {
+            let options = &manifest.source.options;
+            manifest.source.kind == "postgresql" && options.iter().any(|option| option.starts_with(JOBS_OPTION))
+        };
+        let count = chosen
+            .manifest
+            .as_ref()
+            .filter(by_workers)
+            .map_or(0, |manifest| manifest.streams.len());
+        match count > 1 {
+            false => Self::Whole(Box::new(plaintext)),
+            true => Self::Streams {
+                store: store.clone(),
+                chosen: Box::new(chosen.clone()),
+                count,
+            },
+        }
+    }
+}
+
+#[derive(Clone)]
 struct Shared(Arc<Mutex<Plaintext>>);
+
+impl Shared {
+    fn new(plaintext: Plaintext) -> Self {
+        Self(Arc::new(Mutex::new(plaintext)))
+    }
+
+    fn verify(&self) -> Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).verify()
+    }
+}
+
+impl DumpStream for Shared {
+    fn verify(&mut self) -> Result<()> {
+        Shared::verify(self)
+    }
+}
 
 impl Read for Shared {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -169,7 +223,7 @@ pub(super) fn take_safety_backup(
 
 /// Takes the safety backup, then restores into a new database and swaps.
 pub(super) fn restore(
-    plaintext: Plaintext,
+    from: From,
     url: PostgresUrl,
     before: &PostgresTarget,
     options: &RestoreOptions,
@@ -186,15 +240,27 @@ pub(super) fn restore(
     }
     let totals = run.reporter.progress();
     totals.reset();
-    let shared = Arc::new(Mutex::new(plaintext));
-    let mut dump = Shared(shared.clone());
-    let restored = restore_database(
-        &mut dump,
-        // What the plan has shown may be replaced; what has been made there since then was neither confirmed nor backed up.
-        &restore_options(&url, options, before.exists && !before.empty),
-        &mut || shared.lock().unwrap_or_else(PoisonError::into_inner).verify(),
-        &run.source_context(),
-    )?;
+    // What the plan has shown may be replaced; what has been made there since then was neither confirmed nor backed up.
+    let restore_options = restore_options(&url, options, before.exists && !before.empty);
+    let restored = match from {
+        From::Whole(plaintext) => {
+            let mut dump = Shared::new(*plaintext);
+            let judge = dump.clone();
+            restore_database(
+                &mut dump,
+                &restore_options,
+                &mut || judge.verify(),
+                &run.source_context(),
+            )?
+        }
+        From::Streams { store, chosen, count } => {
+            let open = |number, at_once| -> Result<Box<dyn DumpStream>> {
+                let plaintext = Plaintext::open_stream(&store, &chosen, number, at_once, options.threads, run)?;
+                Ok(Box::new(Shared::new(plaintext)))
+            };
+            restore_streams(count, &open, &restore_options, &run.source_context())?
+        }
+    };
     report.plain_bytes = totals.snapshot().plain_bytes;
     report.replaced_as = restored.replaced_as;
     report.warnings = restored.warnings;

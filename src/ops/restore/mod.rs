@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Run;
 use super::backup::BackupOptions;
+use super::located::Backup;
 use super::plaintext::Plaintext;
 use super::reveal::reveal;
 use crate::base::failure::{Failure, Kind, Result};
@@ -17,22 +18,28 @@ use crate::source::detect::Content;
 use crate::source::directory::{Existing, PathSelection, TreeRestoreOptions, TreeRestoreReport, check_tree_target};
 use crate::source::mysql::{MysqlTarget, MysqlUrl, NOT_UNDONE};
 use crate::source::postgres::{PostgresTarget, PostgresUrl};
+use crate::source::sqlite::SqliteTarget;
 use crate::store::Store;
 
 mod database;
 mod mysql;
+mod one;
 mod raw;
+mod sqlite;
 mod tree;
 
 /// Where a backup is to go.
 #[derive(Clone, Debug)]
 pub enum RestoreTarget {
-    /// A path: a folder for an archive of files, a file that receives the plaintext of anything else.
+    /// A path: a folder for an archive of files, the file of an SQLite database, a file that receives the plaintext of
+    /// anything else.
     Path(PathBuf),
     /// A database, for an SQL dump; the URL names it.
     Database(PostgresUrl),
     /// A MySQL or MariaDB database, for an SQL dump; the URL names it.
     Mysql(MysqlUrl),
+    /// The file of an SQLite database, and nothing else.
+    Sqlite(PathBuf),
     /// The caller's stream receives the plaintext as it is.
     Stream,
 }
@@ -43,6 +50,7 @@ impl std::fmt::Display for RestoreTarget {
             Self::Path(path) => path.display().fmt(f),
             Self::Database(url) => url.fmt(f),
             Self::Mysql(url) => url.fmt(f),
+            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
             Self::Stream => f.write_str("standard output"),
         }
     }
@@ -62,6 +70,8 @@ pub struct SafetyBackup {
 pub struct RestoreOptions {
     /// Where the backup goes.
     pub target: RestoreTarget,
+    /// Only these paths of an archive of files, without slashes at their ends; exactly one if the target is a stream.
+    pub paths: Vec<Vec<u8>>,
     /// Only what matches these globs.
     pub include: Vec<String>,
     /// Not what matches these globs.
@@ -70,12 +80,33 @@ pub struct RestoreOptions {
     pub existing: Existing,
     /// Drop the replaced database instead of keeping it under a dated name.
     pub drop_replaced: bool,
+    /// Keep the replaced file of an SQLite database under a dated name.
+    pub keep_replaced: bool,
     /// How to back up what will be replaced; `None` if the user declined.
     pub safety: Option<SafetyBackup>,
     /// The one folder in which a database's clients are looked for.
     pub client_folder: Option<PathBuf>,
     /// Threads that inflate.
     pub threads: usize,
+}
+
+impl RestoreOptions {
+    /// Everything, to a target that is empty or not there.
+    #[must_use]
+    pub fn new(target: RestoreTarget) -> Self {
+        Self {
+            target,
+            paths: Vec::new(),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            existing: Existing::Refuse,
+            drop_replaced: false,
+            keep_replaced: false,
+            safety: None,
+            client_folder: None,
+            threads: crate::pipeline::default_threads(),
+        }
+    }
 }
 
 /// What a restore is about to do; holds what it has opened.
@@ -99,13 +130,17 @@ enum Way {
     Database {
         url: PostgresUrl,
         before: PostgresTarget,
+        from: database::From,
+    },
+    Sqlite {
+        before: SqliteTarget,
         plaintext: Plaintext,
     },
     Mysql {
         url: MysqlUrl,
         before: MysqlTarget,
         plaintext: Plaintext,
-        reopen: mysql::Reopen,
+        reopen: Box<mysql::Reopen>,
     },
     File {
         path: PathBuf,
@@ -114,6 +149,7 @@ enum Way {
     Stream {
         plaintext: Plaintext,
     },
+    One(one::One),
 }
 
 /// What a restore has done.
@@ -160,9 +196,17 @@ pub fn plan_restore(
     }
     remarks.extend(database::part_remark(&chosen));
     let selective = !options.include.is_empty() || !options.exclude.is_empty();
-    if selective && !matches!(options.target, RestoreTarget::Path(_)) {
-        return Err(choice_without_files("the target is not a folder"));
+    match &options.target {
+        RestoreTarget::Path(_) => {}
+        RestoreTarget::Stream if selective || options.paths.len() > 1 => return Err(several_to_a_stream()),
+        RestoreTarget::Stream => {}
+        RestoreTarget::Database(_) | RestoreTarget::Mysql(_) | RestoreTarget::Sqlite(_) => {
+            if selective || !options.paths.is_empty() {
+                return Err(choice_without_files("the target is not a folder"));
+            }
+        }
     }
+    let selective = selective || !options.paths.is_empty();
     if let Some(manifest) = &chosen.manifest {
         let items = manifest.counts.files.or(manifest.counts.tables);
         run.reporter
@@ -201,7 +245,7 @@ fn plan_way(
             let way = Way::Database {
                 url: url.clone(),
                 before,
-                plaintext,
+                from: database::From::new(plaintext, store, chosen),
             };
             Ok((way, content, destructive))
         }
@@ -213,13 +257,29 @@ fn plan_way(
                 url: url.clone(),
                 before,
                 plaintext,
-                reopen: mysql::Reopen {
+                reopen: Box::new(mysql::Reopen {
                     store: store.clone(),
                     chosen: chosen.clone(),
                     threads: options.threads,
-                },
+                }),
             };
             Ok((way, content, destructive))
+        }
+        RestoreTarget::Sqlite(path) => {
+            let (plaintext, content) = Plaintext::open(store, chosen, options.threads, run)?;
+            sqlite::check_content(path, content, chosen)?;
+            plan_sqlite(path, plaintext, options, run)
+        }
+        RestoreTarget::Stream if selective => {
+            let backup = Backup {
+                store,
+                chosen,
+                threads: options.threads,
+                run,
+            };
+            let path = options.paths.first().map(Vec::as_slice).unwrap_or_default();
+            let one = one::open(&backup, path, remarks)?;
+            Ok((Way::One(one), Content::Tar, None))
         }
         RestoreTarget::Stream => {
             let (plaintext, content) = Plaintext::open(store, chosen, options.threads, run)?;
@@ -240,12 +300,20 @@ fn plan_path(
 ) -> Result<(Way, Content, Option<String>)> {
     let mut tree_options = TreeRestoreOptions {
         target: path.to_owned(),
-        selection: PathSelection::new(&options.include, &options.exclude)?,
+        selection: PathSelection::new(&options.include, &options.exclude)?.with_paths(&options.paths),
         existing: options.existing,
         owners: None,
         expect_end: true,
     };
-    let from = tree::open(store, chosen, &mut tree_options, options.threads, remarks, run)?;
+    let from = tree::open(
+        store,
+        chosen,
+        &mut tree_options,
+        &options.paths,
+        options.threads,
+        remarks,
+        run,
+    )?;
     let content = from.content();
     if content == Content::Tar {
         check_tree_target(&tree_options)?;
@@ -266,6 +334,9 @@ fn plan_path(
     if path.is_dir() {
         return Err(not_a_tree(chosen, content));
     }
+    if content == Content::Sqlite {
+        return plan_sqlite(path, from.into_plaintext()?, options, run);
+    }
     let destructive = raw::check_file(path, options.existing)?;
     let way = Way::File {
         path: path.to_owned(),
@@ -274,12 +345,43 @@ fn plan_path(
     Ok((way, content, destructive))
 }
 
+fn plan_sqlite(
+    path: &Path,
+    plaintext: Plaintext,
+    options: &RestoreOptions,
+    run: &Run,
+) -> Result<(Way, Content, Option<String>)> {
+    let before = sqlite::inspect(path, options, run)?;
+    let destructive = sqlite::destruction(&before, options);
+    Ok((Way::Sqlite { before, plaintext }, Content::Sqlite, destructive))
+}
+
 fn choice_without_files(why: &str) -> Failure {
     Failure::new(
         Kind::Usage,
-        format!("--include and --exclude choose among files, but {why}"),
+        format!("Paths, --include and --exclude choose among files, but {why}"),
     )
     .hint("Leave them out, or restore an archive of files with --to DIR")
+}
+
+fn several_to_a_stream() -> Failure {
+    Failure::new(
+        Kind::Usage,
+        "Only one file or folder goes to standard output, and it has to be spelled out",
+    )
+    .hint("Write its path after the backup, as `backup-cli ls` shows it: `backup-cli restore BACKUP PATH --to -`")
+    .hint("Restore several into a folder: `--to DIR`")
+}
+
+/// The failure of a path that a backup does not hold.
+fn not_there(id: &str, path: &[u8]) -> Failure {
+    Failure::new(
+        Kind::NotFound,
+        format!("Nothing at `{}` in `{id}`", String::from_utf8_lossy(path)),
+    )
+    .hint(format!(
+        "Paths begin with the source's base name; `backup-cli ls {id}` shows them all"
+    ))
 }
 
 /// Does what was planned. `output` receives the plaintext if the target is [`RestoreTarget::Stream`].
@@ -300,16 +402,16 @@ pub fn restore(
     };
     match plan.way {
         Way::Tree { options, from } => tree::restore(from, &options, &mut report, run),
-        Way::Database { url, before, plaintext } => {
-            database::restore(plaintext, url, &before, options, &mut report, run)
-        }
         Way::Mysql {
             url,
             before,
             plaintext,
             reopen,
         } => mysql::restore(plaintext, &reopen, &url, &before, options, &mut report, run),
+        Way::Sqlite { before, plaintext } => sqlite::restore(plaintext, &before, options, &mut report, run),
+        Way::Database { url, before, from } => database::restore(from, url, &before, options, &mut report, run),
         Way::File { path, plaintext } => raw::to_file(plaintext, &path, options.existing, &mut report, run),
+        Way::One(one) => one::restore(one, output, &mut report, run),
         Way::Stream { plaintext } => raw::to_stream(plaintext, output, &mut report, run),
     }
     .map_err(|failure| {
@@ -399,6 +501,7 @@ fn not_a_tree(chosen: &Chosen, content: Content) -> Failure {
         Content::PgDumpCustom => failure.hint(format!(
             "Restore it into a database with --to postgres://…/NAME, or write it to a file: `backup-cli restore {id} --to ./FILE.dump`"
         )),
+        Content::Sqlite => failure.hint(format!("Name the file: `backup-cli restore {id} --to ./app.db`")),
         _ => failure.hint(format!("Write it to a file: `backup-cli restore {id} --to ./FILE`")),
     }
 }

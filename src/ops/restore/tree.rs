@@ -8,13 +8,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::super::Run;
+use super::super::located::{Backup, is_index_trouble, open_ranges};
 use super::super::ls::{IndexItem, read_index};
-use super::super::plaintext::{Plaintext, stored_data};
+use super::super::plaintext::Plaintext;
 use super::RestoreReport;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::index::{EntryKind, MemberRun};
 use crate::catalog::selection::Chosen;
-use crate::pipeline::download::DownloadOptions;
 use crate::pipeline::ranges::RangesReader;
 use crate::source::detect::Content;
 use crate::source::directory::{Existing, TreeRestoreOptions, restore_tree};
@@ -52,6 +52,7 @@ pub(super) fn open(
     store: &Arc<dyn Store>,
     chosen: &Chosen,
     options: &mut TreeRestoreOptions,
+    paths: &[Vec<u8>],
     threads: usize,
     remarks: &mut Vec<String>,
     run: &Run,
@@ -62,20 +63,17 @@ pub(super) fn open(
             .as_ref()
             .is_some_and(|manifest| manifest.extension == "tar")
     {
-        match wanted(store, chosen, options, run) {
+        match wanted(store, chosen, options, paths, run) {
             Ok(wanted) => {
                 options.expect_end = false;
                 run.reporter.progress().set_totals(wanted.plain_bytes, wanted.items);
-                let reader = RangesReader::new(
-                    store.clone(),
-                    &stored_data(chosen, run)?,
-                    &wanted.runs,
-                    wanted.ranges,
-                    &DownloadOptions::default(),
+                let backup = Backup {
+                    store,
+                    chosen,
                     threads,
-                    run.cancel.clone(),
-                    run.reporter.clone(),
-                )?;
+                    run,
+                };
+                let reader = open_ranges(&backup, &wanted.runs, wanted.ranges)?;
                 return Ok(From::Ranges(Box::new(reader)));
             }
             Err(failure) if is_index_trouble(&failure) => {
@@ -90,11 +88,6 @@ pub(super) fn open(
     Ok(From::Whole(Box::new(plaintext), content))
 }
 
-/// A selection that matches nothing is the user's; a lost or damaged index is not needed for the data.
-fn is_index_trouble(failure: &Failure) -> bool {
-    failure.kind() == Kind::Damaged || (failure.kind() == Kind::NotFound && failure.message().contains("has no index"))
-}
-
 struct Wanted {
     ranges: Vec<Range<u64>>,
     runs: Vec<MemberRun>,
@@ -102,8 +95,22 @@ struct Wanted {
     items: u64,
 }
 
+/// A path that was spelled out has to be there.
+fn check_paths(missing: &HashSet<&[u8]>, chosen: &Chosen) -> Result<()> {
+    match missing.iter().min() {
+        None => Ok(()),
+        Some(path) => Err(super::not_there(&chosen.found.id, path)),
+    }
+}
+
 /// Reads the index: the ranges of what is selected, of what selected hard links are further names of, and all members.
-fn wanted(store: &Arc<dyn Store>, chosen: &Chosen, options: &TreeRestoreOptions, run: &Run) -> Result<Wanted> {
+fn wanted(
+    store: &Arc<dyn Store>,
+    chosen: &Chosen,
+    options: &TreeRestoreOptions,
+    paths: &[Vec<u8>],
+    run: &Run,
+) -> Result<Wanted> {
     let mut wanted = Wanted {
         ranges: Vec::new(),
         runs: Vec::new(),
@@ -113,11 +120,13 @@ fn wanted(store: &Arc<dyn Store>, chosen: &Chosen, options: &TreeRestoreOptions,
     let mut link_targets: HashSet<Vec<u8>> = HashSet::new();
     // A folder's own entry stands before what is in it; it is only wanted if something in it turns out to be.
     let mut folders: HashMap<Vec<u8>, Range<u64>> = HashMap::new();
+    let mut missing: HashSet<&[u8]> = paths.iter().map(Vec::as_slice).collect();
     read_index(store, chosen, run, |item| {
         match item {
             IndexItem::Members(members) => wanted.runs.push(members),
             IndexItem::Entry(entry) => {
-                let range = entry.offset..entry.offset.saturating_add(entry.length);
+                let range = entry.range();
+                missing.remove(entry.path.0.as_slice());
                 if options.selection.matches(&entry.path.0) {
                     wanted.items += 1;
                     if let (EntryKind::Hardlink, Some(link)) = (entry.kind, &entry.link)
@@ -134,6 +143,7 @@ fn wanted(store: &Arc<dyn Store>, chosen: &Chosen, options: &TreeRestoreOptions,
         }
         Ok(ControlFlow::Continue(()))
     })?;
+    check_paths(&missing, chosen)?;
     if wanted.items == 0 {
         return Err(Failure::new(Kind::NotFound, format!("Nothing in `{}` matches the selection", chosen.found.id)).hint(format!(
             "Paths begin with the source's base name, as `backup-cli ls {}` shows them; `**/NAME` finds a name anywhere",
@@ -178,7 +188,7 @@ fn add_link_targets(
             && targets.contains(&entry.path.0)
             && !options.selection.matches(&entry.path.0)
         {
-            ranges.push(entry.offset..entry.offset.saturating_add(entry.length));
+            ranges.push(entry.range());
         }
         Ok(ControlFlow::Continue(()))
     })

@@ -8,6 +8,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::attributes::{AttributeReader, OwnerNames};
+use super::databases::Databases;
 use super::hardlinks::{HardLinks, Known};
 use super::header::{self, Item, ItemKind};
 use super::metadata::mtime_of;
@@ -32,6 +33,7 @@ pub(super) struct Archiver<'a> {
     counts: Tally,
     sockets: u64,
     first_socket: Option<String>,
+    databases: Databases,
     links: HardLinks,
     owners: OwnerNames,
     attributes: AttributeReader,
@@ -70,6 +72,7 @@ impl<'a> Archiver<'a> {
             counts: Tally::default(),
             sockets: 0,
             first_socket: None,
+            databases: Databases::default(),
             links: HardLinks::default(),
             owners: OwnerNames::default(),
             attributes: AttributeReader::new(),
@@ -92,7 +95,7 @@ impl<'a> Archiver<'a> {
         let padding = (RECORD_BYTES - written % RECORD_BYTES) % RECORD_BYTES;
         let end = vec![0; (2 * header::BLOCK_BYTES + padding) as usize];
         self.sink.write_all(&end).map_err(pass_on)?;
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<String> = self.databases.warning().into_iter().collect();
         if let Some(first) = self.first_socket {
             warnings.push(match self.sockets {
                 1 => format!("The socket `{first}` was left out."),

@@ -39,6 +39,13 @@ impl PathSelection {
         })
     }
 
+    /// Includes these paths too, spelled out as they are, with what is below them.
+    #[must_use]
+    pub fn with_paths(mut self, paths: &[Vec<u8>]) -> Self {
+        self.include.literal.extend(paths.iter().cloned());
+        self
+    }
+
     /// Whether there is no pattern, so that every path is wanted.
     #[must_use]
     pub fn is_everything(&self) -> bool {

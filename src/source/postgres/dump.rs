@@ -7,6 +7,7 @@ use super::archive::{ArchiveCheck, find_restorer};
 use super::arguments::{check_arguments, warnings};
 use super::clients::{Client, Version, choose_dumper, find_clients, newest};
 use super::ending::Flavour;
+use super::parallel::{check_divisible, dump_parallel};
 use super::selection::DumpSelection;
 use super::server::Server;
 use super::trouble::Trouble;
@@ -16,7 +17,10 @@ use crate::base::failure::{Failure, IoContext, Kind, Result, from_io};
 use crate::base::process::{Exit, Running};
 use crate::catalog::manifest::{Counts, SourceInfo};
 use crate::source::dump_writer::{DumpWriter, READ_BYTES};
-use crate::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
+use crate::source::{Estimate, Source, SourceContext, SourceReport, SourceSink, SourceSinks, stream_one};
+
+/// How the manifest's options record that several workers made a dump.
+pub const JOBS_OPTION: &str = "--jobs";
 
 /// What `pg_dump` writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub struct PostgresOptions {
     pub format: DumpFormat,
     /// What of it is dumped.
     pub selection: DumpSelection,
+    /// How many workers dump its rows at once, into streams of their own; 0 and 1 make one stream.
+    pub jobs: usize,
     /// What `pg_dump` is told beyond the ordinary.
     pub extra_arguments: Vec<String>,
     /// The folder with the client programs; without one, `PATH` and the distributions' folders are searched.
@@ -51,15 +57,39 @@ pub struct PostgresSource {
 }
 
 #[derive(Debug)]
-struct Prepared {
-    server: Server,
+pub(super) struct Prepared {
+    pub server: Server,
     dumper: Client,
     /// Reads an archive to its end while it is written.
     restorer: Option<Client>,
+    pub version: Version,
     server_version: String,
-    database: String,
+    pub database: String,
+    /// The encoding of the database.
+    pub encoding: String,
     bytes: u64,
     tables: u64,
+}
+
+/// What a `pg_dump` that ended well has dumped.
+#[derive(Debug, Default)]
+pub(super) struct Dumped {
+    counts: Counts,
+    warnings: Vec<String>,
+}
+
+impl Dumped {
+    /// Joins what another one has dumped; what both warned of is said once.
+    pub fn add(&mut self, other: Self) {
+        let sum = |a: Option<u64>, b: Option<u64>| a.or(b).map(|_| a.unwrap_or(0).saturating_add(b.unwrap_or(0)));
+        self.counts.tables = sum(self.counts.tables, other.counts.tables);
+        self.counts.rows = sum(self.counts.rows, other.counts.rows);
+        for warning in other.warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
 }
 
 impl PostgresSource {
@@ -70,6 +100,10 @@ impl PostgresSource {
             options,
             prepared: None,
         }
+    }
+
+    fn is_parallel(&self) -> bool {
+        self.options.jobs > 1
     }
 
     /// What `pg_dump` is told of what to dump.
@@ -89,6 +123,15 @@ impl PostgresSource {
 impl Source for PostgresSource {
     fn prepare(&mut self, context: &SourceContext<'_>) -> Result<()> {
         check_arguments(&self.options.extra_arguments)?;
+        if self.is_parallel() {
+            check_divisible(&self.options.extra_arguments)?;
+            if self.options.format == DumpFormat::Custom {
+                return Err(
+                    Failure::new(Kind::Usage, "An archive of `pg_dump` cannot be made by several workers")
+                        .hint("Leave out either --jobs or --format custom"),
+                );
+            }
+        }
         let folder = self.options.client_folder.as_deref();
         let dumpers = find_clients("pg_dump", folder, context.cancel)?;
         let psqls = find_clients("psql", folder, context.cancel)?;
@@ -104,10 +147,11 @@ impl Source for PostgresSource {
             DumpFormat::Custom => Some(find_restorer(folder, Some(&dumper), context.cancel)?),
         };
         let question = "SELECT current_setting('server_version'), current_database(), \
+             (SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()), \
              pg_database_size(current_database()), (SELECT count(*) FROM pg_class c JOIN pg_namespace n \
              ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence <> 't' \
              AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')";
-        let [server_version, database, bytes, tables] = server
+        let [server_version, database, encoding, bytes, tables] = server
             .ask_row(None, question, context.cancel)
             .map_err(|unanswered| unanswered.failure("ask the server about the database", url))?;
         self.options.selection.check(&server, url, context.cancel)?;
@@ -115,8 +159,10 @@ impl Source for PostgresSource {
             server,
             dumper,
             restorer,
+            version,
             server_version,
             database,
+            encoding,
             bytes: bytes.parse().unwrap_or(0),
             tables: tables.parse().unwrap_or(0),
         });
@@ -134,7 +180,13 @@ impl Source for PostgresSource {
             server_version: prepared.map(|prepared| prepared.server_version.clone()),
             tool: Some("pg_dump".to_owned()),
             tool_version: prepared.map(|prepared| prepared.dumper.version_text.clone()),
-            options: self.arguments(),
+            options: {
+                let mut options = self.arguments();
+                if self.is_parallel() {
+                    options.push(format!("{JOBS_OPTION}={}", self.options.jobs));
+                }
+                options
+            },
             ..SourceInfo::default()
         }
     }
@@ -154,31 +206,51 @@ impl Source for PostgresSource {
         })
     }
 
+    fn streams_at_once(&self) -> usize {
+        self.options.jobs.max(1)
+    }
+
+    fn stream_all(&mut self, sinks: &dyn SourceSinks, context: &SourceContext<'_>) -> Result<SourceReport> {
+        if !self.is_parallel() {
+            return stream_one(self, sinks, context);
+        }
+        let arguments = self.arguments();
+        let dumped = dump_parallel(self.prepared()?, &arguments, self.options.jobs, sinks, context)?;
+        Ok(report(&arguments, dumped))
+    }
+
     fn stream(&mut self, sink: &mut dyn SourceSink, context: &SourceContext<'_>) -> Result<SourceReport> {
         let prepared = self.prepared()?;
         let arguments = self.arguments();
-        let url = &self.options.url;
-        let (counts, stderr) = match &prepared.restorer {
-            None => stream_plain(prepared, &arguments, url, sink, context)?,
-            Some(restorer) => stream_custom(prepared, restorer, &arguments, url, sink, context)?,
+        let dumped = match &prepared.restorer {
+            None => dump_plain(prepared, &arguments, sink, context)?,
+            Some(restorer) => dump_custom(prepared, restorer, &arguments, sink, context)?,
         };
-        let mut all_warnings = warnings(&arguments);
-        all_warnings.extend(dump_warnings(&stderr));
-        Ok(SourceReport {
-            warnings: all_warnings,
-            counts,
-            ..SourceReport::default()
-        })
+        Ok(report(&arguments, dumped))
     }
 }
 
-fn stream_plain(
+fn report(arguments: &[String], dumped: Dumped) -> SourceReport {
+    let mut all_warnings = warnings(arguments);
+    all_warnings.extend(dumped.warnings);
+    SourceReport {
+        warnings: all_warnings,
+        counts: dumped.counts,
+        ..SourceReport::default()
+    }
+}
+
+/// Dumps SQL into a sink.
+///
+/// # Errors
+/// [`Kind::Source`] if `pg_dump` fails, or does not but the dump is not whole.
+pub(super) fn dump_plain(
     prepared: &Prepared,
     arguments: &[String],
-    url: &PostgresUrl,
     sink: &mut dyn SourceSink,
     context: &SourceContext<'_>,
-) -> Result<(Counts, Vec<String>)> {
+) -> Result<Dumped> {
+    let url = prepared.server.connection().url();
     let mut child = prepared
         .server
         .connection()
@@ -201,18 +273,21 @@ fn stream_plain(
         rows: Some(summary.rows),
         ..Counts::default()
     };
-    Ok((counts, exit.stderr_tail))
+    Ok(Dumped {
+        counts,
+        warnings: dump_warnings(&exit.stderr_tail),
+    })
 }
 
 /// An archive is read to its end by `pg_restore` on its way: only that tells a whole one from one that was cut off.
-fn stream_custom(
+fn dump_custom(
     prepared: &Prepared,
     restorer: &Client,
     arguments: &[String],
-    url: &PostgresUrl,
     sink: &mut dyn SourceSink,
     context: &SourceContext<'_>,
-) -> Result<(Counts, Vec<String>)> {
+) -> Result<Dumped> {
+    let url = prepared.server.connection().url();
     let mut child = prepared
         .server
         .connection()
@@ -235,7 +310,10 @@ fn stream_custom(
     context.cancel.check()?;
     match fault {
         Some(fault) => Err(not_whole("pg_dump", url, &fault, &exit)),
-        None => Ok((Counts::default(), exit.stderr_tail)),
+        None => Ok(Dumped {
+            counts: Counts::default(),
+            warnings: dump_warnings(&exit.stderr_tail),
+        }),
     }
 }
 

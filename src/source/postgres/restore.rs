@@ -121,8 +121,18 @@ fn restore_script(
     verify: &mut dyn FnMut() -> Result<()>,
     context: &SourceContext<'_>,
 ) -> Result<PostgresRestoreReport> {
-    let cancel = context.cancel;
-    let target = Target::inspect(&options.url, options.client_folder.as_deref(), cancel)?;
+    let target = target_of(options, context)?;
+    let dump = Dump::open(dump)?;
+    let encoding = dump.encoding();
+    let psql = dump.choose_psql(&target.psqls)?;
+    replace(target, encoding.as_deref(), options, context, |target, new| {
+        dump.pour(&target.server, &psql, new, target.version, verify, context)
+    })
+}
+
+/// Looks at the target again, and refuses to replace what may not be.
+pub(super) fn target_of(options: &PostgresRestoreOptions, context: &SourceContext<'_>) -> Result<Target> {
+    let target = Target::inspect(&options.url, options.client_folder.as_deref(), context.cancel)?;
     if let Some(existing) = &target.existing
         && !existing.empty
         && !options.replace
@@ -133,9 +143,19 @@ fn restore_script(
         )
         .hint("Restore into a database of another name, or say that this one is to be replaced"));
     }
-    let dump = Dump::open(dump)?;
-    let psql = dump.choose_psql(&target.psqls)?;
-    let create_options = target.create_options(dump.encoding().as_deref(), cancel)?;
+    Ok(target)
+}
+
+/// Creates a database, has it filled, and gives it the target's name. If anything fails, it is dropped.
+pub(super) fn replace(
+    target: Target,
+    encoding: Option<&str>,
+    options: &PostgresRestoreOptions,
+    context: &SourceContext<'_>,
+    fill: impl FnOnce(&Target, &str) -> Result<Vec<String>>,
+) -> Result<PostgresRestoreReport> {
+    let cancel = context.cancel;
+    let create_options = target.create_options(encoding, cancel)?;
     let mut warnings = Vec::new();
     if let Some(leftover) = target.leftovers(cancel).first() {
         warnings.push(format!(
@@ -156,18 +176,16 @@ fn restore_script(
         // An interruption may have come after the server had created it.
         Err(failure) => return Err(clear_up(&target, &new, failure)),
     };
-    let filled = dump
-        .pour(&target.server, &psql, &new, target.version, verify, context)
-        .and_then(|poured| {
-            warnings.extend(poured);
-            context.reporter.event(Event::Phase(Phase::Finishing));
-            warnings.extend(analyze(&target, &new, context)?);
-            if let Some(existing) = &target.existing {
-                warnings.extend(target.dress(&new, existing, cancel)?);
-            }
-            cancel.check()?;
-            target.swap(&new, &new_oid, replaced.as_deref())
-        });
+    let filled = fill(&target, &new).and_then(|poured| {
+        warnings.extend(poured);
+        context.reporter.event(Event::Phase(Phase::Finishing));
+        warnings.extend(analyze(&target, &new, context)?);
+        if let Some(existing) = &target.existing {
+            warnings.extend(target.dress(&new, existing, cancel)?);
+        }
+        cancel.check()?;
+        target.swap(&new, &new_oid, replaced.as_deref())
+    });
     if let Err(failure) = filled {
         return Err(clear_up(&target, &new, failure));
     }

@@ -8,10 +8,12 @@ use super::trouble::Trouble;
 use super::url::PostgresUrl;
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, IoContext, Kind, Result};
+use crate::base::process::Program;
 
-/// Separates fields and rows of an answer; neither can be typed into a name by accident.
-const FIELD_SEPARATOR: char = '\u{1f}';
-const ROW_SEPARATOR: char = '\u{1e}';
+/// Separates fields of an answer; it cannot be typed into a name by accident.
+pub const FIELD_SEPARATOR: char = '\u{1f}';
+/// Separates its rows.
+pub const ROW_SEPARATOR: char = '\u{1e}';
 
 /// The longest answer that is read: the settings of ten thousand databases fit.
 const ANSWER_BYTES_MAX: u64 = 64 * crate::base::units::MIB;
@@ -64,6 +66,18 @@ impl Server {
         &self.connection
     }
 
+    /// A `psql` whose answers are easy to take apart, and that ends at the first error.
+    #[must_use]
+    pub fn session(&self, database: Option<&str>) -> Program {
+        self.connection
+            .program(&self.psql.path, database)
+            .env("PGCLIENTENCODING", "UTF8")
+            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
+            .args(["--set", "ON_ERROR_STOP=1", "--set", "VERBOSITY=verbose"])
+            .arg(format!("--field-separator={FIELD_SEPARATOR}"))
+            .arg(format!("--record-separator={ROW_SEPARATOR}"))
+    }
+
     /// Runs statements in `database`, one after the other, each by itself, of which only the last may return rows.
     ///
     /// # Errors
@@ -74,14 +88,7 @@ impl Server {
         statements: &[String],
         cancel: &Cancel,
     ) -> Result<Vec<Vec<String>>, Unanswered> {
-        let mut program = self
-            .connection
-            .program(&self.psql.path, database)
-            .env("PGCLIENTENCODING", "UTF8")
-            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
-            .args(["--set", "ON_ERROR_STOP=1", "--set", "VERBOSITY=verbose"])
-            .arg(format!("--field-separator={FIELD_SEPARATOR}"))
-            .arg(format!("--record-separator={ROW_SEPARATOR}"));
+        let mut program = self.session(database);
         // Nobody's function in a public schema may stand in for the system's own.
         let mut script = "SET search_path TO pg_catalog;\n".to_owned();
         for statement in statements {

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::sqlite::session::sqlite3;
 use crate::support::cli::{Cli, Outcome, RunningCli, normalised};
 use crate::support::fault_s3::FaultS3;
 use crate::support::postgres::{Database, PostgresServer, server_programs};
@@ -98,6 +99,12 @@ impl Scene {
     pub fn noise(&mut self, name: &str, bytes: usize) -> &mut Self {
         let noise = Noise::new(7).bytes(bytes);
         self.write(name, noise)
+    }
+
+    /// Makes an SQLite database with one table.
+    pub fn sqlite(&mut self, name: &str) -> &mut Self {
+        sqlite3(&self.path(name), "CREATE TABLE t (v); INSERT INTO t VALUES ('seven')");
+        self
     }
 
     /// Sets a variable.

@@ -171,9 +171,9 @@ if [ \"$HOW\" = before ]; then cat >/dev/null; else $REAL \"$@\" >/dev/null; fi
 echo 'ERROR 2013 (HY000): lost on purpose' >&2; exit 1";
     let programs = Programs::new(&[("mariadb", script)]);
     let cli = programs.cli(place.cli());
-    let mut failed = 0;
     // To fail before a step leaves the server as it was after the step before.
-    for (number, how) in std::iter::once((1, "before")).chain((1..STEPS_MAX).map(|number| (number, "after"))) {
+    let tries = std::iter::once((1, "before")).chain((1..STEPS_MAX).map(|number| (number, "after")));
+    for (failed, (number, how)) in tries.enumerate() {
         let _ = std::fs::remove_file(programs.path("count"));
         let run = cli
             .command([
@@ -197,7 +197,6 @@ echo 'ERROR 2013 (HY000): lost on purpose' >&2; exit 1";
             assert!(failed > 15, "{failed}");
             return;
         }
-        failed += 1;
         assert_eq!(run.code(), 1, "{number} {how}\n{run}");
         pretty_assertions_eq(&database.dump(), &before);
         let left = database.relatives();

@@ -68,6 +68,8 @@ impl Archiver<'_> {
                 Err(errno) => return self.failed(found.path, errno).map(|()| false),
             }
         }
+        let first_bytes = &self.headers[headers_bytes..headers_bytes + read];
+        self.databases.note(found.path, first_bytes);
         let headers = std::mem::take(&mut self.headers);
         let written = self.sink.write_all(&headers).map_err(pass_on);
         self.headers = headers;
@@ -167,6 +169,9 @@ impl Archiver<'_> {
                     }
                 },
             };
+            if offset + done == 0 {
+                self.databases.note(path, &self.content[..block]);
+            }
             self.sink.write_all(&self.content[..block]).map_err(pass_on)?;
             done += block as u64;
         }
