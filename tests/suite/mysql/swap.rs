@@ -158,6 +158,7 @@ fn a_swap_that_fails_at_any_step_is_undone() {
     let place = Place::fresh(PlaceKind::Folder);
     let database = Database::fresh();
     database.sql(EVERY_OBJECT);
+    let then = database.dump();
     let id = back_up(&place.cli(), &[&database.url()]);
     database.sql(CHANGES);
     let before = database.dump();
@@ -188,14 +189,22 @@ echo 'ERROR 2013 (HY000): lost on purpose' >&2; exit 1";
             .env("HOW", how)
             .run();
         if run.code() == 0 {
-            // The last step only drops what is empty by then; whatever fails there is warned of.
+            pretty_assertions_eq(&database.dump(), &then);
             let count: u32 = programs.seen("count").trim().parse().expect("a number");
-            assert!(
-                number >= count,
-                "step {number} of {count} failed and was passed over\n{run}"
-            );
-            assert!(failed > 15, "{failed}");
-            return;
+            if number >= count {
+                // The last step only drops what is empty by then; what fails there is warned of.
+                assert!(failed > 15, "{failed}");
+                return;
+            }
+            // A view that stands on another one fails once in any case and is made when that is there.
+            let server = MariaDbServer::shared();
+            for name in database.relatives().iter().chain([&database.name]) {
+                server.sql("", &format!("DROP DATABASE `{name}`"));
+            }
+            server.sql("", &format!("CREATE DATABASE `{}`", database.name));
+            database.sql(EVERY_OBJECT);
+            database.sql(CHANGES);
+            continue;
         }
         assert_eq!(run.code(), 1, "{number} {how}\n{run}");
         pretty_assertions_eq(&database.dump(), &before);

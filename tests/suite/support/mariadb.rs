@@ -108,6 +108,8 @@ impl MariaDbServer {
             // Nothing here has to survive a power cut.
             "innodb-flush-log-at-trx-commit=0".to_owned(),
             "innodb-doublewrite=0".to_owned(),
+            "innodb-flush-method=nosync".to_owned(),
+            "sync-frm=0".to_owned(),
             "innodb-buffer-pool-size=64M".to_owned(),
             "innodb-log-file-size=64M".to_owned(),
             "aria-pagecache-buffer-size=8M".to_owned(),
