@@ -289,7 +289,12 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l backup
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l to -d 'Where to: a folder, a file, a URL such as postgres://user@host/database or sqlite:///path, or `-` for standard output' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l include -d 'Restore only what matches; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l exclude -d 'Leave out what matches; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l table -d 'Restore only these tables of a plain dump: [SCHEMA.]TABLE, `*` for any letters; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l at -d 'The newest backup that was there at this time, for example 2025-01-31T12:00:00Z' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l tier -d 'How fast archived data is wanted; faster costs more' -r -f -a "standard\t'Within hours'
+bulk\t'Within half a day, or two days out of a deep archive; the cheapest'
+expedited\t'Within minutes; not out of a deep archive'"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l thaw-days -d 'How many days thawed copies stay' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l threads -d 'How many threads compress or inflate [default: one for each core]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l parts-in-flight -d 'How many parts are sent or fetched at the same time [default: chosen from the memory]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l memory -d 'How much memory the run may take [default: 128MiB]' -r
@@ -313,11 +318,14 @@ always\t''
 never\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l from-s3-latest -d 'Restore the newest backup of the bucket'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l list-s3 -d 'List what could be restored, and restore nothing'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l with-schema -d 'With --table, what makes the tables too: definitions, sequences, indexes, constraints, triggers, rights'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l merge -d 'Restore into a folder that is not empty; files of the backup replace those with the same path'
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l replace -d 'Replace what is there: top-level items of the folder with the same names, or the file'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l replace -d 'Replace what is there: top-level items of the folder with the same names, the file, or the rows of the tables'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l drop-replaced -d 'Drop the replaced database instead of keeping it under a dated name, as is done with an SQLite file anyway'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l keep-replaced -d 'Keep the replaced file of an SQLite database under a dated name, as is done with a PostgreSQL database anyway'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l no-safety-backup -d 'Do not back up first what is replaced'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l thaw -d 'Ask for data that lies in an archive such as GLACIER; without --wait, that is all that is done (exit 3)'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l wait -d 'Wait until the data has been thawed, and go on with the restore'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s n -l dry-run -d 'Show what would be done, without doing it'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s y -l confirm -l yes -d 'Go ahead without asking'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'

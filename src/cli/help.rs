@@ -155,12 +155,20 @@ const CLOSINGS: &[Closing] = &[
                 "A database, under a new name",
             ),
             (
+                "backup-cli restore app@latest --table public.orders --with-schema --to postgres://admin@db/scratch",
+                "One table with its indexes and constraints, into another database",
+            ),
+            (
                 "backup-cli restore app@latest --to ./app.db",
                 "An SQLite database, in the place of the one that is there",
             ),
             (
                 "backup-cli restore latest --to - | less",
                 "The plain content, to standard output",
+            ),
+            (
+                "backup-cli restore www@oldest --thaw --tier bulk --wait --to /tmp/www",
+                "What lies in an archive: ask for it, wait until it is there, restore it",
             ),
             (
                 "backup-cli restore --from-s3-latest --dry-run",
@@ -299,6 +307,7 @@ mod tests {
             (Kind::Source, 1),
             (Kind::Tool, 1),
             (Kind::Unsupported, 1),
+            (Kind::Archived, 1),
         ] {
             assert_eq!(kind.exit_code(), code, "{kind:?}");
             assert!(EXIT_STATUS.iter().any(|(known, _)| *known == code));

@@ -13,6 +13,7 @@
     reason = "a fixture that cannot go on fails its test by panicking"
 )]
 
+mod archives;
 mod bad_input;
 mod command_line;
 mod commit_faults;
@@ -40,6 +41,7 @@ mod samples;
 mod seeds;
 mod signals;
 mod single_file;
+mod single_tables;
 mod sqlite;
 mod store_contract;
 mod support;

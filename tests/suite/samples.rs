@@ -28,6 +28,7 @@ use backup_cli::source::command::CommandSource;
 use backup_cli::source::directory::{DirectoryOptions, DirectorySource};
 use backup_cli::source::postgres::{PostgresOptions, PostgresSource, PostgresUrl};
 use backup_cli::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
+use backup_cli::store::archive::ThawRequest;
 use backup_cli::store::local::LocalStore;
 use backup_cli::store::{Key, Limits, ObjectMeta, PutOptions, Store, UnfinishedUpload, Upload};
 use sha2::{Digest, Sha256};
@@ -747,6 +748,10 @@ impl Store for Limited {
 
     fn delete(&self, key: &Key) -> Result<()> {
         self.inner.delete(key)
+    }
+
+    fn thaw(&self, key: &Key, request: &ThawRequest) -> Result<()> {
+        self.inner.thaw(key, request)
     }
 
     fn unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>> {

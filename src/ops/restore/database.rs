@@ -173,6 +173,35 @@ impl Read for Shared {
     }
 }
 
+/// Takes the safety backup of the whole database, unless the user declined it.
+pub(super) fn back_up_first(
+    url: &PostgresUrl,
+    of: &str,
+    options: &RestoreOptions,
+    report: &mut RestoreReport,
+    run: &Run,
+) -> Result<()> {
+    let Some(safety) = &options.safety else {
+        run.warn(format!("No safety backup of {of}, as asked."));
+        return Ok(());
+    };
+    let mut source = PostgresSource::new(PostgresOptions {
+        url: url.clone(),
+        client_folder: options.client_folder.clone(),
+        ..PostgresOptions::default()
+    });
+    run.note(format!("First a safety backup of `{url}`."));
+    let outcome = backup(&safety.store, &mut source, &safety.options, run).map_err(|failure| {
+        failure
+            .context(format!("The safety backup of `{url}` failed, so nothing was restored"))
+            .hint("--no-safety-backup restores without one")
+    })?;
+    run.note(format!("The safety backup is `{}`.", outcome.manifest.id));
+    report.safety_backup = Some(outcome.manifest.id);
+    run.phase(Phase::Restoring);
+    Ok(())
+}
+
 /// Takes the safety backup, then restores into a new database and swaps.
 pub(super) fn restore(
     from: From,
@@ -183,25 +212,7 @@ pub(super) fn restore(
     run: &Run,
 ) -> Result<()> {
     if before.exists && !before.empty {
-        match &options.safety {
-            None => run.warn("No safety backup of the database that is replaced, as asked."),
-            Some(safety) => {
-                let mut source = PostgresSource::new(PostgresOptions {
-                    url: url.clone(),
-                    client_folder: options.client_folder.clone(),
-                    ..PostgresOptions::default()
-                });
-                run.note(format!("First a safety backup of `{url}`."));
-                let outcome = backup(&safety.store, &mut source, &safety.options, run).map_err(|failure| {
-                    failure
-                        .context(format!("The safety backup of `{url}` failed, so nothing was restored"))
-                        .hint("--no-safety-backup restores without one")
-                })?;
-                run.note(format!("The safety backup is `{}`.", outcome.manifest.id));
-                report.safety_backup = Some(outcome.manifest.id);
-                run.phase(Phase::Restoring);
-            }
-        }
+        back_up_first(&url, "the database that is replaced", options, report, run)?;
     }
     let totals = run.reporter.progress();
     totals.reset();
