@@ -29,6 +29,7 @@ use backup_cli::pipeline::download::{DownloadOptions, ObjectsReader, StoredObjec
 use backup_cli::pipeline::inflate::MembersReader;
 use backup_cli::pipeline::plan::{MEMORY_BYTES_DEFAULT, PlanInput, plan};
 use backup_cli::pipeline::upload::PartsWriter;
+use backup_cli::store::archive::ThawRequest;
 use backup_cli::store::{
     Key, Limits, ObjectMeta, Part, PartReceipt, PutOptions, Role, Store, UnfinishedUpload, Upload,
 };
@@ -56,6 +57,7 @@ fn meta(key: &Key, bytes: u64, token: &str) -> ObjectMeta {
         etag_is_md5: false,
         version_id: None,
         storage_class: None,
+        archive: None,
         token: Some(token.to_owned()),
     }
 }
@@ -126,6 +128,10 @@ impl Store for NullStore {
     fn delete(&self, _: &Key) -> Result<()> {
         Ok(())
     }
+    fn thaw(&self, _: &Key, _: &ThawRequest) -> Result<()> {
+        Ok(())
+    }
+
     fn unfinished_uploads(&self, _: &str) -> Result<Vec<UnfinishedUpload>> {
         Ok(Vec::new())
     }

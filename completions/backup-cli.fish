@@ -56,6 +56,7 @@ complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "copy" -d 'Cop
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "find" -d 'Find which backups hold a file or a table'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "diff" -d 'Show what changed between two backups'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "restore" -d 'Bring a backup back'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "key" -d 'Make keys for encryption, and tell their public halves'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "config" -d 'Show, check or create the configuration'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "version" -d 'Print the version'
@@ -288,7 +289,12 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l backup
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l to -d 'Where to: a folder, a file, `-` for standard output, or a URL such as postgres://user@host/database, mysql://…, sqlite:///path' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l include -d 'Restore only what matches; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l exclude -d 'Leave out what matches; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l table -d 'Restore only these tables of a plain dump: [SCHEMA.]TABLE, `*` for any letters; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l at -d 'The newest backup that was there at this time, for example 2025-01-31T12:00:00Z' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l tier -d 'How fast archived data is wanted; faster costs more' -r -f -a "standard\t'Within hours'
+bulk\t'Within half a day, or two days out of a deep archive; the cheapest'
+expedited\t'Within minutes; not out of a deep archive'"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l thaw-days -d 'How many days thawed copies stay' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l threads -d 'How many threads compress or inflate [default: one for each core]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l parts-in-flight -d 'How many parts are sent or fetched at the same time [default: chosen from the memory]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l memory -d 'How much memory the run may take [default: 128MiB]' -r
@@ -312,11 +318,14 @@ always\t''
 never\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l from-s3-latest -d 'Restore the newest backup of the bucket'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l list-s3 -d 'List what could be restored, and restore nothing'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l with-schema -d 'With --table, what makes the tables too: definitions, sequences, indexes, constraints, triggers, rights'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l merge -d 'Restore into a folder that is not empty; files of the backup replace those with the same path'
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l replace -d 'Replace what is there: top-level items of the folder with the same names, or the file'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l replace -d 'Replace what is there: top-level items of the folder with the same names, the file, or the rows of the tables'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l drop-replaced -d 'Drop the replaced database instead of keeping it under a dated name, as is done with an SQLite file anyway'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l keep-replaced -d 'Keep the replaced file of an SQLite database under a dated name, as is done with a PostgreSQL database anyway'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l no-safety-backup -d 'Do not back up first what is replaced'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l thaw -d 'Ask for data that lies in an archive such as GLACIER; without --wait, that is all that is done (exit 3)'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l wait -d 'Wait until the data has been thawed, and go on with the restore'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s n -l dry-run -d 'Show what would be done, without doing it'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s y -l confirm -l yes -d 'Go ahead without asking'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
@@ -324,6 +333,103 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s q -l q
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s v -l verbose -d 'Log what happens inside; repeat it for more'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l no-progress -d 'Do not show progress'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -f -a "generate" -d 'Make a key pair'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -f -a "public" -d 'Print the public keys of a file of secret keys'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -f -a "show" -d 'Print the public keys of a file of secret keys'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -s o -l output -d 'The file to write, readable by its owner only; one that exists is never overwritten [default: standard output]' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l passphrase -d 'Encrypt the file by a passphrase: that of the settings, else it is asked for'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r

@@ -43,6 +43,8 @@ pub enum Kind {
     Tool,
     /// The store or the format cannot do what was asked.
     Unsupported,
+    /// What is to be read lies in an archive and must be thawed first.
+    Archived,
 }
 
 impl Kind {
@@ -66,7 +68,8 @@ impl Kind {
             | Self::NoSpace
             | Self::Source
             | Self::Tool
-            | Self::Unsupported => 1,
+            | Self::Unsupported
+            | Self::Archived => 1,
         }
     }
 }

@@ -15,6 +15,8 @@ pub enum Phase {
     Committing,
     /// Bytes stream from the store to the target.
     Restoring,
+    /// Archived objects have been asked for, and are waited for.
+    Thawing,
     /// Bytes stream from one store to another.
     Copying,
     /// Restored content is being checked and moved into its place.

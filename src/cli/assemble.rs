@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::databases::{mysql_job, postgres_jobs, refuse_without_postgres};
+use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::layout::{Layout, name_from};
 use crate::catalog::selection::SAFETY_SUFFIX;
@@ -14,7 +15,7 @@ use crate::config::{Secrets, first_problem};
 use crate::ops::Run;
 use crate::ops::backup::{BackupOptions, TransferOptions};
 use crate::ops::restore::SafetyBackup;
-use crate::pipeline::crypt::{Keys, KeysOptions, Recipients};
+use crate::pipeline::crypt::{Ask, Keys, KeysOptions, Recipients};
 use crate::source::Source;
 use crate::source::command::CommandSource;
 use crate::source::directory::{DirectoryOptions, DirectorySource};
@@ -25,6 +26,7 @@ use crate::store::Store;
 use crate::store::address::StoreAddress;
 use crate::store::local::LocalStore;
 use crate::store::s3::{ChecksumMode, RetryOptions, S3Options, S3Store, Sse, StaticCredentials};
+use crate::ui::Console;
 
 /// The extension of a stream whose kind nobody told.
 const UNKNOWN_EXTENSION: &str = "bin";
@@ -186,13 +188,19 @@ pub fn recipients(settings: &Settings) -> Result<Option<Recipients>> {
     }
 }
 
-/// With which keys encrypted backups are read.
-pub fn keys(settings: &Settings) -> Keys {
+/// Asks for passphrases on the terminal, if there is one.
+pub fn ask(console: &Console, cancel: &Cancel) -> Ask {
+    let (console, cancel) = (console.clone(), cancel.clone());
+    Arc::new(move |prompt| console.ask_passphrase(prompt, &cancel))
+}
+
+/// With which keys encrypted backups are read, and who is asked for a passphrase.
+pub fn keys(settings: &Settings, ask: Option<Ask>) -> Keys {
     Keys::new(KeysOptions {
         identity_files: settings.identities.value.clone(),
         identity: settings.identity.value.clone(),
         passphrase: settings.passphrase.value.clone(),
-        ask: None,
+        ask,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::assemble::keys;
+use super::assemble::{ask, keys};
 use crate::base::cancel::Cancel;
 use crate::base::clock::SystemClock;
 use crate::config::{Loaded, Settings};
@@ -31,7 +31,7 @@ impl Context {
             cancel: self.cancel.clone(),
             reporter: self.listener.clone(),
             clock: Arc::new(SystemClock),
-            keys: keys(&self.settings),
+            keys: keys(&self.settings, Some(ask(&self.console, &self.cancel))),
         }
     }
 }

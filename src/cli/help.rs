@@ -61,6 +61,10 @@ const CLOSINGS: &[Closing] = &[
                 "The output of a program",
             ),
             (
+                "backup-cli backup /srv/www --recipient age1… --compression zstd",
+                "Encrypted for the holder of a key, compressed by zstd",
+            ),
+            (
                 "backup-cli backup -p www -p app",
                 "Two profiles of the configuration file, one after the other",
             ),
@@ -84,7 +88,7 @@ const CLOSINGS: &[Closing] = &[
     },
     Closing {
         command: "ls",
-        exit_status: &[0, 1, 2, 10, 20, 130],
+        exit_status: &[0, 1, 2, 10, 12, 20, 130],
         examples: &[(
             "backup-cli ls latest www/static --long",
             "The files below a folder of the newest backup",
@@ -151,6 +155,10 @@ const CLOSINGS: &[Closing] = &[
                 "A database, under a new name",
             ),
             (
+                "backup-cli restore app@latest --table public.orders --with-schema --to postgres://admin@db/scratch",
+                "One table with its indexes and constraints, into another database",
+            ),
+            (
                 "backup-cli restore app@latest --to ./app.db",
                 "An SQLite database, in the place of the one that is there",
             ),
@@ -159,10 +167,35 @@ const CLOSINGS: &[Closing] = &[
                 "The plain content, to standard output",
             ),
             (
+                "backup-cli restore www@oldest --thaw --tier bulk --wait --to /tmp/www",
+                "What lies in an archive: ask for it, wait until it is there, restore it",
+            ),
+            (
                 "backup-cli restore --from-s3-latest --dry-run",
                 "What would happen, without doing it",
             ),
         ],
+    },
+    Closing {
+        command: "key",
+        exit_status: &[0, 1, 2, 12, 21],
+        examples: &[
+            ("backup-cli key generate --output key.txt", "A new key pair"),
+            ("backup-cli key public key.txt", "Its public key, for --recipient"),
+        ],
+    },
+    Closing {
+        command: "key generate",
+        exit_status: &[0, 1, 2, 21],
+        examples: &[(
+            "backup-cli key generate --output key.age --passphrase",
+            "A key pair whose file is of no use without the passphrase",
+        )],
+    },
+    Closing {
+        command: "key public",
+        exit_status: &[0, 1, 2, 12],
+        examples: &[("backup-cli key public key.txt", "What to encrypt for")],
     },
     Closing {
         command: "config",
@@ -274,6 +307,7 @@ mod tests {
             (Kind::Source, 1),
             (Kind::Tool, 1),
             (Kind::Unsupported, 1),
+            (Kind::Archived, 1),
         ] {
             assert_eq!(kind.exit_code(), code, "{kind:?}");
             assert!(EXIT_STATUS.iter().any(|(known, _)| *known == code));

@@ -9,13 +9,13 @@ use super::words::{age, count, time};
 use super::{Context, help};
 use crate::base::failure::Result;
 use crate::base::units::format_bytes;
-use crate::ops::list::{ListOptions, ListReport, ListedState, list};
+use crate::ops::list::{ListOptions, ListReport, Listed, ListedArchive, ListedState, list};
 use crate::ui::table::{Column, render};
 
 /// List backups, newest first
 ///
 /// Prints id, name, time, age, size, stored size, state and storage class. Objects without a manifest, such as those of an
-/// earlier script, are listed as unmanaged. --name lists one series only.
+/// earlier script, are listed as unmanaged. With the class it says whether data that lies in an archive can be read. --name lists one series only.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_long_help = help::closing("list"))]
 pub struct Args {
@@ -87,10 +87,22 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
             backup.plain_bytes.map_or_else(|| "-".to_owned(), format_bytes),
             format_bytes(backup.stored_bytes),
             state(backup.state).to_owned(),
-            backup.storage_class.clone().unwrap_or_else(|| "-".to_owned()),
+            class(backup),
         ]
     });
     console.answer(&render(&columns, rows))
+}
+
+/// The storage class, and whether what lies in an archive can be read.
+fn class(backup: &Listed) -> String {
+    let class = backup.storage_class.as_deref().unwrap_or("-");
+    match (backup.archive, backup.thawed_until) {
+        (None, _) => class.to_owned(),
+        (Some(ListedArchive::Frozen), _) => format!("{class}, archived"),
+        (Some(ListedArchive::Thawing), _) => format!("{class}, being thawed"),
+        (Some(ListedArchive::Thawed), None) => format!("{class}, thawed"),
+        (Some(ListedArchive::Thawed), Some(until)) => format!("{class}, thawed until {}", time(until)),
+    }
 }
 
 fn state(state: ListedState) -> &'static str {

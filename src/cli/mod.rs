@@ -16,6 +16,7 @@ pub mod diff;
 pub mod find;
 pub mod generate;
 pub mod help;
+pub mod key;
 pub mod list;
 pub mod ls;
 mod manual;
@@ -71,6 +72,7 @@ pub enum Command {
     Find(find::Args),
     Diff(diff::Args),
     Restore(Box<restore::Args>),
+    Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),
     Version(version::Args),
@@ -265,6 +267,15 @@ impl Cli {
             Command::Completions(args) => one(completions::run(args, console)),
             Command::Generate(args) => one(generate::run(args, console)),
             Command::Version(args) => one(version::run(args, console)),
+            Command::Key(args) => {
+                let around = key::Surroundings {
+                    flags: &self.flags(),
+                    environment: &started.environment,
+                    console,
+                    cancel: &started.cancel,
+                };
+                one(key::run(args, &around))
+            }
             Command::Config(args) => one(config::run(args, &self.flags(), &started.environment, console)),
             command => self.run_with_settings(command, started),
         }
@@ -292,7 +303,11 @@ impl Cli {
                 Command::Diff(args) => diff::run(args, &context),
                 Command::Restore(args) => restore::run(args, &context),
                 // These have been dispatched before settings were asked for.
-                Command::Config(_) | Command::Completions(_) | Command::Generate(_) | Command::Version(_) => Ok(()),
+                Command::Key(_)
+                | Command::Config(_)
+                | Command::Completions(_)
+                | Command::Generate(_)
+                | Command::Version(_) => Ok(()),
             });
             if let Err(failure) = result {
                 let kind = started.print(&failure);

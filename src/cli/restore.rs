@@ -21,11 +21,13 @@ use crate::catalog::selection::Chosen;
 use crate::config::{Flags, table};
 use crate::ops::Run;
 use crate::ops::restore::{RestoreOptions, RestorePlan, RestoreReport, RestoreTarget, plan_restore, restore};
+use crate::ops::thaw::{ThawOptions, archived_data, ask, check_tier, wait};
 use crate::source::directory::Existing;
 use crate::source::mysql::MysqlUrl;
 use crate::source::postgres::{GLOBALS_KIND, PostgresUrl};
 use crate::source::sqlite::{is_database, is_sqlite, parse_url};
 use crate::store::address::StoreAddress;
+use crate::store::archive::ThawTier;
 use crate::ui::escape::escape_text;
 
 /// Bring a backup back
@@ -34,6 +36,9 @@ use crate::ui::escape::escape_text;
 /// target of a database is its URL, or the file of an SQLite database; a database that is there already is backed up
 /// first, then replaced. A PostgreSQL database that is replaced is kept under a dated name, the file of an SQLite database
 /// only with --keep-replaced. What is replaced is left as it was until everything has been restored and checked.
+///
+/// Data in an archive such as GLACIER or DEEP_ARCHIVE has to be thawed first: --thaw asks for it, and the same command
+/// restores it when it is there.
 ///
 /// A restore that replaces something asks for confirmation on a terminal, and is refused elsewhere without --confirm.
 #[derive(Clone, Debug, Default, ClapArgs)]
@@ -78,11 +83,19 @@ pub struct Args {
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
 
+    /// Restore only these tables of a plain dump: [SCHEMA.]TABLE, `*` for any letters; may be repeated
+    #[arg(long, value_name = "TABLE")]
+    pub table: Vec<String>,
+
+    /// With --table, what makes the tables too: definitions, sequences, indexes, constraints, triggers, rights
+    #[arg(long, requires = "table")]
+    pub with_schema: bool,
+
     /// Restore into a folder that is not empty; files of the backup replace those with the same path
     #[arg(long, conflicts_with = "replace")]
     pub merge: bool,
 
-    /// Replace what is there: top-level items of the folder with the same names, or the file
+    /// Replace what is there: top-level items of the folder with the same names, the file, or the rows of the tables
     #[arg(long)]
     pub replace: bool,
 
@@ -102,6 +115,22 @@ pub struct Args {
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
 
+    /// Ask for data that lies in an archive such as GLACIER; without --wait, that is all that is done (exit 3)
+    #[arg(long, help_heading = "Archives")]
+    pub thaw: bool,
+
+    /// How fast archived data is wanted; faster costs more
+    #[arg(long, value_name = "TIER", value_enum, default_value_t = Tier::Standard, requires = "thaw", help_heading = "Archives")]
+    pub tier: Tier,
+
+    /// How many days thawed copies stay
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=3650), requires = "thaw", help_heading = "Archives")]
+    pub thaw_days: u32,
+
+    /// Wait until the data has been thawed, and go on with the restore
+    #[arg(long, requires = "thaw", help_heading = "Archives")]
+    pub wait: bool,
+
     /// Show what would be done, without doing it
     #[arg(long, short = 'n')]
     pub dry_run: bool,
@@ -113,6 +142,18 @@ pub struct Args {
     #[allow(missing_docs)]
     #[command(flatten)]
     pub transfer: TransferArgs,
+}
+
+/// How fast archived data is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Tier {
+    /// Within hours
+    #[default]
+    Standard,
+    /// Within half a day, or two days out of a deep archive; the cheapest
+    Bulk,
+    /// Within minutes; not out of a deep archive
+    Expedited,
 }
 
 impl Args {
@@ -168,6 +209,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         (None, None) => find("latest", at, context, &run)?,
     };
     let options = options(args, &found, context, &run)?;
+    if args.thaw && !thaw_first(args, &found, context, &run)? {
+        return Ok(());
+    }
     let plan = plan_restore(&found.store, found.chosen, &options, &run)?;
     plan.remarks.iter().for_each(|remark| context.console.note(remark));
     if args.dry_run {
@@ -207,6 +251,71 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// Has the data thawed if it lies in an archive; whether the restore can go on.
+fn thaw_first(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<bool> {
+    let options = ThawOptions {
+        tier: match args.tier {
+            Tier::Standard => ThawTier::Standard,
+            Tier::Bulk => ThawTier::Bulk,
+            Tier::Expedited => ThawTier::Expedited,
+        },
+        days: args.thaw_days,
+    };
+    let data = match args.dry_run {
+        true => {
+            let data = archived_data(&found.store, &found.chosen, run)?;
+            check_tier(&data, options.tier)?;
+            data
+        }
+        false => ask(&found.store, &found.chosen, options, run)?,
+    };
+    if let (0, until) = (data.unreadable(), data.thawed_until()) {
+        if let Some(until) = until {
+            context
+                .console
+                .note(&format!("The data is thawed, and can be read until {}.", time(until)));
+        }
+        return Ok(true);
+    }
+    if args.wait && !args.dry_run {
+        wait(&found.store, &found.chosen, options, run)?;
+        return Ok(true);
+    }
+    context.listener.end();
+    let id = &found.chosen.found.id;
+    let expected = format_duration(data.expected(options.tier));
+    if context.console.is_json() {
+        context.console.json_line(&serde_json::json!({
+            "message_type": "summary",
+            "dry_run": args.dry_run,
+            "snapshot_id": id,
+            "state": "thawing",
+            "objects_thawing": data.unreadable(),
+            "objects_asked_for": data.unasked(),
+            "seconds_expected": data.expected(options.tier).as_secs(),
+        }))?;
+    }
+    let objects = |number| count(number, "data object", "data objects");
+    if args.dry_run {
+        if !context.console.is_json() {
+            let asked = objects(data.unasked());
+            context.console.summary(&escape_text(&format!(
+                "Would ask for {asked} of {id}, which would take up to {expected}, but this is a dry run."
+            )))?;
+        }
+        return Ok(false);
+    }
+    Err(Failure::new(
+        Kind::Incomplete,
+        format!(
+            "`{id}` is not restored yet: {} of it {} being thawed, which takes up to {expected}",
+            objects(data.unreadable()),
+            if data.unreadable() == 1 { "is" } else { "are" }
+        ),
+    )
+    .hint("Run the same command again then, or now with --wait to wait for it"))
+}
+
 /// The newest backup of the bucket is not the newest one of a folder that stands in for it.
 fn refuse_folder(context: &Context) -> Result<()> {
     match &context.settings.store.value {
@@ -242,6 +351,8 @@ fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<
     Ok(RestoreOptions {
         target,
         paths: paths(args)?,
+        tables: args.table.clone(),
+        with_schema: args.with_schema,
         include: args.include.clone(),
         exclude: args.exclude.clone(),
         existing: match (args.merge, args.replace) {
@@ -403,6 +514,7 @@ fn print_summary(report: &RestoreReport, took: Duration, context: &Context) -> R
             "target": report.target,
             "total_files": report.tree.as_ref().map(|tree| tree.files),
             "files_restored": report.tree.as_ref().map(|tree| tree.files),
+            "tables": report.tables.as_ref().map(|counts| counts.tables),
             "bytes_restored": report.plain_bytes,
             "error_count": report.problem_count,
             "replaced_as": report.replaced_as,
@@ -419,6 +531,9 @@ fn print_summary(report: &RestoreReport, took: Duration, context: &Context) -> R
             ..Counts::default()
         };
         pairs.push(("content", words::counts(&counts)));
+    }
+    if let Some(counts) = &report.tables {
+        pairs.push(("content", words::counts(counts)));
     }
     pairs.push(("size", format_bytes(report.plain_bytes)));
     if let Some(kept) = &report.replaced_as {

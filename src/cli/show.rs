@@ -2,14 +2,18 @@
 
 use clap::Args as ClapArgs;
 
+use super::assemble::keys;
 use super::target::find;
 use super::words::{count, counts, lines, sizes, time};
 use super::{Context, help};
-use crate::base::failure::Result;
+use crate::base::failure::{Kind, Result};
 use crate::base::units::{format_bytes, format_duration};
+use crate::catalog::codec::Codec;
 use crate::catalog::listing::contradiction;
 use crate::catalog::manifest::{Manifest, State};
 use crate::catalog::selection::Chosen;
+use crate::ops::Run;
+use crate::ops::reveal::reveal;
 use crate::source::postgres::selecting;
 use crate::ui::escape::escape_text;
 
@@ -47,7 +51,19 @@ pub struct Args {
 /// [`Kind::NotFound`] if there is no such backup.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let run = context.run();
-    let target = find(&args.backup, None, context, &run)?;
+    let mut target = find(&args.backup, None, context, &run)?;
+    // Whoever only looks is not asked for a passphrase.
+    let run = Run {
+        keys: keys(&context.settings, None),
+        ..run
+    };
+    match reveal(&target.store, &mut target.chosen, &run) {
+        Err(failure) if failure.kind() == Kind::Interrupted => return Err(failure),
+        Err(failure) => context.console.note(&format!(
+            "What was backed up, problems and warnings are encrypted and cannot be shown: {failure}."
+        )),
+        Ok(()) => {}
+    }
     context.listener.end();
     match &target.chosen.manifest {
         Some(manifest) if context.console.is_json() => context.console.answer_json(manifest),
@@ -81,23 +97,17 @@ fn describe(manifest: &Manifest, chosen: &Chosen) -> String {
             "state",
             contradiction(&chosen.found, manifest).map_or(state, |trouble| format!("damaged: {trouble}")),
         ),
-        ("source", format!("{} {}", source.kind, source.what)),
+        (
+            "source",
+            format!("{} {}", source.kind, source.what).trim_end().to_owned(),
+        ),
         ("part", part(manifest)),
         ("host", manifest.host.clone()),
         ("started", time(manifest.started)),
         ("took", format_duration(took)),
         ("content", counts(&manifest.counts)),
         ("size", sizes(manifest)),
-        (
-            "format",
-            format!(
-                "{}, {} level {}, {}",
-                manifest.extension,
-                manifest.codec,
-                manifest.level,
-                count(manifest.members, "member", "members")
-            ),
-        ),
+        ("format", format_of(manifest)),
         (
             "sha256",
             manifest
@@ -105,6 +115,7 @@ fn describe(manifest: &Manifest, chosen: &Chosen) -> String {
                 .as_ref()
                 .map_or_else(String::new, |sha256| format!("{sha256} (content)")),
         ),
+        ("encrypted", manifest.recipients.join(", ")),
         ("tags", manifest.tags.join(", ")),
         ("made by", made_by(manifest)),
     ];
@@ -128,6 +139,19 @@ fn describe(manifest: &Manifest, chosen: &Chosen) -> String {
         text.push_str("  problem  … and more: --json shows them\n");
     }
     escape_text(&text).into_owned()
+}
+
+fn format_of(manifest: &Manifest) -> String {
+    let mut parts = vec![manifest.extension.clone()];
+    match manifest.codec {
+        Codec::None => parts.push("not compressed".to_owned()),
+        codec => parts.push(format!("{codec} level {}", manifest.level)),
+    }
+    if !manifest.streams.is_empty() {
+        parts.push(count(manifest.streams.len() as u64, "stream", "streams"));
+    }
+    parts.push(count(manifest.members, "member", "members"));
+    parts.join(", ")
 }
 
 fn made_by(manifest: &Manifest) -> String {

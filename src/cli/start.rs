@@ -17,7 +17,8 @@ pub struct Started {
     pub console: Console,
     /// The environment.
     pub environment: Environment,
-    cancel: Cancel,
+    /// Set by a signal.
+    pub cancel: Cancel,
     current: Current,
 }
 

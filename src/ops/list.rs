@@ -11,7 +11,11 @@ use crate::base::failure::{Kind, Result};
 use crate::catalog::layout::Layout;
 use crate::catalog::listing::{Found, contradiction, is_uncommitted, load_manifest, scan};
 use crate::catalog::manifest::{Manifest, State};
+use crate::store::archive::ThawState;
 use crate::store::{Key, Store};
+
+/// The storage classes whose objects may have to be thawed before they are read.
+const ARCHIVES: [&str; 3] = ["GLACIER", "DEEP_ARCHIVE", "INTELLIGENT_TIERING"];
 
 /// What can be said of a backup without reading its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -27,6 +31,18 @@ pub enum ListedState {
     Damaged,
     /// Committed by a later version of this tool.
     Newer,
+}
+
+/// Whether data that lies in an archive can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ListedArchive {
+    /// It has to be asked for.
+    Frozen,
+    /// It was asked for.
+    Thawing,
+    /// It can be read for some days.
+    Thawed,
 }
 
 /// One line of the list.
@@ -48,6 +64,10 @@ pub struct Listed {
     pub trouble: Option<String>,
     /// The storage class; `None` is the standard one.
     pub storage_class: Option<String>,
+    /// Whether its data can be read, if it lies in an archive.
+    pub archive: Option<ListedArchive>,
+    /// Until when it can be read, if it was thawed and the store says so.
+    pub thawed_until: Option<Timestamp>,
     /// The first data object's key.
     pub key: Key,
     /// The source's kind, where known.
@@ -133,11 +153,20 @@ fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
         state: ListedState::Unmanaged,
         trouble: None,
         storage_class: found.storage_class.clone(),
+        archive: None,
+        thawed_until: None,
         key: found.data_key.clone(),
         source: None,
         host: None,
         tags: Vec::new(),
     };
+    if row
+        .storage_class
+        .as_deref()
+        .is_some_and(|class| ARCHIVES.contains(&class))
+    {
+        (row.archive, row.thawed_until) = archive(store, &found.data_key)?;
+    }
     let Some(manifest_key) = &found.manifest_key else {
         return Ok(if is_uncommitted(store, found)? { None } else { Some(row) });
     };
@@ -164,6 +193,20 @@ fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
         Err(failure) => return Err(failure),
     }
     Ok(Some(row))
+}
+
+/// Whether an archived object can be read. Who may list but not look sees the class alone.
+fn archive(store: &dyn Store, key: &Key) -> Result<(Option<ListedArchive>, Option<Timestamp>)> {
+    let meta = match store.head(key) {
+        Err(failure) if failure.kind() == Kind::Denied => None,
+        other => other?,
+    };
+    Ok(match meta.and_then(|meta| meta.archive).map(|archive| archive.state) {
+        None => (None, None),
+        Some(ThawState::Frozen) => (Some(ListedArchive::Frozen), None),
+        Some(ThawState::Thawing) => (Some(ListedArchive::Thawing), None),
+        Some(ThawState::Thawed { until }) => (Some(ListedArchive::Thawed), until),
+    })
 }
 
 fn fill_in(row: &mut Listed, manifest: Manifest) {

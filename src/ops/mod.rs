@@ -23,6 +23,7 @@ pub mod plaintext;
 pub mod restore;
 pub mod reveal;
 mod streams;
+pub mod thaw;
 
 /// What every use case needs from whoever calls it.
 #[derive(Clone)]

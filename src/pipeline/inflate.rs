@@ -11,7 +11,9 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::codec::Expected;
-use super::codec::frame::{FRAME_HEAD_BYTES, FRAME_STORED_BYTES_MAX, FRAME_STORED_BYTES_MIN, Head, parse_head};
+use super::codec::frame::{
+    FRAME_HEAD_BYTES, FRAME_STORED_BYTES_MAX, FRAME_STORED_BYTES_MIN, Head, is_bare_prefix, parse_head,
+};
 use super::member::{Header, MEMBER_HEADER_BYTES, MEMBER_STORED_BYTES_MAX, MEMBER_STORED_BYTES_MIN, parse_header};
 use super::stop::Stop;
 use super::workers::{Answer, Inflated, Inflaters};
@@ -356,6 +358,9 @@ impl<R: Read> Feeder<R> {
             let head = self.input.peek(FRAME_HEAD_BYTES)?;
             let length = head.len() as u64;
             match parse_head(head) {
+                Head::Foreign if is_bare_prefix(head) => {
+                    return Err(Some(cut_short(Codec::Zstd, offset + length, offset)));
+                }
                 Head::Ours { stored_bytes } => self.feed_member(Codec::Zstd, offset, stored_bytes as usize)?,
                 Head::Foreign => self.feed_foreign(Codec::Zstd, offset)?,
                 Head::Other => {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::digest::{md5_of, multipart_etag};
 use crate::base::failure::{Failure, Kind, Result, into_io};
 use crate::base::units::{GIB, TIB};
+use crate::store::archive::ThawRequest;
 use crate::store::{Key, Limits, ObjectMeta, Part, PartReceipt, PutOptions, Store, UnfinishedUpload, Upload};
 
 /// Bytes that do not compress, the same for the same seed.
@@ -141,6 +142,7 @@ fn meta_of(key: &Key, content: &[u8], token: &str, etag: String) -> ObjectMeta {
         etag_is_md5: true,
         version_id: None,
         storage_class: None,
+        archive: None,
         token: Some(token.to_owned()),
     }
 }
@@ -301,6 +303,9 @@ impl Store for TestStore {
     fn delete(&self, key: &Key) -> Result<()> {
         self.state.lock().unwrap().objects.remove(key.as_str());
         Ok(())
+    }
+    fn thaw(&self, _key: &Key, _request: &ThawRequest) -> Result<()> {
+        panic!("this layer thaws nothing")
     }
     fn unfinished_uploads(&self, _prefix: &str) -> Result<Vec<UnfinishedUpload>> {
         panic!("this layer asks for no uploads")

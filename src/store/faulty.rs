@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use super::archive::ThawRequest;
 use super::{Key, Limits, ObjectMeta, Part, PartReceipt, PutOptions, Store, UnfinishedUpload, Upload};
 use crate::base::failure::{Failure, Kind, Result, into_io};
 
@@ -33,6 +34,8 @@ pub enum Method {
     ListFolders,
     /// [`Store::delete`].
     Delete,
+    /// [`Store::thaw`].
+    Thaw,
     /// [`Store::unfinished_uploads`].
     UnfinishedUploads,
 }
@@ -260,6 +263,7 @@ fn made_up(key: &Key, bytes: u64, token: Option<String>) -> ObjectMeta {
         etag_is_md5: false,
         version_id: None,
         storage_class: None,
+        archive: None,
         token,
     }
 }
@@ -364,6 +368,16 @@ impl Store for FaultyStore {
             Method::Delete,
             key.as_str(),
             || self.inner.delete(key),
+            || Ok(()),
+        )
+    }
+
+    fn thaw(&self, key: &Key, request: &ThawRequest) -> Result<()> {
+        write(
+            &self.plan,
+            Method::Thaw,
+            key.as_str(),
+            || self.inner.thaw(key, request),
             || Ok(()),
         )
     }

@@ -28,6 +28,7 @@ use self::place::{Folder, Place, not_a_folder};
 use self::staged::{Staged, token_of};
 use self::walk::{Walk, Wanted, present};
 use super::address::folder_url;
+use super::archive::ThawRequest;
 use super::{Key, Limits, ObjectMeta, Part, PartReceipt, PutOptions, Store, UnfinishedUpload, Upload};
 use crate::base::failure::{Failure, IoContext, Kind, Result, into_io, io_failure};
 use crate::base::units::GIB;
@@ -119,6 +120,7 @@ impl LocalStore {
             etag_is_md5: false,
             version_id: None,
             storage_class: None,
+            archive: None,
             token,
         }
     }
@@ -265,6 +267,10 @@ impl Store for LocalStore {
             }
         }
         self.tidy(&place.folders).map_err(failed)
+    }
+
+    fn thaw(&self, key: &Key, _: &ThawRequest) -> Result<()> {
+        Err(Failure::new(Kind::Unsupported, format!("`{key}` is in no archive")))
     }
 
     fn unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>> {

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use md5::{Digest, Md5};
 
+use super::archive::ThawRequest;
 use super::{Key, Limits, ObjectMeta, Part, PartReceipt, PutOptions, Store, UnfinishedUpload, Upload};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::failure::{Failure, Kind, Result};
@@ -152,6 +153,7 @@ impl Content {
             etag_is_md5: true,
             version_id: None,
             storage_class: None,
+            archive: None,
             token: object
                 .options
                 .as_ref()
@@ -309,6 +311,10 @@ impl Store for MemoryStore {
     fn delete(&self, key: &Key) -> Result<()> {
         self.content().objects.remove(key.as_str());
         Ok(())
+    }
+
+    fn thaw(&self, key: &Key, _: &ThawRequest) -> Result<()> {
+        Err(Failure::new(Kind::Unsupported, format!("`{key}` is in no archive")))
     }
 
     fn unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>> {

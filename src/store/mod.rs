@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::failure::Result;
 
 pub mod address;
+pub mod archive;
 #[doc(hidden)]
 pub mod contract;
 #[doc(hidden)]
@@ -104,6 +105,8 @@ pub struct ObjectMeta {
     pub version_id: Option<String>,
     /// The storage class, where it is not the standard one.
     pub storage_class: Option<String>,
+    /// How it lies in an archive, if it does; only [`Store::head`] knows it.
+    pub archive: Option<archive::Archive>,
     /// The token given in [`PutOptions`]; only [`Store::head`] and the writing calls know it, a listing does not.
     pub token: Option<String>,
 }
@@ -229,6 +232,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// If the object may still be there.
     fn delete(&self, key: &Key) -> Result<()>;
+
+    /// Asks for an archived object, which can be read some time later; [`Store::head`] tells when. Asking again does no
+    /// harm.
+    ///
+    /// # Errors
+    /// [`crate::base::failure::Kind::Unsupported`] if this store has no archive, or not this tier.
+    fn thaw(&self, key: &Key, request: &archive::ThawRequest) -> Result<()>;
 
     /// How many uploads that were begun below `prefix` are neither completed nor aborted, where the store can tell.
     ///

@@ -334,7 +334,7 @@ impl Console {
     }
 
     /// Runs `print` while the bar, if there is one, is out of the way.
-    fn above_bar<T>(&self, print: impl FnOnce() -> T) -> T {
+    pub(super) fn above_bar<T>(&self, print: impl FnOnce() -> T) -> T {
         let bar = locked(&self.0.bar).clone();
         match bar {
             Some(bar) => bar.suspend(print),

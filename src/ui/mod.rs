@@ -6,6 +6,7 @@ pub mod failure;
 pub mod listener;
 pub mod log;
 pub mod panic;
+mod prompt;
 pub mod table;
 mod views;
 

@@ -30,6 +30,7 @@ fn title(phase: Phase) -> &'static str {
         Phase::Committing => "Committing",
         Phase::Restoring => "Restoring",
         Phase::Copying => "Copying",
+        Phase::Thawing => "Thawing",
         Phase::Finishing => "Finishing",
     }
 }
@@ -42,6 +43,7 @@ fn action(phase: Phase) -> &'static str {
         Phase::Committing => "committing",
         Phase::Restoring => "restoring",
         Phase::Copying => "copying",
+        Phase::Thawing => "thawing",
         Phase::Finishing => "finishing",
     }
 }

@@ -138,7 +138,7 @@ fn list_show_and_ls_are_documents() {
     has_shape(
         &listed[0],
         "id:string name:string time:time plain_bytes:number|null stored_bytes:number state:string trouble:null|string \
-         storage_class:null|string key:string source:string|null host:string|null tags:array",
+         storage_class:null|string archive:null|string thawed_until:null|time key:string source:string|null host:string|null tags:array",
     );
     assert_eq!(listed[0]["id"], made["snapshot_id"]);
     assert_eq!(listed[0]["tags"], serde_json::json!(["nightly"]));
@@ -182,7 +182,7 @@ fn restore_ends_with_a_summary() {
     has_shape(
         &done,
         "message_type:string dry_run:bool snapshot_id:string target:string total_files:number|null \
-         files_restored:number|null bytes_restored:number error_count:number replaced_as:null|string \
+         files_restored:number|null tables:null|number bytes_restored:number error_count:number replaced_as:null|string \
          safety_backup:null|string total_duration:number",
     );
     assert_eq!(done["snapshot_id"], made["snapshot_id"]);

@@ -13,6 +13,7 @@
     reason = "a fixture that cannot go on fails its test by panicking"
 )]
 
+mod archives;
 mod bad_input;
 mod command_line;
 mod commit_faults;
@@ -20,6 +21,7 @@ mod copies;
 mod copy_faults;
 mod directory_readers;
 mod dying_sources;
+mod encryption;
 mod find_and_diff;
 mod generated;
 mod json_output;
@@ -40,6 +42,7 @@ mod samples;
 mod seeds;
 mod signals;
 mod single_file;
+mod single_tables;
 mod sqlite;
 mod store_contract;
 mod support;

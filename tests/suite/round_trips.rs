@@ -2,6 +2,7 @@
 
 mod databases;
 mod files;
+mod sealed;
 
 use sha2::{Digest, Sha256};
 

@@ -14,14 +14,21 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use backup_cli::base::failure::Result;
+use backup_cli::base::secret::{Secret, SecretSource};
+use backup_cli::catalog::codec::Codec;
 use backup_cli::catalog::index::Entry;
 use backup_cli::catalog::manifest::{Manifest, SourceInfo};
+use backup_cli::ops::Run;
 use backup_cli::ops::backup::{BackupOptions, backup};
+use backup_cli::ops::plaintext::stored_data;
 use backup_cli::ops::restore::{RestoreOptions, RestoreTarget, plan_restore, restore};
+use backup_cli::ops::reveal::reveal;
+use backup_cli::pipeline::crypt::{Keys, KeysOptions, generate_identity};
 use backup_cli::source::command::CommandSource;
 use backup_cli::source::directory::{DirectoryOptions, DirectorySource};
 use backup_cli::source::postgres::{PostgresOptions, PostgresSource, PostgresUrl};
 use backup_cli::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
+use backup_cli::store::archive::ThawRequest;
 use backup_cli::store::local::LocalStore;
 use backup_cli::store::{Key, Limits, ObjectMeta, PutOptions, Store, UnfinishedUpload, Upload};
 use sha2::{Digest, Sha256};
@@ -32,17 +39,61 @@ use crate::support::server::fresh_folder;
 use crate::support::trees::{Noise, set_modified, set_xattr};
 use crate::support::{project, system_tool};
 
-/// Every format that was ever written.
-const FORMATS: [&str; 1] = ["v1"];
+mod newer;
 
-/// What each format's store holds, in the order of the ids.
-const IDS: [&str; 5] = [
-    "app_backup_20260131_020001",
-    "files_backup_20260131_020000",
-    "long_backup_20260131_020004",
-    "part_backup_20260131_020003",
-    "words_backup_20260131_020002",
+/// A format that was once written: the folder of its samples, and what its store holds, in the order of the ids.
+struct Format {
+    name: &'static str,
+    ids: &'static [&'static str],
+}
+
+/// Every format that was ever written.
+const FORMATS: [Format; 2] = [
+    Format {
+        name: "v1",
+        ids: &[
+            "app_backup_20260131_020001",
+            "files_backup_20260131_020000",
+            "long_backup_20260131_020004",
+            "part_backup_20260131_020003",
+            "words_backup_20260131_020002",
+        ],
+    },
+    Format {
+        name: "v2",
+        ids: &[
+            "gzip-age_backup_20260131_020100",
+            "gzip-passphrase_backup_20260131_020101",
+            "long-none-age_backup_20260131_020107",
+            "none-age_backup_20260131_020105",
+            "none_backup_20260131_020104",
+            "part-gzip-age_backup_20260131_020106",
+            "streams-gzip_backup_20260131_020108",
+            "streams-zstd-age_backup_20260131_020109",
+            "zstd-age_backup_20260131_020103",
+            "zstd_backup_20260131_020102",
+        ],
+    },
 ];
+
+/// The passphrase of the samples that are encrypted by one.
+const PASSPHRASE: &str = "a sample of a passphrase";
+
+/// The file with the key of the samples that are encrypted for one.
+const KEY_FILE: &str = "key.txt";
+
+/// A run that can read the samples in a folder.
+fn run_in(folder: &Path, time: &str) -> Run {
+    let (run, _) = run_at(time);
+    Run {
+        keys: Keys::new(KeysOptions {
+            identity_files: vec![folder.join(KEY_FILE)],
+            passphrase: Some(SecretSource::Text(Secret::new(PASSPHRASE))),
+            ..KeysOptions::default()
+        }),
+        ..run
+    }
+}
 
 fn samples() -> PathBuf {
     project().join("tests/samples")
@@ -58,29 +109,82 @@ fn every_sample_there_is_is_read() {
         .collect();
     folders.sort();
     assert_eq!(
-        folders, FORMATS,
+        folders,
+        FORMATS.map(|format| format.name),
         "the samples of a format are missing, or missing from this list"
     );
     for format in FORMATS {
-        let expected = std::fs::read_to_string(samples().join(format).join("expected.txt")).unwrap();
-        let found = contents_of(&samples().join(format));
-        assert!(found == expected, "{format}: expected\n{expected}\nand found\n{found}");
+        let folder = samples().join(format.name);
+        let expected = std::fs::read_to_string(folder.join("expected.txt")).unwrap();
+        let found = contents_of(&folder, format.ids);
+        assert!(
+            found == expected,
+            "{}: expected\n{expected}\nand found\n{found}",
+            format.name
+        );
     }
 }
 
 #[test]
-fn gunzip_and_tar_read_every_sample() {
+fn stock_tools_read_every_sample() {
     for format in FORMATS {
-        for (id, manifest, data) in backups(&samples().join(format)) {
-            let plain = pipe("gzip", &["-dc"], &data);
-            assert_eq!(
-                Some(hex::encode(Sha256::digest(&plain))),
-                manifest.plain_sha256,
-                "{format}: {id}"
-            );
-            assert_eq!(plain.len() as u64, manifest.plain_bytes, "{format}: {id}");
+        let folder = samples().join(format.name);
+        for (id, manifest, streams) in backups(&folder, format.ids) {
+            // Of a passphrase age asks a terminal; the tests of encryption do that.
+            if manifest.recipients == ["passphrase"] {
+                continue;
+            }
+            let plains: Vec<Vec<u8>> = streams
+                .into_iter()
+                .map(|stored| {
+                    let compressed = match manifest.is_encrypted() {
+                        true => pipe("age", &["-d", "-i", folder.join(KEY_FILE).to_str().unwrap()], &stored),
+                        false => stored,
+                    };
+                    match manifest.codec {
+                        Codec::Gzip => pipe("gzip", &["-dc"], &compressed),
+                        Codec::Zstd => pipe("zstd", &["-dc"], &compressed),
+                        Codec::None => compressed,
+                    }
+                })
+                .collect();
+            let digests: Vec<_> = plains
+                .iter()
+                .map(|plain| Some(hex::encode(Sha256::digest(plain))))
+                .collect();
+            let expected: Vec<_> = match manifest.streams.is_empty() {
+                true => vec![manifest.plain_sha256.clone()],
+                false => manifest
+                    .streams
+                    .iter()
+                    .map(|stream| stream.plain_sha256.clone())
+                    .collect(),
+            };
+            assert_eq!(digests, expected, "{}: {id}", format.name);
+            let plain = plains.concat();
+            assert_eq!(plain.len() as u64, manifest.plain_bytes, "{}: {id}", format.name);
             if manifest.extension == "tar" {
-                assert!(!pipe("tar", &["-tf", "-"], &plain).is_empty(), "{format}: {id}");
+                assert!(!pipe("tar", &["-tf", "-"], &plain).is_empty(), "{}: {id}", format.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sample_of_the_newer_format_says_nothing_that_is_secret() {
+    let folder = samples().join("v2");
+    let names = ["part/", "/srv/", "Vanished", "deep"];
+    for (id, manifest, _) in backups(&folder, FORMATS[1].ids) {
+        assert_eq!(manifest.format, 2, "{id}");
+        if !manifest.is_encrypted() {
+            continue;
+        }
+        for object in folder.join("store/20260131").read_dir().unwrap() {
+            let path = object.unwrap().path();
+            if path.file_name().unwrap().to_str().unwrap().starts_with(&id) {
+                let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+                assert!(names.iter().all(|name| !text.contains(name)), "{}", path.display());
+                assert!(!text.contains("plain_sha256"), "{}", path.display());
             }
         }
     }
@@ -89,7 +193,8 @@ fn gunzip_and_tar_read_every_sample() {
 /// The byte layout as `backup-cli-format(5)` describes it, read without the code under test.
 #[test]
 fn the_first_format_is_laid_out_as_its_page_says() {
-    for (id, manifest, data) in backups(&samples().join("v1")) {
+    for (id, manifest, streams) in backups(&samples().join("v1"), FORMATS[0].ids) {
+        let data = streams.concat();
         let members = members_of(&data, &id);
         assert_eq!(members.len() as u64, manifest.members, "{id}");
         let plain: u64 = members.iter().map(|member| member.0).sum();
@@ -186,23 +291,20 @@ fn members_of(data: &[u8], id: &str) -> Vec<(u64, u64)> {
 #[test]
 fn this_version_makes_samples_that_it_reads() {
     let scratch = fresh_folder("samples");
-    let folder = match std::env::var_os("BACKUP_CLI_SAMPLES") {
-        Some(folder) => PathBuf::from(folder),
-        None => scratch.path().join("samples"),
-    };
-    std::fs::create_dir_all(folder.join("store")).unwrap();
-    make_samples(&folder.join("store"), scratch.path());
-    let contents = contents_of(&folder);
-    std::fs::write(folder.join("expected.txt"), &contents).unwrap();
+    // What the older format can hold is still written in it.
+    let older = scratch.path().join("older");
+    std::fs::create_dir_all(older.join("store")).unwrap();
+    make_samples(&older.join("store"), scratch.path());
+    let contents = contents_of(&older, FORMATS[0].ids);
     for kind in ["file", "folder", "symlink", "hard link", "pipe"] {
         assert!(contents.contains(&format!(" {kind} ")), "no {kind} in\n{contents}");
     }
 }
 
-/// The committed backups of a store: id, manifest, and all data objects joined.
-fn backups(folder: &Path) -> Vec<(String, Manifest, Vec<u8>)> {
+/// The committed backups of a store: id, whole manifest, and the data objects of each stream joined.
+fn backups(folder: &Path, expected: &[&str]) -> Vec<(String, Manifest, Vec<Vec<u8>>)> {
     let store: Arc<dyn Store> = Arc::new(LocalStore::open(folder.join("store")).unwrap());
-    let (run, _) = run_at("2026-02-01T00:00:00Z");
+    let run = run_in(folder, "2026-02-01T00:00:00Z");
     let mut ids: Vec<String> = list_all(&store, &run)
         .unwrap()
         .backups
@@ -210,27 +312,33 @@ fn backups(folder: &Path) -> Vec<(String, Manifest, Vec<u8>)> {
         .map(|backup| backup.id)
         .collect();
     ids.sort();
-    assert_eq!(ids, IDS, "a sample is missing, or missing from this list");
+    assert_eq!(ids, expected, "a sample is missing, or missing from this list");
     ids.into_iter()
         .map(|id| {
-            let manifest = find(&store, &id, &run).unwrap().manifest.unwrap();
-            let mut data = Vec::new();
-            for object in manifest.data_objects() {
-                store.get(&object.key, None).unwrap().read_to_end(&mut data).unwrap();
-            }
-            (id, manifest, data)
+            let mut chosen = find(&store, &id, &run).unwrap();
+            let streams = stored_data(&chosen, &run).unwrap().streams;
+            let streams = streams.into_iter().map(|stream| {
+                let mut data = Vec::new();
+                for object in stream.objects {
+                    store.get(&object.key, None).unwrap().read_to_end(&mut data).unwrap();
+                }
+                data
+            });
+            let streams = streams.collect();
+            reveal(&store, &mut chosen, &run).unwrap();
+            (id, chosen.manifest.unwrap(), streams)
         })
         .collect()
 }
 
 /// Everything in a store of samples, restored and written down.
-fn contents_of(folder: &Path) -> String {
+fn contents_of(folder: &Path, ids: &[&str]) -> String {
     let store: Arc<dyn Store> = Arc::new(LocalStore::open(folder.join("store")).unwrap());
-    let (run, _) = run_at("2026-02-01T00:00:00Z");
+    let run = run_in(folder, "2026-02-01T00:00:00Z");
     let listed = list_all(&store, &run).unwrap();
     assert_eq!(listed.uncommitted, []);
     let mut text = String::new();
-    for (id, manifest, _) in backups(folder) {
+    for (id, manifest, _) in backups(folder, ids) {
         let row = listed.backups.iter().find(|row| row.id == id).unwrap();
         let plain = read_back(&store, &id, &run).unwrap();
         let digest = hex::encode(Sha256::digest(&plain));
@@ -332,6 +440,23 @@ fn pipe(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
+/// Makes every sample of the newer format; `tests/samples/make` names a folder to keep them in.
+#[test]
+fn this_version_makes_samples_of_the_newer_format_that_it_reads() {
+    let scratch = fresh_folder("samples");
+    let folder = match std::env::var_os("BACKUP_CLI_SAMPLES") {
+        Some(folder) => PathBuf::from(folder),
+        None => scratch.path().join("samples"),
+    };
+    std::fs::create_dir_all(folder.join("store")).unwrap();
+    let (secret, public) = generate_identity();
+    std::fs::write(folder.join(KEY_FILE), format!("{}\n", secret.expose())).unwrap();
+    newer::make(&folder, &public, scratch.path());
+    let contents = contents_of(&folder, FORMATS[1].ids);
+    std::fs::write(folder.join("expected.txt"), &contents).unwrap();
+    assert!(contents.contains("problem Vanished part/b"), "{contents}");
+}
+
 fn make_samples(store: &Path, scratch: &Path) {
     let local: Arc<dyn Store> = Arc::new(LocalStore::open(store.to_owned()).unwrap());
 
@@ -356,21 +481,32 @@ fn make_samples(store: &Path, scratch: &Path) {
     let source = CommandSource::new(argv, false, "txt".to_owned());
     make(&local, "words", 2, None, Box::new(source), "printf");
 
-    let part = scratch.join("part");
-    std::fs::create_dir(&part).unwrap();
+    let source = vanishing(&scratch.join("part"));
+    make(&local, "part", 3, None, source, "/srv/part");
+
+    let long = long_tree(scratch);
+    let limited = limited(&local);
+    make(&limited, "long", 4, Some(4_000), directory(&long), "/srv/long");
+}
+
+/// A folder of which a file goes away while it is stored.
+fn vanishing(part: &Path) -> Box<dyn Source> {
+    std::fs::create_dir(part).unwrap();
     for name in ["a", "b", "c"] {
         std::fs::write(part.join(name), name).unwrap();
         set_modified(&part.join(name), 1_700_000_000, 0);
     }
-    set_modified(&part, 1_700_000_000, 0);
-    let source = Vanishing {
-        inner: directory(&part),
+    set_modified(part, 1_700_000_000, 0);
+    Box::new(Vanishing {
+        inner: directory(part),
         after: b"part/a",
         victim: part.join("b"),
-        folder: part.clone(),
-    };
-    make(&local, "part", 3, None, Box::new(source), "/srv/part");
+        folder: part.to_owned(),
+    })
+}
 
+/// A tree that takes more than one object of [`limited`].
+fn long_tree(scratch: &Path) -> PathBuf {
     let long = scratch.join("long");
     std::fs::create_dir(&long).unwrap();
     for (number, name) in ["first", "second", "third"].iter().enumerate() {
@@ -378,11 +514,15 @@ fn make_samples(store: &Path, scratch: &Path) {
         set_modified(&long.join(name), 1_700_000_000, 0);
     }
     set_modified(&long, 1_700_000_000, 0);
-    let limited: Arc<dyn Store> = Arc::new(Limited {
-        inner: local.clone(),
+    long
+}
+
+/// A store whose objects hold three parts.
+fn limited(store: &Arc<dyn Store>) -> Arc<dyn Store> {
+    Arc::new(Limited {
+        inner: store.clone(),
         parts_max: 3,
-    });
-    make(&limited, "long", 4, Some(4_000), directory(&long), "/srv/long");
+    })
 }
 
 fn directory(path: &Path) -> Box<dyn Source> {
@@ -608,6 +748,10 @@ impl Store for Limited {
 
     fn delete(&self, key: &Key) -> Result<()> {
         self.inner.delete(key)
+    }
+
+    fn thaw(&self, key: &Key, request: &ThawRequest) -> Result<()> {
+        self.inner.thaw(key, request)
     }
 
     fn unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>> {

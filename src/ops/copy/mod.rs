@@ -11,6 +11,7 @@ use super::backup::TransferOptions;
 use super::commit::{commit_manifest, roll_back};
 use super::lock::SeriesLock;
 use super::plaintext::stored_data;
+use super::thaw::require_readable;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Phase;
 use crate::catalog::layout::Layout;
@@ -106,6 +107,7 @@ pub fn copy(
         Standing::Free => {}
     }
 
+    require_readable(source, chosen, run)?;
     run.phase(Phase::Copying);
     let objects = copy_streams(source, &streams, target, options, &identity, manifest, run)?;
 

@@ -197,16 +197,33 @@ impl Read for Shared {
     }
 }
 
-/// Backs up what will be replaced, unless the user declined, and notes which backup that is.
+/// Takes the safety backup of the whole PostgreSQL database, unless the user declined it.
+pub(super) fn back_up_first(
+    url: &PostgresUrl,
+    of: &str,
+    options: &RestoreOptions,
+    report: &mut RestoreReport,
+    run: &Run,
+) -> Result<()> {
+    let mut source = PostgresSource::new(PostgresOptions {
+        url: url.clone(),
+        client_folder: options.client_folder.clone(),
+        ..PostgresOptions::default()
+    });
+    take_safety_backup(&url.to_string(), &mut source, of, options, report, run)
+}
+
+/// Backs up `source`, of which something will be replaced, unless the user declined, and notes which backup that is.
 pub(super) fn take_safety_backup(
     url: &str,
     source: &mut dyn Source,
+    of: &str,
     options: &RestoreOptions,
     report: &mut RestoreReport,
     run: &Run,
 ) -> Result<()> {
     let Some(safety) = &options.safety else {
-        run.warn("No safety backup of the database that is replaced, as asked.");
+        run.warn(format!("No safety backup of {of}, as asked."));
         return Ok(());
     };
     run.note(format!("First a safety backup of `{url}`."));
@@ -231,12 +248,7 @@ pub(super) fn restore(
     run: &Run,
 ) -> Result<()> {
     if before.exists && !before.empty {
-        let mut source = PostgresSource::new(PostgresOptions {
-            url: url.clone(),
-            client_folder: options.client_folder.clone(),
-            ..PostgresOptions::default()
-        });
-        take_safety_backup(&url.to_string(), &mut source, options, report, run)?;
+        back_up_first(&url, "the database that is replaced", options, report, run)?;
     }
     let totals = run.reporter.progress();
     totals.reset();

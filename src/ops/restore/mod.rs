@@ -9,10 +9,11 @@ use super::backup::BackupOptions;
 use super::located::Backup;
 use super::plaintext::Plaintext;
 use super::reveal::reveal;
+use super::thaw::require_readable;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Phase;
 use crate::catalog::listing::is_uncommitted;
-use crate::catalog::manifest::{Problem, State};
+use crate::catalog::manifest::{Counts, Problem, State};
 use crate::catalog::selection::Chosen;
 use crate::source::detect::Content;
 use crate::source::directory::{Existing, PathSelection, TreeRestoreOptions, TreeRestoreReport, check_tree_target};
@@ -22,10 +23,12 @@ use crate::source::sqlite::SqliteTarget;
 use crate::store::Store;
 
 mod database;
+mod into_tables;
 mod mysql;
 mod one;
 mod raw;
 mod sqlite;
+mod tables;
 mod tree;
 
 /// Where a backup is to go.
@@ -72,6 +75,10 @@ pub struct RestoreOptions {
     pub target: RestoreTarget,
     /// Only these paths of an archive of files, without slashes at their ends; exactly one if the target is a stream.
     pub paths: Vec<Vec<u8>>,
+    /// Only these tables of a plain dump: globs for `schema.table`, or without a dot for the name in any schema.
+    pub tables: Vec<String>,
+    /// With the tables all that belongs to them, as far as the dump shows it: what makes them, indexes, constraints, triggers.
+    pub with_schema: bool,
     /// Only what matches these globs.
     pub include: Vec<String>,
     /// Not what matches these globs.
@@ -97,6 +104,8 @@ impl RestoreOptions {
         Self {
             target,
             paths: Vec::new(),
+            tables: Vec::new(),
+            with_schema: false,
             include: Vec::new(),
             exclude: Vec::new(),
             existing: Existing::Refuse,
@@ -150,6 +159,7 @@ enum Way {
         plaintext: Plaintext,
     },
     One(one::One),
+    Tables(into_tables::TablesWay),
 }
 
 /// What a restore has done.
@@ -161,6 +171,8 @@ pub struct RestoreReport {
     pub target: String,
     /// Files, folders and other things brought back, for an archive of files.
     pub tree: Option<TreeRestoreReport>,
+    /// Tables and rows, for single tables of a dump.
+    pub tables: Option<Counts>,
     /// Plaintext bytes written.
     pub plain_bytes: u64,
     /// The name under which the replaced database is kept.
@@ -186,6 +198,7 @@ pub fn plan_restore(
     run: &Run,
 ) -> Result<RestorePlan> {
     run.phase(Phase::Preparing);
+    require_readable(store, &chosen, run)?;
     let mut remarks = remarks_on(store, &chosen)?;
     match reveal(store, &mut chosen, run) {
         // The data needs no index, and what was encrypted is known to be whole when it has been decrypted.
@@ -196,6 +209,10 @@ pub fn plan_restore(
     }
     remarks.extend(database::part_remark(&chosen));
     let selective = !options.include.is_empty() || !options.exclude.is_empty();
+    if !options.tables.is_empty() && (selective || !options.paths.is_empty()) {
+        return Err(Failure::new(Kind::Usage, "Tables and files are not chosen together")
+            .hint("Leave out paths, --include and --exclude for a dump, and --table for an archive of files"));
+    }
     match &options.target {
         RestoreTarget::Path(_) => {}
         RestoreTarget::Stream if selective || options.paths.len() > 1 => return Err(several_to_a_stream()),
@@ -236,6 +253,16 @@ fn plan_way(
     remarks: &mut Vec<String>,
     run: &Run,
 ) -> Result<(Way, Content, Option<String>)> {
+    if !options.tables.is_empty() {
+        let backup = Backup {
+            store,
+            chosen,
+            threads: options.threads,
+            run,
+        };
+        let (way, destructive) = into_tables::plan(&backup, options, remarks)?;
+        return Ok((Way::Tables(way), Content::Sql, destructive));
+    }
     match &options.target {
         RestoreTarget::Path(path) => plan_path(store, chosen, path, options, selective, remarks, run),
         RestoreTarget::Database(url) => {
@@ -411,6 +438,7 @@ pub fn restore(
         Way::Sqlite { before, plaintext } => sqlite::restore(plaintext, &before, options, &mut report, run),
         Way::Database { url, before, from } => database::restore(from, url, &before, options, &mut report, run),
         Way::File { path, plaintext } => raw::to_file(plaintext, &path, options.existing, &mut report, run),
+        Way::Tables(way) => into_tables::restore(way, options, output, &mut report, run),
         Way::One(one) => one::restore(one, output, &mut report, run),
         Way::Stream { plaintext } => raw::to_stream(plaintext, output, &mut report, run),
     }

@@ -108,7 +108,14 @@ pub(super) fn restore(
     let replaces = before.exists && !before.empty;
     if replaces {
         let mut source = MysqlSource::new(place(url, options));
-        take_safety_backup(&url.to_string(), &mut source, options, report, run)?;
+        take_safety_backup(
+            &url.to_string(),
+            &mut source,
+            "the database that is replaced",
+            options,
+            report,
+            run,
+        )?;
     }
     let totals = run.reporter.progress();
     totals.reset();

@@ -76,6 +76,12 @@ pub fn parse_head(bytes: &[u8]) -> Head {
     }
 }
 
+/// Whether nothing but the beginning of one of our members is left: what it announces is missing.
+#[must_use]
+pub fn is_bare_prefix(rest: &[u8]) -> bool {
+    rest.len() == PREFIX_BYTES && rest.starts_with(&PREFIX)
+}
+
 /// Whether a frame by its header can be read as one of ours: of known and small size, with a checksum.
 fn is_ours(frame: &[u8]) -> bool {
     let descriptor = match frame.strip_prefix(&MAGIC) {

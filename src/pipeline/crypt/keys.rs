@@ -248,7 +248,7 @@ fn read_identity_file(path: &Path) -> Result<Vec<u8>> {
                 .read_to_end(&mut content)
         })
         .doing(doing)
-        .map_err(unusable)?;
+        .map_err(|failure| unusable(failure).hint("Check the path and its permissions: --identity, BACKUP_IDENTITY"))?;
     Ok(content)
 }
 

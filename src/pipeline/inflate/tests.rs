@@ -400,3 +400,105 @@ proptest! {
         }
     }
 }
+
+/// Zstandard members of ours, one for each piece.
+fn ours_by_zstd(pieces: &[&[u8]]) -> Vec<u8> {
+    let options = DeflateOptions {
+        codec: Codec::Zstd,
+        level: 3,
+        threads: 2,
+    };
+    let mut writer = MembersWriter::new(Vec::new(), Box::new(|_| Ok(())), &options, &Cancel::new()).unwrap();
+    for piece in pieces {
+        writer.cut().unwrap();
+        writer.write_all(piece).unwrap();
+    }
+    writer.finish().unwrap().0
+}
+
+/// One frame as zstd(1) makes it of a pipe: of unknown size.
+fn foreign_by_zstd(plain: &[u8]) -> Vec<u8> {
+    zstd::stream::encode_all(plain, 3).unwrap()
+}
+
+fn read_zstd(stored: &[u8]) -> Result<(Vec<u8>, PlainReport), (Vec<u8>, Failure)> {
+    let options = InflateOptions {
+        codec: Some(Codec::Zstd),
+        threads: 2,
+        ..InflateOptions::default()
+    };
+    read_from(MembersReader::open(
+        io::Cursor::new(stored.to_vec()),
+        options,
+        &Cancel::new(),
+    ))
+}
+
+#[test]
+fn frames_of_ours_and_of_others_are_read_in_any_order() {
+    let plain = [prose(3 * MEMBER_PLAIN_BYTES_MAX, 1), noise(MEMBER_PLAIN_BYTES_MAX, 2)].concat();
+    for stored in [ours_by_zstd(&[&plain]), foreign_by_zstd(&plain)] {
+        let (back, report) = read_zstd(&stored).unwrap();
+        assert!(back == plain);
+        assert_eq!(report.codec, Codec::Zstd);
+        // Its first bytes tell what it is.
+        let (back, report) = read_anything(&stored);
+        assert!(back == plain);
+        assert_eq!(report.codec, Codec::Zstd);
+    }
+    let skippable = b"\x5a\x2a\x4d\x18\x03\0\0\0abc".to_vec();
+    let mixed = [
+        ours_by_zstd(&[b"one ", b"two "]),
+        foreign_by_zstd(b"three "),
+        skippable,
+        ours_by_zstd(&[b"four "]),
+        foreign_by_zstd(b""),
+        ours_by_zstd(&[b"five"]),
+    ];
+    assert_eq!(read_zstd(&mixed.concat()).unwrap().0, b"one two three four five");
+    assert_eq!(read_zstd(&ours_by_zstd(&[b""])).unwrap().0, b"");
+}
+
+#[test]
+fn a_zstd_stream_that_is_cut_or_followed_by_something_is_damage() {
+    for stored in [
+        ours_by_zstd(&[b"one piece", b"another piece"]),
+        foreign_by_zstd(b"one piece and another piece"),
+    ] {
+        let boundary = ours_by_zstd(&[b"one piece"]).len();
+        for end in 0..stored.len() {
+            match read_zstd(&stored[..end]) {
+                // Between two members nothing tells that more should follow; the manifest does.
+                Ok((plain, _)) => assert!(end == boundary && plain == b"one piece", "cut at {end}"),
+                Err((_, failure)) => assert_eq!(failure.kind(), Kind::Damaged, "cut at {end}"),
+            }
+        }
+        for rest in [&b"x"[..], b"\0\0\0\0\0\0\0\0", b"\x1f\x8b\x08\0", b"\x28\xb5\x2f"] {
+            let (_, failure) = read_zstd(&[&stored[..], rest].concat()).unwrap_err();
+            assert_eq!(failure.kind(), Kind::Damaged, "{rest:?}");
+        }
+    }
+    for other in [&b""[..], b"plain", &ours(&[b"gzip"])] {
+        assert_eq!(read_zstd(other).unwrap_err().1.kind(), Kind::Damaged);
+    }
+}
+
+#[test]
+fn what_is_stored_as_it_is_comes_back_as_it_is_whatever_it_looks_like() {
+    for content in [
+        ours(&[b"gzip"]),
+        foreign_by_zstd(b"zstd"),
+        Vec::new(),
+        noise(3_000_000, 5),
+    ] {
+        let options = InflateOptions {
+            codec: Some(Codec::None),
+            threads: 2,
+            ..InflateOptions::default()
+        };
+        let input = io::Cursor::new(content.clone());
+        let (plain, report) = read_from(MembersReader::open(input, options, &Cancel::new())).unwrap();
+        assert!(plain == content);
+        assert_eq!((report.codec, report.members), (Codec::None, 0));
+    }
+}

@@ -9,9 +9,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::failure::from_io;
 use crate::base::report::Recorder;
+use crate::base::secret::SecretSource;
 use crate::catalog::index::MemberSize;
+use crate::pipeline::crypt::{Keys, KeysOptions, Recipients, Sealer, generate_identity};
 use crate::pipeline::deflate::{DeflateOptions, MembersWriter};
-use crate::pipeline::download::StoredObject;
+use crate::pipeline::download::{ObjectsReader, StoredObject};
+use crate::pipeline::inflate::{InflateOptions, MembersReader};
+use crate::pipeline::stored::StoredStream;
+use crate::pipeline::streams::StreamsReader;
 use crate::pipeline::testing::{Faults, TestStore, noise, prose};
 use crate::store::Key;
 
@@ -237,6 +242,207 @@ fn a_store_that_fails_comes_out_as_itself() {
     let backup = Backup::new(&pieces(4, 1000), usize::MAX);
     backup.store.delete(&Key::new("data-0")).unwrap();
     assert_eq!(backup.read(&[0..10]).unwrap_err().kind(), Kind::NotFound);
+}
+
+/// Two streams in objects of `object_bytes`, made by a codec and encrypted if there are recipients.
+struct Streams {
+    store: Arc<TestStore>,
+    data: StoredData,
+    runs: Vec<MemberRun>,
+    plain: Vec<u8>,
+}
+
+impl Streams {
+    fn new(codec: Codec, recipients: Option<&Recipients>, keys: &Keys, object_bytes: usize) -> Self {
+        let store = Arc::new(TestStore::new());
+        let mut made = Self {
+            store,
+            data: StoredData {
+                streams: Vec::new(),
+                is_encrypted: Some(recipients.is_some()),
+                keys: keys.clone(),
+                ..StoredData::plain(Vec::new(), Some(codec))
+            },
+            runs: Vec::new(),
+            plain: Vec::new(),
+        };
+        let mut compressed_start = 0;
+        for stream in 0..2 {
+            let runs = Arc::new(Mutex::new(Vec::new()));
+            let kept = runs.clone();
+            let on_run = Box::new(move |run| {
+                kept.lock().unwrap().push(run);
+                Ok(())
+            });
+            let options = DeflateOptions {
+                codec,
+                level: codec.level_default(),
+                threads: 2,
+            };
+            let sealer = Sealer::new(Vec::new(), recipients).unwrap();
+            let mut writer = MembersWriter::new(sealer, on_run, &options, &Cancel::new()).unwrap();
+            let plain_start = made.plain.len() as u64;
+            for piece in 0..10 {
+                let content = noise(30_000, stream * 10 + piece);
+                writer.cut().unwrap();
+                writer.write_all(&content).unwrap();
+                made.plain.extend(content);
+            }
+            let (sealer, report) = writer.finish().unwrap();
+            let stored = sealer.finish().unwrap();
+            for run in runs.lock().unwrap().drain(..) {
+                made.runs.push(MemberRun {
+                    plain_offset: run.plain_offset + plain_start,
+                    stored_offset: run.stored_offset + compressed_start,
+                    ..run
+                });
+            }
+            compressed_start += report.stored_bytes;
+            let objects = stored.chunks(object_bytes).enumerate().map(|(number, content)| {
+                let key = format!("stream-{stream}-{number}");
+                made.store.insert(&key, content);
+                StoredObject {
+                    key: Key::new(key),
+                    bytes: content.len() as u64,
+                    sha256: None,
+                }
+            });
+            made.data.streams.push(StoredStream {
+                objects: objects.collect(),
+                compressed_bytes: Some(report.stored_bytes),
+                plain_bytes: Some(report.plain_bytes),
+                plain_sha256: Some(report.plain_sha256),
+            });
+        }
+        made
+    }
+
+    fn ranges(&self, wanted: Vec<Range<u64>>) -> Result<(Vec<u8>, u64)> {
+        let options = DownloadOptions {
+            block_bytes: 100_000,
+            in_flight: 2,
+        };
+        let mut reader = RangesReader::new(
+            self.store.clone(),
+            &self.data,
+            &self.runs,
+            wanted,
+            &options,
+            2,
+            Cancel::new(),
+            Arc::new(Recorder::default()),
+        )?;
+        let mut plain = Vec::new();
+        reader.read_to_end(&mut plain).map_err(|error| from_io("read", error))?;
+        Ok((plain, reader.transferred_bytes()))
+    }
+
+    /// The whole, and the digests of the streams.
+    fn whole(&self) -> Result<(Vec<u8>, Vec<[u8; 32]>)> {
+        let objects = ObjectsReader::new(
+            self.store.clone(),
+            self.data.objects(),
+            &DownloadOptions::default(),
+            Cancel::new(),
+            Arc::new(Recorder::default()),
+        );
+        let options = InflateOptions {
+            codec: self.data.codec,
+            segment_ends: vec![300_000, 600_000],
+            threads: 2,
+        };
+        let streams = StreamsReader::open(objects, self.data.clone())?;
+        let mut reader = MembersReader::open(streams, options, &Cancel::new())?;
+        let mut plain = Vec::new();
+        reader.read_to_end(&mut plain).map_err(|error| from_io("read", error))?;
+        let (streams, report) = reader.finish()?;
+        streams.into_inner()?.verify()?;
+        Ok((plain, report.plain_sha256s))
+    }
+}
+
+#[test]
+fn several_streams_are_read_whole_and_by_ranges_of_every_codec_encrypted_or_not() {
+    let (secret, public) = generate_identity();
+    let keys = Keys::new(KeysOptions {
+        identity: Some(SecretSource::Text(secret)),
+        ..KeysOptions::default()
+    });
+    let recipients = Recipients::of_keys(&[public.0]).unwrap();
+    for codec in Codec::ALL {
+        for recipients in [None, Some(&recipients)] {
+            for object_bytes in [usize::MAX, 70_000] {
+                let streams = Streams::new(codec, recipients, &keys, object_bytes);
+                let (plain, digests) = streams.whole().unwrap();
+                assert!(plain == streams.plain, "{codec}");
+                let expected: Vec<_> = streams
+                    .data
+                    .streams
+                    .iter()
+                    .filter_map(|stream| stream.plain_sha256)
+                    .collect();
+                assert_eq!(digests, expected);
+                // In the first, in the second, across both, and all.
+                for wanted in [
+                    0..1,
+                    299_999..300_000,
+                    300_000..300_001,
+                    599_000..600_000,
+                    290_000..310_000,
+                    0..600_000,
+                ] {
+                    let (found, transferred) = streams.ranges(vec![wanted.clone()]).unwrap();
+                    let expected = &streams.plain[wanted.start as usize..wanted.end as usize];
+                    assert!(found == expected, "{codec} {wanted:?}");
+                    if wanted.end - wanted.start == 1 {
+                        assert!(transferred < 150_000, "{codec}: {transferred} bytes for one");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn encrypted_ranges_need_a_key_before_anything_is_read_and_tell_damage() {
+    let (secret, public) = generate_identity();
+    let keys = Keys::new(KeysOptions {
+        identity: Some(SecretSource::Text(secret)),
+        ..KeysOptions::default()
+    });
+    let recipients = Recipients::of_keys(&[public.0]).unwrap();
+    let mut streams = Streams::new(Codec::None, Some(&recipients), &Keys::default(), usize::MAX);
+    assert_eq!(streams.ranges(vec![0..1]).unwrap_err().kind(), Kind::WrongKey);
+    assert_eq!(streams.whole().unwrap_err().kind(), Kind::WrongKey);
+    streams.data.keys = keys;
+    streams.ranges(vec![0..1]).unwrap();
+    let mut content = streams.store.content("stream-1-0").unwrap();
+    let last = content.len() - 1;
+    content[last] ^= 1;
+    streams.store.insert("stream-1-0", &content);
+    streams.ranges(vec![0..300_000]).unwrap();
+    assert_eq!(
+        streams.ranges(vec![599_999..600_000]).unwrap_err().kind(),
+        Kind::Damaged
+    );
+    assert_eq!(streams.whole().unwrap_err().kind(), Kind::Damaged);
+    // A length that the manifest does not know.
+    streams.data.streams[0].compressed_bytes = Some(299_999);
+    assert_eq!(streams.ranges(vec![0..1]).unwrap_err().kind(), Kind::Damaged);
+}
+
+#[test]
+fn a_piece_that_is_not_compressed_is_compared_with_the_checksum_of_the_index() {
+    let mut streams = Streams::new(Codec::None, None, &Keys::default(), usize::MAX);
+    streams.ranges(vec![0..600_000]).unwrap();
+    let mut content = streams.store.content("stream-0-0").unwrap();
+    content[40_000] ^= 1;
+    streams.store.insert("stream-0-0", &content);
+    streams.ranges(vec![0..30_000]).unwrap();
+    assert_eq!(streams.ranges(vec![30_000..30_001]).unwrap_err().kind(), Kind::Damaged);
+    // Without a checksum nothing would prove the piece.
+    streams.runs[0].crc32s.clear();
+    assert_eq!(streams.ranges(vec![0..1]).unwrap_err().kind(), Kind::Damaged);
 }
 
 proptest! {

@@ -52,6 +52,10 @@ pub(super) enum Class {
     Conflict,
     /// The object lies in an archive and must be thawed first.
     Archived,
+    /// The object lies in an archive and was asked for already.
+    Thawing,
+    /// The archive cannot be that fast now.
+    NotExpedited,
     /// The range is outside the object.
     Range,
     /// The server does not know this request or one of its headers.
@@ -303,6 +307,8 @@ fn class_of_answer(status: u16, code: Option<&str>) -> Class {
         "PreconditionFailed" => Class::Precondition,
         "ConditionalRequestConflict" => Class::Conflict,
         "InvalidObjectState" => Class::Archived,
+        "RestoreAlreadyInProgress" => Class::Thawing,
+        "GlacierExpeditedRetrievalNotAvailable" => Class::NotExpedited,
         "InvalidRange" => Class::Range,
         "NotImplemented" => Class::NotImplemented,
         "InvalidArgument" => Class::InvalidArgument,
@@ -402,6 +408,8 @@ mod tests {
             (409, Some("ConditionalRequestConflict"), Class::Conflict),
             (409, Some("OperationAborted"), Class::Busy),
             (403, Some("InvalidObjectState"), Class::Archived),
+            (409, Some("RestoreAlreadyInProgress"), Class::Thawing),
+            (503, Some("GlacierExpeditedRetrievalNotAvailable"), Class::NotExpedited),
             (416, None, Class::Range),
             (501, None, Class::NotImplemented),
             (400, Some("BadDigest"), Class::Corrupted),

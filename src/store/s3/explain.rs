@@ -59,8 +59,10 @@ impl Session {
                 }
             }
             Class::Precondition | Class::Conflict => with(Kind::Conflict, could_not),
-            Class::Archived => with(Kind::Unsupported, format!("{could_not}: it lies in an archive storage class"))
-                .hint("Thaw it first: `aws s3api restore-object --restore-request Days=3`, wait some hours, and run this again"),
+            Class::Archived | Class::Thawing => with(Kind::Archived, format!("{could_not}: it lies in an archive"))
+                .hint("`backup-cli restore BACKUP --thaw` asks for it; run this again when it is there"),
+            Class::NotExpedited => with(Kind::Unsupported, format!("{could_not}: the archive cannot be that fast now"))
+                .hint("Ask again with --tier standard, or later"),
             Class::Range => with(Kind::Damaged, format!("{could_not}: the object is shorter than it should be")),
             Class::NotImplemented => with(Kind::Unsupported, could_not)
                 .hint(format!("{} does not know this request or one of its headers", self.provider.title)),

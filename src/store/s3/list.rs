@@ -141,6 +141,7 @@ impl Session {
             etag_is_md5: false,
             version_id: None,
             storage_class: special_class(object.storage_class().map(|class| class.as_str())),
+            archive: None,
             token: None,
         })
     }

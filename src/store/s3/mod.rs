@@ -14,6 +14,7 @@ use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Reporter;
 
+use super::archive::ThawRequest;
 use super::{Key, Limits, ObjectMeta, PutOptions, Store, UnfinishedUpload, Upload};
 
 mod client;
@@ -28,6 +29,7 @@ mod read;
 mod retry;
 mod session;
 mod stat;
+mod thaw;
 mod upload;
 
 #[cfg(test)]
@@ -118,6 +120,10 @@ impl Store for S3Store {
             Err(failure) if failure.kind() == Kind::Interrupted => remove(&self.session.stop_from_now()),
             outcome => outcome,
         }
+    }
+
+    fn thaw(&self, key: &Key, request: &ThawRequest) -> Result<()> {
+        self.session.block_on(self.session.thaw(key, request))
     }
 
     fn unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>> {

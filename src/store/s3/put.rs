@@ -193,6 +193,7 @@ impl Session {
             etag_is_md5: self.etag_is_md5(answer.server_side_encryption(), answer.sse_customer_algorithm()),
             version_id: real_version(answer.version_id()),
             storage_class: self.creation_class(options.role),
+            archive: None,
             token: Some(options.token.clone()),
         }
     }

@@ -11,6 +11,7 @@ use crate::store::{Key, ObjectMeta, TOKEN_METADATA};
 
 use super::errors::{Class, Problem};
 use super::session::{Request, Session, Stop, Tries};
+use super::thaw::archive_of;
 
 /// Whose object stands at a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,6 +146,7 @@ impl Session {
             etag_is_md5: self.etag_is_md5(answer.server_side_encryption(), answer.sse_customer_algorithm()),
             version_id: real_version(answer.version_id()),
             storage_class: special_class(answer.storage_class().map(StorageClass::as_str)),
+            archive: archive_of(answer),
             token: answer
                 .metadata()
                 .and_then(|metadata| metadata.get(TOKEN_METADATA))

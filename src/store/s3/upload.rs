@@ -376,6 +376,7 @@ impl S3Upload {
             etag_is_md5: session.etag_is_md5(answer.server_side_encryption(), None),
             version_id: real_version(answer.version_id()),
             storage_class: session.creation_class(self.role),
+            archive: None,
             token: Some(self.token.clone()),
         })
     }

@@ -17,6 +17,7 @@ use backup_cli::ops::Run;
 use backup_cli::ops::backup::{BackupOptions, BackupOutcome, TransferOptions, backup};
 use backup_cli::ops::list::{ListOptions, ListReport, list};
 use backup_cli::ops::plaintext::Plaintext;
+use backup_cli::ops::reveal::reveal;
 use backup_cli::pipeline::crypt::Keys;
 use backup_cli::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
 use backup_cli::store::Store;
@@ -152,7 +153,8 @@ pub fn find(store: &Arc<dyn Store>, reference: &str, run: &Run) -> Result<Chosen
 
 /// The plaintext of a backup, verified.
 pub fn read_back(store: &Arc<dyn Store>, reference: &str, run: &Run) -> Result<Vec<u8>> {
-    let chosen = find(store, reference, run)?;
+    let mut chosen = find(store, reference, run)?;
+    reveal(store, &mut chosen, run)?;
     let (mut plaintext, _) = Plaintext::open(store, &chosen, 2, run)?;
     let mut content = Vec::new();
     std::io::Read::read_to_end(&mut plaintext, &mut content).map_err(|error| from_io("read", error))?;

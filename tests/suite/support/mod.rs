@@ -10,6 +10,7 @@ pub mod cli;
 pub mod fault_s3;
 pub mod library;
 pub mod mariadb;
+pub mod ministack;
 pub mod place;
 pub mod postgres;
 pub mod s3_client;

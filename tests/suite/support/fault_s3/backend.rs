@@ -38,6 +38,20 @@ pub struct Options {
     pub region: Option<(String, u16)>,
     /// Bodies of parts are counted and thrown away: for measuring throughput. Reads give zeros.
     pub sink: bool,
+    /// How many looks at an object that was asked for find it still in the archive.
+    pub thaw_looks: u32,
+}
+
+/// How far an archived object is thawed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Thaw {
+    /// Nobody has asked for it, or it has expired.
+    #[default]
+    Frozen,
+    /// It was asked for; so many looks find it still in the archive.
+    Thawing(u32),
+    /// It can be read.
+    Thawed,
 }
 
 impl Default for Options {
@@ -52,6 +66,7 @@ impl Default for Options {
             page_keys_max: 1000,
             region: None,
             sink: false,
+            thaw_looks: 0,
         }
     }
 }
@@ -65,6 +80,7 @@ pub struct StoredObject {
     pub metadata: BTreeMap<String, String>,
     pub content_type: Option<String>,
     pub storage_class: Option<String>,
+    pub thaw: Thaw,
     pub encryption: Option<String>,
     pub kms_key: Option<String>,
     pub tags: BTreeMap<String, String>,
@@ -72,6 +88,9 @@ pub struct StoredObject {
     /// The sizes of its parts; empty if it was put in one piece.
     pub part_bytes: Vec<u64>,
 }
+
+/// What a HEAD says of a thawed object.
+const THAWED: &str = "ongoing-request=\"false\", expiry-date=\"Fri, 01 Jan 2100 00:00:00 GMT\"";
 
 #[derive(Clone, Debug)]
 struct Piece {
@@ -116,6 +135,10 @@ impl StoredObject {
             }
         }
         slices
+    }
+
+    fn is_archived(&self) -> bool {
+        matches!(self.storage_class.as_deref(), Some("GLACIER" | "DEEP_ARCHIVE"))
     }
 
     fn facts(&self) -> S3Result<Facts> {
@@ -208,6 +231,12 @@ impl Memory {
             Some(content) => object.pieces = vec![Piece::kept(content.into())],
             None => drop(objects.remove(key)),
         }
+    }
+
+    pub fn set_thaw(&self, bucket: &str, key: &str, thaw: Thaw) {
+        let mut state = self.lock();
+        let objects = &mut state.buckets.get_mut(bucket).expect("the bucket exists").objects;
+        objects.get_mut(key).expect("the object exists").thaw = thaw;
     }
 
     pub fn keys(&self, bucket: &str) -> Vec<String> {
@@ -377,6 +406,7 @@ macro_rules! described_by {
             metadata: $input.metadata.clone().unwrap_or_default().into_iter().collect(),
             content_type: $input.content_type.as_ref().map(ToString::to_string),
             storage_class: known_class($input.storage_class.as_ref())?,
+            thaw: Thaw::default(),
             encryption: $input
                 .server_side_encryption
                 .as_ref()
@@ -519,7 +549,7 @@ impl S3 for Memory {
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
         let object = self.lock().object(&input.bucket, &input.key)?.clone();
-        if matches!(object.storage_class.as_deref(), Some("GLACIER" | "DEEP_ARCHIVE")) {
+        if object.is_archived() && object.thaw != Thaw::Thawed {
             return Err(s3_error!(
                 InvalidObjectState,
                 "The operation is not valid for the object's storage class"
@@ -561,8 +591,29 @@ impl S3 for Memory {
     }
 
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-        let facts = self.lock().object(&request.input.bucket, &request.input.key)?.facts()?;
+        let (facts, restore) = {
+            let mut state = self.lock();
+            let bucket = state.bucket(&request.input.bucket)?;
+            let object = bucket
+                .objects
+                .get_mut(&request.input.key)
+                .ok_or_else(|| s3_error!(NoSuchKey))?;
+            let restore = match object.thaw {
+                Thaw::Frozen => None,
+                Thaw::Thawing(0) => {
+                    object.thaw = Thaw::Thawed;
+                    Some(THAWED)
+                }
+                Thaw::Thawing(looks) => {
+                    object.thaw = Thaw::Thawing(looks - 1);
+                    Some("ongoing-request=\"true\"")
+                }
+                Thaw::Thawed => Some(THAWED),
+            };
+            (object.facts()?, restore)
+        };
         Ok(S3Response::new(HeadObjectOutput {
+            restore: restore.map(str::to_owned),
             accept_ranges: Some("bytes".to_owned()),
             content_length: Some(facts.length),
             e_tag: Some(facts.etag),
@@ -572,6 +623,32 @@ impl S3 for Memory {
             server_side_encryption: facts.encryption,
             ..HeadObjectOutput::default()
         }))
+    }
+
+    async fn restore_object(
+        &self,
+        request: S3Request<RestoreObjectInput>,
+    ) -> S3Result<S3Response<RestoreObjectOutput>> {
+        let input = request.input;
+        let wanted = input.restore_request.ok_or_else(|| s3_error!(MalformedXML))?;
+        if wanted.days.is_none_or(|days| days < 1) {
+            return Err(s3_error!(MalformedXML));
+        }
+        let mut state = self.lock();
+        let bucket = state.bucket(&input.bucket)?;
+        let object = bucket.objects.get_mut(&input.key).ok_or_else(|| s3_error!(NoSuchKey))?;
+        if !object.is_archived() {
+            return Err(s3_error!(
+                InvalidObjectState,
+                "Restore is not allowed for the object's storage class"
+            ));
+        }
+        match object.thaw {
+            Thaw::Thawing(_) => return Err(s3_error!(RestoreAlreadyInProgress)),
+            Thaw::Frozen => object.thaw = Thaw::Thawing(self.options.thaw_looks),
+            Thaw::Thawed => {}
+        }
+        Ok(S3Response::new(RestoreObjectOutput::default()))
     }
 
     async fn get_object_tagging(

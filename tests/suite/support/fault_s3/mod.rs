@@ -20,7 +20,7 @@ use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::runtime::Runtime;
 
-pub use backend::{OpenUpload, Options, StoredObject};
+pub use backend::{OpenUpload, Options, StoredObject, Thaw};
 pub use plan::{Fault, Op, Request, When};
 
 use backend::Memory;
@@ -200,6 +200,11 @@ impl FaultS3 {
     /// Changes an object behind everybody's back; `None` removes it.
     pub fn tamper(&self, bucket: &str, key: &str, change: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>) {
         self.shared.memory.tamper(bucket, key, change);
+    }
+
+    /// How far an archived object is thawed, as from now on.
+    pub fn set_thaw(&self, bucket: &str, key: &str, thaw: Thaw) {
+        self.shared.memory.set_thaw(bucket, key, thaw);
     }
 
     /// All keys of a bucket, sorted.

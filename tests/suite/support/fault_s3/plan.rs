@@ -25,6 +25,7 @@ pub enum Op {
     AbortMultipartUpload,
     ListParts,
     ListMultipartUploads,
+    RestoreObject,
     /// Tagging, location and what else there is.
     Other,
 }
@@ -47,6 +48,7 @@ impl Op {
             ("HEAD", false, false) => Self::HeadObject,
             ("DELETE", false, false) if has("uploadId") => Self::AbortMultipartUpload,
             ("DELETE", false, false) if !has("tagging") => Self::DeleteObject,
+            ("POST", false, false) if has("restore") => Self::RestoreObject,
             ("POST", false, false) if has("uploads") => Self::CreateMultipartUpload,
             ("POST", false, false) if has("uploadId") => Self::CompleteMultipartUpload,
             _ => Self::Other,
