@@ -15,6 +15,7 @@
 
 mod archives;
 mod bad_input;
+mod coded_parts;
 mod command_line;
 mod commit_faults;
 mod copies;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use crate::support::cli::{Cli, Outcome};
 use crate::support::fault_s3::{FaultS3, Op};
 use crate::support::postgres::{Database, PostgresServer};
-use crate::support::system_tool;
+use crate::support::{project, system_tool};
 
 /// A shop with more around the table of orders than is wanted with it, and some megabytes that are not.
 const SHOP: &str = r#"
@@ -338,4 +338,49 @@ fn without_an_index_the_dump_is_read_and_gives_the_same() {
     ]);
     let outcome = outcome.success().stdout_has("COPY public.orders (id) FROM stdin;\n7\n");
     assert!(!outcome.stdout().contains("shop"));
+}
+
+#[test]
+fn a_table_of_a_mysql_dump_comes_with_the_settings_of_the_dump_and_takes_them_back() {
+    let dump = std::fs::read(project().join("src/source/mysql/tests/mariadb.sql")).unwrap();
+    let cli = Cli::new();
+    let _ = cli
+        .command(["backup", "-", "--stdin-name", "dump.sql"])
+        .input(dump.clone())
+        .run()
+        .success();
+    let dump = String::from_utf8_lossy(&dump).into_owned();
+    let rows = cli
+        .run(["restore", "latest", "--table", "child", "--to", "-"])
+        .success();
+    let rows = String::from_utf8_lossy(rows.stdout_bytes()).into_owned();
+    let head = &dump[..dump.find("--\n-- Sequence structure").unwrap()];
+    assert!(rows.starts_with(head), "{rows}");
+    assert!(
+        rows.contains("INSERT INTO `child`") && rows.contains("UNLOCK TABLES;"),
+        "{rows}"
+    );
+    for words in ["CREATE", "DROP ", "trigger tr", "`parent`"] {
+        assert!(!rows.contains(words), "{words}");
+    }
+    assert!(rows.contains("/*!40101 SET SQL_MODE=@OLD_SQL_MODE */;\n"), "{rows}");
+    assert!(rows.ends_with("\n-- Dump completed\n"), "{rows}");
+    let all = cli
+        .run(["restore", "latest", "--table", "child", "--with-schema", "--to", "-"])
+        .success()
+        .stdout_has("CREATE TABLE `child`")
+        .stdout_has("trigger tr before insert on child");
+    assert!(!all.stdout().contains("CREATE TABLE `parent`"));
+    // It goes into no database of another kind.
+    let _ = cli
+        .run([
+            "restore",
+            "latest",
+            "--table",
+            "child",
+            "--to",
+            &Database::fresh().url(),
+        ])
+        .exits_with(2)
+        .stderr_has("no dump of PostgreSQL");
 }
