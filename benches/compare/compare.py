@@ -11,8 +11,12 @@ import subprocess
 import sys
 
 import inputs
+import ranged
 from measure import measure
 from servers import PROJECT, Postgres, Seaweed, need, scratch
+
+# Orders of a database of some 1 GB.
+DATABASE_ROWS = 4_500_000
 
 SHELL = ["/bin/bash", "-euo", "pipefail", "-c"]
 
@@ -135,9 +139,29 @@ def database_contenders(bench, postgres, database):
 
     aws_put, aws_get = 'aws s3 cp --quiet - "s3://bench/$3/o"', 'aws s3 cp --quiet "s3://bench/$1/o" -'
 
-    def ours_backup(prefix):
-        more = {"BACKUP_STORE": f"s3://bench/{prefix}", "DATABASE_URL": postgres.url(database)}
-        return bench.ours("backup", f"postgres://bench@127.0.0.1:{postgres.port}/{database}", "--name", "bench", "--no-progress", **more, **environment)
+    def ours_backup(*options):
+        def backup(prefix):
+            url = f"postgres://bench@127.0.0.1:{postgres.port}/{database}"
+            store = {"BACKUP_STORE": f"s3://bench/{prefix}"}
+            return bench.ours("backup", url, "--name", "bench", "--no-progress", *options, **store, **environment)
+
+        return backup
+
+    def folder():
+        """Where pg_dump's directory format lies on its way: it cannot be streamed."""
+        where = bench.scratch / "directory"
+        shutil.rmtree(where, ignore_errors=True)
+        return where
+
+    def directory_backup(prefix):
+        script = 'pg_dump -w -Fd -j 2 -f "$2" -d "$1" && aws s3 cp --quiet --recursive "$2" "s3://bench/$3/o" && rm -r "$2"'
+        return bench.shell(script, database, folder(), prefix, **environment)
+
+    def directory_restore(prefix):
+        name = fresh()
+        postgres.must("postgres", f'CREATE DATABASE "{name}"')
+        script = 'aws s3 cp --quiet --recursive "s3://bench/$1/o" "$2" && pg_restore -w -j 2 --exit-on-error -d "$3" "$2" && rm -r "$2"'
+        return bench.shell(script, prefix, folder(), name, **environment)
 
     def ours_restore(prefix):
         url = f"postgres://bench@127.0.0.1:{postgres.port}/{fresh()}"
@@ -155,7 +179,10 @@ def database_contenders(bench, postgres, database):
         return bench.shell(script, f"{restic}/{prefix}", name, **environment)
 
     return [
-        ("backup-cli", ours_backup, ours_restore),
+        ("backup-cli", ours_backup(), ours_restore),
+        ("backup-cli --jobs 2", ours_backup("--jobs", "2"), ours_restore),
+        ("backup-cli --format custom", ours_backup("--format", "custom"), ours_restore),
+        ("pg_dump -Fd -j 2, aws s3 cp", directory_backup, directory_restore),
         ("pg_dump | gzip | aws s3 cp", pipeline(f"gzip | {aws_put}"), unpipeline(f"{aws_get} | gunzip")),
         ("pg_dump | pigz | aws s3 cp", pipeline(f"pigz | {aws_put}"), unpipeline(f"{aws_get} | pigz -d")),
         ("pg_dump | pigz | rclone rcat", pipeline('pigz | rclone rcat "bench:bench/$3/o"'), unpipeline('rclone cat "bench:bench/$1/o" | pigz -d')),
@@ -270,7 +297,7 @@ def run_memory(bench):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bench", nargs="*", default=["tree", "database"], help="tree, database, memory (default: tree database)")
+    parser.add_argument("bench", nargs="*", default=["tree", "database"], help="tree, database, memory, ranged (default: tree database)")
     parser.add_argument("--rounds", type=int, default=5, help="how often each contender runs")
     parser.add_argument("--only", action="append", help="only contenders whose name holds this; repeatable")
     parser.add_argument("--no-restore", action="store_true")
@@ -278,14 +305,16 @@ def main():
     parser.add_argument("--folder", default=str(PROJECT / "target/bench"), help="for inputs, servers and restored files")
     parser.add_argument("--files", type=int, default=inputs.TREE_FILES)
     parser.add_argument("--bytes", type=int, default=inputs.TREE_BYTES)
-    parser.add_argument("--rows", type=int, default=2_000_000, help="orders in the database; two million are some 250 MB of dump")
+    parser.add_argument("--rows", type=int, default=DATABASE_ROWS, help="orders in the database; the default is some 1 GB on the server's disk")
     parser.add_argument("--stream", type=int, default=10_000_000_000, help="bytes of the memory bench's stream")
     parser.add_argument("--many", type=int, default=1_000_000, help="files of the memory bench's tree")
+    parser.add_argument("--ranged-files", type=int, default=46_000, help="files of 10 KB in the ranged bench's archive")
+    parser.add_argument("--ranged-bytes", type=int, default=10_000_000_000, help="bytes of that archive, with large files between")
     parser.add_argument("--json", help="also write all figures to this file")
     options = parser.parse_args()
     for tool in ("tar", "gzip", "gunzip", "pigz", "restic", "rclone", "psql", "pg_dump"):
         need(tool)
-    kinds = {"tree": run_tree, "database": run_database, "memory": run_memory}
+    kinds = {"tree": run_tree, "database": run_database, "memory": run_memory, "ranged": ranged.run}
     unknown = [name for name in options.bench if name not in kinds]
     if unknown:
         parser.error(f"no such bench: {' '.join(unknown)}")

@@ -94,6 +94,10 @@ pub struct Args {
     pub format: Option<String>,
 
     /// How many pg_dump workers dump the rows at once, on one snapshot, each into an object of its own [default: 1]
+    ///
+    /// The first object holds what comes before the rows, `.stream-0002` and so on the rows, the one with the highest number
+    /// what comes after them. All become visible together, or none does. Stock tools restore them joined in this order:
+    /// each is fetched and inflated by itself, and all of them go into one `psql -X -v ON_ERROR_STOP=1 -1`.
     #[arg(long, value_name = "NUMBER", help_heading = "PostgreSQL")]
     pub jobs: Option<String>,
 

@@ -105,8 +105,9 @@ pub fn plan_backup(
         expected_stored_bytes,
         part_bytes: options.transfer.part_bytes,
         in_flight: options.transfer.parts_in_flight,
-        memory_bytes: options.transfer.memory_bytes,
-    })?;
+        memory_bytes: options.transfer.memory_bytes / source.streams_at_once().max(1) as u64,
+    })
+    .map_err(|failure| sharing(failure, source.streams_at_once()))?;
     let (data_key, started) = free_key(store.as_ref(), source.extension(), options, run)?;
     Ok(BackupPlan {
         data_key,
@@ -202,6 +203,14 @@ pub(super) fn stream(
     }
     manifest.objects = objects.into_iter().flatten().collect();
     Ok((manifest, index))
+}
+
+/// What does not fit into the memory may fit if fewer streams share it.
+pub(super) fn sharing(failure: Failure, at_once: usize) -> Failure {
+    match at_once > 1 {
+        true => failure.hint(format!("{at_once} streams share the memory; ask for fewer --jobs")),
+        false => failure,
+    }
 }
 
 /// A source that is not there is the source's failure: "not found" is said of buckets, profiles and backups.

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Run;
-use super::backup::{BackupOptions, BackupPlan};
+use super::backup::{BackupOptions, BackupPlan, sharing};
 use super::commit::{object_record, put_options, roll_back};
 use crate::base::failure::{Failure, Kind, Result, into_io};
 use crate::catalog::index::{Entry, MemberRun};
@@ -177,7 +177,7 @@ impl SourceSinks for Streams<'_> {
                 in_flight: self.options.transfer.parts_in_flight,
                 memory_bytes: self.options.transfer.memory_bytes / at_once as u64,
             })
-            .map_err(|failure| failure.hint(format!("{at_once} streams share the memory; ask for fewer --jobs")))?,
+            .map_err(|failure| sharing(failure, at_once))?,
         };
         let parts = PartsWriter::new(
             self.store.clone(),

@@ -227,6 +227,22 @@ fn a_selection_and_an_encrypted_backup_are_made_by_workers_too() {
 }
 
 #[test]
+fn a_copy_in_another_store_has_every_stream() {
+    let server = PostgresServer::shared();
+    let (place, other) = (Place::fresh(PlaceKind::Folder), fresh_folder("copy"));
+    let cli = place.cli();
+    let database = large_database();
+    let id = back_up(&cli, &[&database.url(), "--jobs", "3"]);
+    let store = other.path().join("store").display().to_string();
+    cli.run(["copy", &id, "--to", &store]).success();
+    let copy = format!("{}-copy", database.name);
+    let _copy = Restored::named(std::slice::from_ref(&copy));
+    cli.run(["restore", &id, "--store", &store, "--to", &server.url(&copy)])
+        .success();
+    assert_eq!(server.dump(&copy), database.dump());
+}
+
+#[test]
 fn what_cannot_be_divided_is_refused() {
     let place = Place::fresh(PlaceKind::Folder);
     let cli = place.cli();
