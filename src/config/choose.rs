@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::file::Found;
-use super::layers::Layer;
-use super::resolve::{Resolver, of_store};
-use super::settings::StoreChoice;
+use super::environment::Environment;
+use super::file::{ConfigFile, Found};
+use super::layers::{Flags, Layer, Layers};
+use super::resolve::{Resolver, Secrets};
+use super::settings::{Settings, StoreChoice};
 use super::table;
 use super::value::{FromValue, Origin, Raw, Setting, StoreName, Value, one_sentence};
-use crate::base::failure::{Failure, Kind};
+use crate::base::failure::{Failure, Kind, Result};
 use crate::store::address::StoreAddress;
 
 /// Whether the bucket was named by itself, not as part of an address.
@@ -18,6 +19,42 @@ fn is_bucket_variable(origin: &Origin) -> bool {
         _ => return false,
     };
     table::S3_BUCKET.environment.contains(&named.as_str())
+}
+
+/// The settings of the store that a profile names, for `@PROFILE`.
+///
+/// Flags and this tool's variables speak of the run's own store, so here the profile has the first word.
+pub(super) fn of_store(
+    profile: &str,
+    environment: &Environment,
+    file: &ConfigFile,
+    secrets: Secrets,
+) -> Result<Settings, Vec<Failure>> {
+    let entries = file.profile(profile).map_err(|failure| vec![failure])?;
+    let wrong = |why: &str| {
+        let failure = Failure::new(Kind::Config, format!("The profile `{profile}` {why}"));
+        vec![failure.hint(format!(
+            "Set `store` in [profile.{profile}] to the address of one store"
+        ))]
+    };
+    let Some(found) = entries.get(table::STORE.key) else {
+        return Err(wrong(&format!("names no store, so `@{profile}` means none")));
+    };
+    // A wrong value is told by the resolution itself.
+    if let Ok(Value::Stores(names)) = table::STORE.shape.read(&found.raw, &found.origin)
+        && !matches!(names.as_slice(), [StoreName::Address(_)])
+    {
+        return Err(wrong(
+            "names other profiles or several stores; `@` means the one of a profile",
+        ));
+    }
+    let layers = Layers {
+        flags: &Flags::default(),
+        environment: &environment.without(table::variables_of_stores()),
+        file,
+        profile: Some(profile),
+    };
+    Settings::resolve(&layers, secrets)
 }
 
 impl Resolver<'_> {

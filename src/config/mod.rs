@@ -89,7 +89,7 @@ impl Loaded {
     /// # Errors
     /// Every problem; [`Kind::Config`] if the profile does not name a store itself.
     pub fn store_settings(&self, profile: &str, secrets: Secrets) -> Result<Settings, Vec<Failure>> {
-        resolve::of_store(profile, &self.environment, &self.file, secrets)
+        choose::of_store(profile, &self.environment, &self.file, secrets)
     }
 }
 

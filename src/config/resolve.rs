@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::environment::Environment;
-use super::file::{ConfigFile, Found, wrong_value};
-use super::layers::{Flags, Form, Layer, Layers};
+use super::file::{Found, wrong_value};
+use super::layers::{Form, Layer, Layers};
 use super::settings::{ChecksumMode, Credentials, Settings, Shown, StoreChoice};
 use super::table::{self, Privacy, Spec};
-use super::value::{FromValue, Origin, Raw, Setting, Shape, StoreName, Value};
+use super::value::{FromValue, Origin, Raw, Setting, Shape, Value};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::secret::{MASK, Secret};
 
@@ -42,42 +41,6 @@ impl Settings {
             false => Err(resolver.problems),
         }
     }
-}
-
-/// The settings of the store that a profile names, for `@PROFILE`.
-///
-/// Flags and this tool's variables speak of the run's own store, so here the profile has the first word.
-pub(super) fn of_store(
-    profile: &str,
-    environment: &Environment,
-    file: &ConfigFile,
-    secrets: Secrets,
-) -> Result<Settings, Vec<Failure>> {
-    let entries = file.profile(profile).map_err(|failure| vec![failure])?;
-    let wrong = |why: &str| {
-        let failure = Failure::new(Kind::Config, format!("The profile `{profile}` {why}"));
-        vec![failure.hint(format!(
-            "Set `store` in [profile.{profile}] to the address of one store"
-        ))]
-    };
-    let Some(found) = entries.get(table::STORE.key) else {
-        return Err(wrong(&format!("names no store, so `@{profile}` means none")));
-    };
-    // A wrong value is told by the resolution itself.
-    if let Ok(Value::Stores(names)) = table::STORE.shape.read(&found.raw, &found.origin)
-        && !matches!(names.as_slice(), [StoreName::Address(_)])
-    {
-        return Err(wrong(
-            "names other profiles or several stores; `@` means the one of a profile",
-        ));
-    }
-    let layers = Layers {
-        flags: &Flags::default(),
-        environment: &environment.without(table::variables_of_stores()),
-        file,
-        profile: Some(profile),
-    };
-    Settings::resolve(&layers, secrets)
 }
 
 pub(super) struct Resolver<'a> {
