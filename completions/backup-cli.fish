@@ -286,9 +286,10 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l no-progre
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l from-s3 -d 'Restore this object' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l backup-file -d 'Restore this file' -r -F
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l to -d 'Where to: a folder, a file, a URL such as postgres://user@host/database or sqlite:///path, or `-` for standard output' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l to -d 'Where to: a folder, a file, `-` for standard output, or a URL such as postgres://user@host/database, mysql://…, sqlite:///path' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l include -d 'Restore only what matches; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l exclude -d 'Leave out what matches; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l table -d 'Restore only these tables of a plain dump: [SCHEMA.]TABLE, `*` for any letters; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l at -d 'The newest backup that was there at this time, for example 2025-01-31T12:00:00Z' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l tier -d 'How fast archived data is wanted; faster costs more' -r -f -a "standard\t'Within hours'
 bulk\t'Within half a day, or two days out of a deep archive; the cheapest'
@@ -317,8 +318,9 @@ always\t''
 never\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l from-s3-latest -d 'Restore the newest backup of the bucket'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l list-s3 -d 'List what could be restored, and restore nothing'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l with-schema -d 'With --table, what makes the tables too: definitions, sequences, indexes, constraints, triggers, rights'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l merge -d 'Restore into a folder that is not empty; files of the backup replace those with the same path'
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l replace -d 'Replace what is there: top-level items of the folder with the same names, or the file'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l replace -d 'Replace what is there: top-level items of the folder with the same names, the file, or the rows of the tables'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l drop-replaced -d 'Drop the replaced database instead of keeping it under a dated name, as is done with an SQLite file anyway'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l keep-replaced -d 'Keep the replaced file of an SQLite database under a dated name, as is done with a PostgreSQL database anyway'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l no-safety-backup -d 'Do not back up first what is replaced'

@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import inputs
+import ranged
 from measure import measure
 from servers import PROJECT, Postgres, Seaweed, need, scratch
 
@@ -296,7 +297,7 @@ def run_memory(bench):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bench", nargs="*", default=["tree", "database"], help="tree, database, memory (default: tree database)")
+    parser.add_argument("bench", nargs="*", default=["tree", "database"], help="tree, database, memory, ranged (default: tree database)")
     parser.add_argument("--rounds", type=int, default=5, help="how often each contender runs")
     parser.add_argument("--only", action="append", help="only contenders whose name holds this; repeatable")
     parser.add_argument("--no-restore", action="store_true")
@@ -307,11 +308,13 @@ def main():
     parser.add_argument("--rows", type=int, default=DATABASE_ROWS, help="orders in the database; the default is some 1 GB on the server's disk")
     parser.add_argument("--stream", type=int, default=10_000_000_000, help="bytes of the memory bench's stream")
     parser.add_argument("--many", type=int, default=1_000_000, help="files of the memory bench's tree")
+    parser.add_argument("--ranged-files", type=int, default=46_000, help="files of 10 KB in the ranged bench's archive")
+    parser.add_argument("--ranged-bytes", type=int, default=10_000_000_000, help="bytes of that archive, with large files between")
     parser.add_argument("--json", help="also write all figures to this file")
     options = parser.parse_args()
     for tool in ("tar", "gzip", "gunzip", "pigz", "restic", "rclone", "psql", "pg_dump"):
         need(tool)
-    kinds = {"tree": run_tree, "database": run_database, "memory": run_memory}
+    kinds = {"tree": run_tree, "database": run_database, "memory": run_memory, "ranged": ranged.run}
     unknown = [name for name in options.bench if name not in kinds]
     if unknown:
         parser.error(f"no such bench: {' '.join(unknown)}")

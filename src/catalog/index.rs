@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use base64::Engine;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 /// The newest format of this version; what needs nothing of it is written in the older one.
@@ -62,17 +64,15 @@ impl From<&str> for RawPath {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum RawPathJson {
-    Text(String),
-    Raw { base64: String },
+struct Base64Path {
+    base64: String,
 }
 
 impl Serialize for RawPath {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(&self.0) {
             Ok(text) => serializer.serialize_str(text),
-            Err(_) => RawPathJson::Raw {
+            Err(_) => Base64Path {
                 base64: base64::engine::general_purpose::STANDARD.encode(&self.0),
             }
             .serialize(serializer),
@@ -82,13 +82,34 @@ impl Serialize for RawPath {
 
 impl<'de> Deserialize<'de> for RawPath {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match RawPathJson::deserialize(deserializer)? {
-            RawPathJson::Text(text) => Ok(Self(text.into_bytes())),
-            RawPathJson::Raw { base64 } => base64::engine::general_purpose::STANDARD
-                .decode(base64)
-                .map(Self)
-                .map_err(serde::de::Error::custom),
-        }
+        deserializer.deserialize_any(RawPathVisitor)
+    }
+}
+
+/// Reads either form as it comes; a derived choice between the two would copy each path first.
+struct RawPathVisitor;
+
+impl<'de> Visitor<'de> for RawPathVisitor {
+    type Value = RawPath;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a string, or an object with the field `base64`")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RawPath, E> {
+        Ok(RawPath(text.as_bytes().to_vec()))
+    }
+
+    fn visit_string<E: serde::de::Error>(self, text: String) -> Result<RawPath, E> {
+        Ok(RawPath(text.into_bytes()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawPath, A::Error> {
+        let raw = Base64Path::deserialize(MapAccessDeserializer::new(map))?;
+        base64::engine::general_purpose::STANDARD
+            .decode(raw.base64)
+            .map(RawPath)
+            .map_err(serde::de::Error::custom)
     }
 }
 

@@ -155,6 +155,10 @@ const CLOSINGS: &[Closing] = &[
                 "A database, under a new name",
             ),
             (
+                "backup-cli restore app@latest --table public.orders --with-schema --to postgres://admin@db/scratch",
+                "One table with its indexes and constraints, into another database",
+            ),
+            (
                 "backup-cli restore app@latest --to ./app.db",
                 "An SQLite database, in the place of the one that is there",
             ),

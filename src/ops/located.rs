@@ -12,9 +12,9 @@ use crate::catalog::index::MemberRun;
 use crate::catalog::selection::Chosen;
 use crate::pipeline::download::DownloadOptions;
 use crate::pipeline::ranges::RangesReader;
-use crate::source::detect::{Content, SqlDialect, sql_dialect};
+use crate::source::detect::{Content, sql_dialect};
 use crate::source::directory::scan_archive;
-use crate::source::postgres::scan_dump;
+use crate::source::script::scan_dump;
 use crate::store::Store;
 
 /// How much of what nobody wants is passed over at a time, in bytes.
@@ -73,8 +73,9 @@ impl Backup<'_> {
                 let mut visit = |entry| visit(IndexItem::Entry(entry));
                 match content {
                     Content::Tar => scan_archive(&mut plaintext, &mut visit)?,
-                    Content::Sql if sql_dialect(plaintext.head()) != SqlDialect::Mysql => {
-                        scan_dump(&mut plaintext, &mut visit)?;
+                    Content::Sql => {
+                        let dialect = sql_dialect(plaintext.head());
+                        scan_dump(&mut plaintext, dialect, &mut visit)?;
                     }
                     content => {
                         return Err(Failure::new(

@@ -148,6 +148,7 @@ pub mod directory;
 mod dump_writer;
 pub mod mysql;
 pub mod postgres;
+pub mod script;
 pub mod sqlite;
 pub mod stdin;
 #[cfg(test)]

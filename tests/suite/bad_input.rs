@@ -31,7 +31,153 @@ fn line(text: &str) -> Vec<String> {
 /// A backup of an SQL script, and its end for a database.
 const SQL: &str = "--\n-- PostgreSQL database dump\n--\n\nCREATE TABLE t (i int);\nINSERT INTO t VALUES (1);\n\n--\n-- PostgreSQL database dump complete\n--\n";
 
+/// A key pair, and the secret half of another one.
+const PUBLIC_KEY: &str = "age12amkmurnm7ytzzf8m56zrhwwlu338uufwsll0mcqej7g9r7r5v5qn98jlt";
+const SECRET_KEY: &str = "AGE-SECRET-KEY-15H5LT8R2CMUWPCGZTJAS5MFJPEUPKWH6QCASP75E3PVLHSTX0GSQ5LYH4Z";
+const OTHER_KEY: &str = "AGE-SECRET-KEY-1RLSGGQ7EH5GXXZ9VSD0TDPP2CVGUXAKG2G80JGVFCN8E4NCKWFUSLTZZU8";
+
 const CASES: &[Case] = &[
+    Case {
+        name: "no key for an encrypted backup",
+        arrange: |s| {
+            s.encrypted_tree();
+            line("restore latest --to out")
+        },
+        code: 12,
+        says: "\
+Error: `[DAY]/tree_backup_[STAMP].tar.gz.age.index.gz.age` is encrypted, and no key was given
+Hint: It was encrypted for age12amkmurnm7ytzzf8m56zrhwwlu338uufwsll0mcqej7g9r7r5v5qn98jlt
+Hint: Name the file that holds a matching key: --identity FILE, or BACKUP_IDENTITY
+",
+    },
+    Case {
+        name: "another key than that of the backup",
+        arrange: |s| {
+            s.encrypted_tree().write("other.txt", OTHER_KEY);
+            line("restore latest --to out --identity other.txt")
+        },
+        code: 12,
+        says: "\
+Error: None of the given keys opens `[DAY]/tree_backup_[STAMP].tar.gz.age.index.gz.age`
+Hint: It was encrypted for age12amkmurnm7ytzzf8m56zrhwwlu338uufwsll0mcqej7g9r7r5v5qn98jlt
+Hint: Name the file that holds a matching key: --identity FILE, or BACKUP_IDENTITY
+",
+    },
+    Case {
+        name: "a file of keys that holds none",
+        arrange: |s| {
+            s.encrypted_tree().write("key.txt", PUBLIC_KEY);
+            line("ls latest --identity key.txt")
+        },
+        code: 12,
+        says: "\
+Error: The identity file `key.txt` cannot be used
+Caused by: identity file contains non-identity data on line 1
+Hint: It holds lines that begin with AGE-SECRET-KEY-1, as `backup-cli key generate` or age-keygen writes them
+",
+    },
+    Case {
+        name: "a file of keys that is not there",
+        arrange: |s| {
+            s.encrypted_tree();
+            line("ls latest --identity nowhere.txt")
+        },
+        code: 12,
+        says: "\
+Error: Could not read the identity file `nowhere.txt`
+Caused by: No such file or directory (os error 2)
+Hint: Check the path and its permissions: --identity, BACKUP_IDENTITY
+",
+    },
+    Case {
+        name: "no passphrase for a backup that is encrypted by one",
+        arrange: |s| {
+            s.tree().env("BACKUP_PASSPHRASE", "canary words").backed_up("tree").env("BACKUP_PASSPHRASE", "");
+            line("restore latest --to out")
+        },
+        code: 12,
+        says: "\
+Error: `[DAY]/tree_backup_[STAMP].tar.gz.age.index.gz.age` is encrypted by a passphrase, which was not given
+Hint: Set BACKUP_PASSPHRASE_FILE or BACKUP_PASSPHRASE_COMMAND, or run it on a terminal, where it is asked for
+",
+    },
+    Case {
+        name: "a wrong passphrase",
+        arrange: |s| {
+            s.tree()
+                .env("BACKUP_PASSPHRASE", "canary words")
+                .backed_up("tree")
+                .env("BACKUP_PASSPHRASE", "other canary words");
+            line("restore latest --to out")
+        },
+        code: 12,
+        says: "\
+Error: The passphrase does not open `[DAY]/tree_backup_[STAMP].tar.gz.age.index.gz.age`
+Hint: Check BACKUP_PASSPHRASE, its file or its command; a passphrase counts to its last character
+",
+    },
+    Case {
+        name: "a recipient that is none",
+        arrange: |s| {
+            s.tree();
+            line("backup tree --recipient bob")
+        },
+        code: 2,
+        says: "\
+Error: Not a recipient: `bob`
+Caused by: invalid Bech32 encoding
+Hint: A recipient is a public key that begins with age1, as `backup-cli key generate` or age-keygen prints it
+",
+    },
+    Case {
+        name: "a secret key as a recipient",
+        arrange: |s| {
+            s.tree().env("BACKUP_RECIPIENT", SECRET_KEY);
+            line("backup tree")
+        },
+        code: 2,
+        says: "\
+Error: A secret key stands where a recipient is expected
+Hint: A recipient is a public key, age1…; `backup-cli key public FILE` prints it. Treat the secret key as known to others if it was on a command line
+",
+    },
+    Case {
+        name: "a file of recipients that names nobody",
+        arrange: |s| {
+            s.tree().write("recipients", "# nobody\n");
+            line("backup tree --recipients-file recipients")
+        },
+        code: 2,
+        says: "\
+Error: The recipients file `recipients` names nobody
+Hint: It holds one public key a line, as `age-keygen -y` prints it
+",
+    },
+    Case {
+        name: "a codec that there is not",
+        arrange: |s| {
+            s.tree().env("BACKUP_COMPRESSION", "lz4");
+            line("backup tree")
+        },
+        code: 2,
+        says: "\
+Error: Wrong value of `BACKUP_COMPRESSION`
+Caused by: Expected one of gzip, zstd, none, found `lz4`
+Hint: How backups are compressed: gzip, zstd or none. For example: \"zstd\"
+",
+    },
+    Case {
+        name: "a key over another one",
+        arrange: |s| {
+            s.write("key.txt", "mine");
+            line("key generate --output key.txt")
+        },
+        code: 21,
+        says: "\
+Error: `key.txt` exists already, and a key is never overwritten
+Hint: Choose another path: what is encrypted for a key that is lost cannot be read any more
+",
+    },
     // What to back up.
     Case {
         name: "a path that is not there",

@@ -182,7 +182,7 @@ fn restore_ends_with_a_summary() {
     has_shape(
         &done,
         "message_type:string dry_run:bool snapshot_id:string target:string total_files:number|null \
-         files_restored:number|null bytes_restored:number error_count:number replaced_as:null|string \
+         files_restored:number|null tables:null|number bytes_restored:number error_count:number replaced_as:null|string \
          safety_backup:null|string total_duration:number",
     );
     assert_eq!(done["snapshot_id"], made["snapshot_id"]);

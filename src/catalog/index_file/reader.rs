@@ -12,6 +12,18 @@ use crate::catalog::private::Private;
 /// The longest line that is read: a run of members or an entry with two paths of 4 KiB stays far below it.
 const LINE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Reads a line. Nearly all are entries, in the form in which this program writes them, and there may be a million: these are
+/// read as what they are at once, instead of being kept until it is clear what they are.
+fn parse(line: &[u8]) -> serde_json::Result<Line> {
+    if line.starts_with(br#"{"t":"e","#) {
+        serde_json::from_slice(line).map(Line::Entry)
+    } else if line.starts_with(br#"{"t":"m","#) {
+        serde_json::from_slice(line).map(Line::Members)
+    } else {
+        serde_json::from_slice(line)
+    }
+}
+
 /// Reads an index line by line and checks its end.
 pub struct IndexReader<R: Read> {
     lines: BufReader<MultiGzDecoder<BufReader<R>>>,
@@ -73,9 +85,7 @@ impl<R: Read> IndexReader<R> {
         if bytes == 0 {
             return Ok(None);
         }
-        serde_json::from_slice(&self.line)
-            .map(Some)
-            .map_err(|error| self.damaged(error))
+        parse(&self.line).map(Some).map_err(|error| self.damaged(error))
     }
 
     /// What the manifest of an encrypted backup does not say; `None` if this index has nothing private. To be asked for

@@ -13,18 +13,22 @@ use super::thaw::require_readable;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Phase;
 use crate::catalog::listing::is_uncommitted;
-use crate::catalog::manifest::{Problem, State};
+use crate::catalog::manifest::{Counts, Problem, State};
 use crate::catalog::selection::Chosen;
 use crate::source::detect::Content;
 use crate::source::directory::{Existing, PathSelection, TreeRestoreOptions, TreeRestoreReport, check_tree_target};
+use crate::source::mysql::{MysqlTarget, MysqlUrl, NOT_UNDONE};
 use crate::source::postgres::{PostgresTarget, PostgresUrl};
 use crate::source::sqlite::SqliteTarget;
 use crate::store::Store;
 
 mod database;
+mod into_tables;
+mod mysql;
 mod one;
 mod raw;
 mod sqlite;
+mod tables;
 mod tree;
 
 /// Where a backup is to go.
@@ -35,6 +39,8 @@ pub enum RestoreTarget {
     Path(PathBuf),
     /// A database, for an SQL dump; the URL names it.
     Database(PostgresUrl),
+    /// A MySQL or MariaDB database, for an SQL dump; the URL names it.
+    Mysql(MysqlUrl),
     /// The file of an SQLite database, and nothing else.
     Sqlite(PathBuf),
     /// The caller's stream receives the plaintext as it is.
@@ -46,6 +52,7 @@ impl std::fmt::Display for RestoreTarget {
         match self {
             Self::Path(path) => path.display().fmt(f),
             Self::Database(url) => url.fmt(f),
+            Self::Mysql(url) => url.fmt(f),
             Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
             Self::Stream => f.write_str("standard output"),
         }
@@ -68,6 +75,10 @@ pub struct RestoreOptions {
     pub target: RestoreTarget,
     /// Only these paths of an archive of files, without slashes at their ends; exactly one if the target is a stream.
     pub paths: Vec<Vec<u8>>,
+    /// Only these tables of a plain dump: globs for `schema.table`, or without a dot for the name in any schema.
+    pub tables: Vec<String>,
+    /// With the tables all that belongs to them, as far as the dump shows it: what makes them, indexes, constraints, triggers.
+    pub with_schema: bool,
     /// Only what matches these globs.
     pub include: Vec<String>,
     /// Not what matches these globs.
@@ -93,6 +104,8 @@ impl RestoreOptions {
         Self {
             target,
             paths: Vec::new(),
+            tables: Vec::new(),
+            with_schema: false,
             include: Vec::new(),
             exclude: Vec::new(),
             existing: Existing::Refuse,
@@ -132,6 +145,12 @@ enum Way {
         before: SqliteTarget,
         plaintext: Plaintext,
     },
+    Mysql {
+        url: MysqlUrl,
+        before: MysqlTarget,
+        plaintext: Plaintext,
+        reopen: Box<mysql::Reopen>,
+    },
     File {
         path: PathBuf,
         plaintext: Plaintext,
@@ -140,6 +159,7 @@ enum Way {
         plaintext: Plaintext,
     },
     One(one::One),
+    Tables(into_tables::TablesWay),
 }
 
 /// What a restore has done.
@@ -151,6 +171,8 @@ pub struct RestoreReport {
     pub target: String,
     /// Files, folders and other things brought back, for an archive of files.
     pub tree: Option<TreeRestoreReport>,
+    /// Tables and rows, for single tables of a dump.
+    pub tables: Option<Counts>,
     /// Plaintext bytes written.
     pub plain_bytes: u64,
     /// The name under which the replaced database is kept.
@@ -187,13 +209,19 @@ pub fn plan_restore(
     }
     remarks.extend(database::part_remark(&chosen));
     let selective = !options.include.is_empty() || !options.exclude.is_empty();
+    if !options.tables.is_empty() && (selective || !options.paths.is_empty()) {
+        return Err(Failure::new(Kind::Usage, "Tables and files are not chosen together")
+            .hint("Leave out paths, --include and --exclude for a dump, and --table for an archive of files"));
+    }
     match &options.target {
         RestoreTarget::Path(_) => {}
         RestoreTarget::Stream if selective || options.paths.len() > 1 => return Err(several_to_a_stream()),
-        RestoreTarget::Database(_) | RestoreTarget::Sqlite(_) if selective || !options.paths.is_empty() => {
-            return Err(choice_without_files("the target is not a folder"));
+        RestoreTarget::Stream => {}
+        RestoreTarget::Database(_) | RestoreTarget::Mysql(_) | RestoreTarget::Sqlite(_) => {
+            if selective || !options.paths.is_empty() {
+                return Err(choice_without_files("the target is not a folder"));
+            }
         }
-        RestoreTarget::Stream | RestoreTarget::Database(_) | RestoreTarget::Sqlite(_) => {}
     }
     let selective = selective || !options.paths.is_empty();
     if let Some(manifest) = &chosen.manifest {
@@ -225,6 +253,16 @@ fn plan_way(
     remarks: &mut Vec<String>,
     run: &Run,
 ) -> Result<(Way, Content, Option<String>)> {
+    if !options.tables.is_empty() {
+        let backup = Backup {
+            store,
+            chosen,
+            threads: options.threads,
+            run,
+        };
+        let (way, destructive) = into_tables::plan(&backup, options, remarks)?;
+        return Ok((Way::Tables(way), Content::Sql, destructive));
+    }
     match &options.target {
         RestoreTarget::Path(path) => plan_path(store, chosen, path, options, selective, remarks, run),
         RestoreTarget::Database(url) => {
@@ -235,6 +273,22 @@ fn plan_way(
                 url: url.clone(),
                 before,
                 from: database::From::new(plaintext, store, chosen),
+            };
+            Ok((way, content, destructive))
+        }
+        RestoreTarget::Mysql(url) => {
+            let (plaintext, content) = Plaintext::open(store, chosen, options.threads, run)?;
+            let before = mysql::inspect(url, content, chosen, options, run)?;
+            let destructive = mysql::destruction(url, &before, chosen, options);
+            let way = Way::Mysql {
+                url: url.clone(),
+                before,
+                plaintext,
+                reopen: Box::new(mysql::Reopen {
+                    store: store.clone(),
+                    chosen: chosen.clone(),
+                    threads: options.threads,
+                }),
             };
             Ok((way, content, destructive))
         }
@@ -375,14 +429,32 @@ pub fn restore(
     };
     match plan.way {
         Way::Tree { options, from } => tree::restore(from, &options, &mut report, run),
+        Way::Mysql {
+            url,
+            before,
+            plaintext,
+            reopen,
+        } => mysql::restore(plaintext, &reopen, &url, &before, options, &mut report, run),
         Way::Sqlite { before, plaintext } => sqlite::restore(plaintext, &before, options, &mut report, run),
         Way::Database { url, before, from } => database::restore(from, url, &before, options, &mut report, run),
         Way::File { path, plaintext } => raw::to_file(plaintext, &path, options.existing, &mut report, run),
+        Way::Tables(way) => into_tables::restore(way, options, output, &mut report, run),
         Way::One(one) => one::restore(one, output, &mut report, run),
         Way::Stream { plaintext } => raw::to_stream(plaintext, output, &mut report, run),
     }
-    .map_err(|failure| not_restored(run.interruption_or(failure), &report.id, &report.target, options))?;
+    .map_err(|failure| {
+        let failure = match is_undone(&failure) {
+            true => run.interruption_or(failure),
+            false => failure,
+        };
+        not_restored(failure, &report.id, &report.target, options)
+    })?;
     Ok(report)
+}
+
+/// Whether the target is as it was before, as it is after all failures but those that say otherwise.
+fn is_undone(failure: &Failure) -> bool {
+    !failure.hints().iter().any(|hint| hint.starts_with(NOT_UNDONE))
 }
 
 /// Says of a restore that failed which one it was, and what became of the target.
@@ -401,6 +473,9 @@ fn not_restored(failure: Failure, id: &str, target: &str, options: &RestoreOptio
     let mut failure = failure.context(format!("Could not restore `{id}` to {target}"));
     if failure.kind() == Kind::Damaged && failure.hints().is_empty() {
         failure = failure.hint("Choose an older backup: `backup-cli list` shows them");
+    }
+    if !is_undone(&failure) {
+        return failure;
     }
     match is_stream {
         true => failure.hint("What was written to standard output is not to be trusted; throw it away"),
@@ -449,7 +524,7 @@ fn not_a_tree(chosen: &Chosen, content: Content) -> Failure {
     );
     match content {
         Content::Sql => failure.hint(format!(
-            "Restore it into a database with --to postgres://…/NAME, or write it to a file: `backup-cli restore {id} --to ./dump.sql`"
+            "Restore it into a database with --to postgres://…/NAME or mysql://…/NAME, or write it to a file: `backup-cli restore {id} --to ./dump.sql`"
         )),
         Content::PgDumpCustom => failure.hint(format!(
             "Restore it into a database with --to postgres://…/NAME, or write it to a file: `backup-cli restore {id} --to ./FILE.dump`"

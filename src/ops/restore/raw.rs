@@ -13,6 +13,21 @@ use crate::source::directory::Existing;
 /// How much is copied at a time, in bytes.
 const COPY_BYTES: usize = 256 * 1024;
 
+/// Content that knows at its end whether it was whole.
+pub(super) trait Checked: Read {
+    /// Reads what is left, if need be, and checks everything.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`].
+    fn verify(&mut self) -> Result<()>;
+}
+
+impl Checked for Plaintext {
+    fn verify(&mut self) -> Result<()> {
+        Self::verify(self)
+    }
+}
+
 /// Refuses a file that exists, unless told to replace it; says so if it will be.
 pub(super) fn check_file(path: &Path, existing: Existing) -> Result<Option<String>> {
     if std::fs::symlink_metadata(path).is_err() {
@@ -30,7 +45,7 @@ pub(super) fn check_file(path: &Path, existing: Existing) -> Result<Option<Strin
 
 /// Writes the plaintext beside the file, checks it, and moves it into place.
 pub(super) fn to_file(
-    mut plaintext: Plaintext,
+    mut plaintext: impl Checked,
     path: &Path,
     existing: Existing,
     report: &mut RestoreReport,
@@ -72,7 +87,7 @@ pub(super) fn to_file(
 
 /// Writes the plaintext to the caller's stream; damage is told by the failure at the end.
 pub(super) fn to_stream(
-    mut plaintext: Plaintext,
+    mut plaintext: impl Checked,
     output: &mut dyn Write,
     report: &mut RestoreReport,
     run: &Run,
@@ -82,7 +97,7 @@ pub(super) fn to_stream(
     output.flush().doing(|| "write to standard output")
 }
 
-fn copy(plaintext: &mut Plaintext, output: &mut dyn Write, run: &Run, doing: &str) -> Result<u64> {
+fn copy(plaintext: &mut impl Checked, output: &mut dyn Write, run: &Run, doing: &str) -> Result<u64> {
     let mut buffer = vec![0; COPY_BYTES];
     let mut total = 0u64;
     loop {

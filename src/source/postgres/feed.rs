@@ -28,6 +28,15 @@ const RESTRICT_KEY_CHARS: usize = 40;
 /// They are timeouts, switched off for the restore's session, which an older server has not got in the first place.
 const SETTINGS_SINCE: &[(&str, u32)] = &[("SET transaction_timeout = 0;", 17)];
 
+/// What a script is poured into.
+#[derive(Clone, Copy, Debug)]
+pub enum Destination<'a> {
+    /// A database that was made for it.
+    NewDatabase(&'a str),
+    /// Tables of the database that the URL names.
+    Tables,
+}
+
 /// A dump whose beginning has been looked at.
 pub struct Dump<'a> {
     head: Vec<u8>,
@@ -122,7 +131,7 @@ impl<'a> Dump<'a> {
         mut self,
         server: &Server,
         psql: &Client,
-        database: &str,
+        into: Destination<'_>,
         server_version: Version,
         verify: &mut dyn FnMut() -> Result<()>,
         context: &SourceContext<'_>,
@@ -130,9 +139,13 @@ impl<'a> Dump<'a> {
         // psql is told to run no commands of its own before it sees the first byte, with a key that the dump cannot
         // know: whatever the dump does to make psql read it differently from here, it gets out of nothing.
         let is_restricted = psql.version.knows_restrict();
+        let database = match into {
+            Destination::NewDatabase(name) => Some(name),
+            Destination::Tables => None,
+        };
         let mut program = server
             .connection()
-            .program(&psql.path, Some(database))
+            .program(&psql.path, database)
             .args(["--no-psqlrc", "--quiet", "--single-transaction", "--output=/dev/null"])
             .args(["--set", "ON_ERROR_STOP=1", "--set", "VERBOSITY=verbose"]);
         if is_restricted {
@@ -174,7 +187,7 @@ impl<'a> Dump<'a> {
         context.cancel.check()?;
         let trouble = Trouble::read(&exit.stderr_tail);
         if !exit.is_success() {
-            return Err(restore_failure(trouble, &exit.describe(), server, database));
+            return Err(restore_failure(trouble, &exit.describe(), server, into));
         }
         Ok(warnings(&exit.stderr_tail))
     }
@@ -341,7 +354,7 @@ fn blank_unknown_settings(head: &mut [u8], server_version: Version) {
     }
 }
 
-fn restore_failure(trouble: Trouble, ending: &str, server: &Server, database: &str) -> Failure {
+fn restore_failure(trouble: Trouble, ending: &str, server: &Server, into: Destination<'_>) -> Failure {
     let is = |state: &str| trouble.sqlstate.as_deref() == Some(state);
     let hint = if trouble.says("role \"") && trouble.says("does not exist") {
         Some("Create the role first (CREATE ROLE name), or make the dump with `--no-owner --no-acl`")
@@ -353,14 +366,27 @@ fn restore_failure(trouble: Trouble, ending: &str, server: &Server, database: &s
         Some("The dump may be for a newer server than this one; restore into that version")
     } else if trouble.says("tablespace \"") && trouble.says("does not exist") {
         Some("Create the tablespace first, or make the dump with `--no-tablespaces`")
+    } else if is("23503") && matches!(into, Destination::Tables) {
+        Some("Rows refer to rows of another table that are not there; restore that table as well, or first")
+    } else if is("0A000") && trouble.says("truncate") {
+        Some("Another table refers to this one; name both with --table, so that they are replaced together")
+    } else if is("2BP01") {
+        Some("Something else depends on the table; leave --with-schema out to replace its rows only")
+    } else if is("3F000") {
+        Some("Create the schema first (CREATE SCHEMA name)")
+    } else if is("42P01") && matches!(into, Destination::Tables) {
+        Some("A table that is referred to is not there; restore it as well, or first")
     } else {
         None
     };
     let hint = hint
         .map(str::to_owned)
         .or_else(|| trouble.hint(server.connection().url()));
-    let message =
-        format!("The dump could not be restored into the new database `{database}`: `psql` ended with {ending}");
+    let what = match into {
+        Destination::NewDatabase(name) => format!("The dump could not be restored into the new database `{name}`"),
+        Destination::Tables => "The tables could not be restored".to_owned(),
+    };
+    let message = format!("{what}: `psql` ended with {ending}");
     let mut failure = Failure::new(trouble.kind(), message);
     if !trouble.lines.is_empty() {
         failure = failure.caused_by(trouble);

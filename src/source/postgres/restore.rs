@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rand::Rng;
 
 use super::archive::{find_restorer, with_script};
-use super::feed::Dump;
+use super::feed::{Destination, Dump};
 use super::server::quote_name;
 use super::target::Target;
 use super::url::PostgresUrl;
@@ -126,7 +126,14 @@ fn restore_script(
     let encoding = dump.encoding();
     let psql = dump.choose_psql(&target.psqls)?;
     replace(target, encoding.as_deref(), options, context, |target, new| {
-        dump.pour(&target.server, &psql, new, target.version, verify, context)
+        dump.pour(
+            &target.server,
+            &psql,
+            Destination::NewDatabase(new),
+            target.version,
+            verify,
+            context,
+        )
     })
 }
 

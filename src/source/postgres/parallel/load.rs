@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::super::feed::Dump;
+use super::super::feed::{Destination, Dump};
 use super::super::restore::{PostgresRestoreOptions, PostgresRestoreReport, replace, target_of};
 use super::super::target::Target;
 use crate::base::cancel::Cancel;
@@ -119,7 +119,14 @@ fn pour_dump(
 ) -> Result<Vec<String>> {
     let psql = dump.choose_psql(&target.psqls)?;
     let mut verify = || stream.lock().unwrap_or_else(PoisonError::into_inner).verify();
-    dump.pour(&target.server, &psql, new, target.version, &mut verify, context)
+    dump.pour(
+        &target.server,
+        &psql,
+        Destination::NewDatabase(new),
+        target.version,
+        &mut verify,
+        context,
+    )
 }
 
 /// A stream in two hands: whoever reads it, and whoever asks at its end whether it was whole.
