@@ -22,7 +22,7 @@ use crate::catalog::manifest::{Manifest, State};
 use crate::pipeline::crypt::Recipients;
 use crate::pipeline::plan::{PartPlan, PlanInput, plan};
 use crate::source::{Estimate, Source, SourceReport};
-use crate::store::{Key, Store};
+use crate::store::{Key, Limits, Store};
 
 /// How many seconds a run steps forward to find a free key before it gives up.
 const FREE_KEY_TRIES_MAX: u32 = 60;
@@ -100,14 +100,7 @@ pub fn plan_backup(
     run: &Run,
 ) -> Result<BackupPlan> {
     let (estimate, expected_stored_bytes) = look_at(source, store.as_ref(), options, run)?;
-    let parts = plan(&PlanInput {
-        limits: store.limits(),
-        expected_stored_bytes,
-        part_bytes: options.transfer.part_bytes,
-        in_flight: options.transfer.parts_in_flight,
-        memory_bytes: options.transfer.memory_bytes / source.streams_at_once().max(1) as u64,
-    })
-    .map_err(|failure| sharing(failure, source.streams_at_once()))?;
+    let parts = plan_parts(store.limits(), expected_stored_bytes, source, options)?;
     let (data_key, started) = free_key(store.as_ref(), source.extension(), options, run)?;
     Ok(BackupPlan {
         data_key,
@@ -115,6 +108,23 @@ pub fn plan_backup(
         estimate,
         parts,
     })
+}
+
+/// How each stream is cut into parts.
+pub(super) fn plan_parts(
+    limits: Limits,
+    expected_stored_bytes: Option<u64>,
+    source: &dyn Source,
+    options: &BackupOptions,
+) -> Result<PartPlan> {
+    plan(&PlanInput {
+        limits,
+        expected_stored_bytes,
+        part_bytes: options.transfer.part_bytes,
+        in_flight: options.transfer.parts_in_flight,
+        memory_bytes: options.transfer.memory_bytes / source.streams_at_once().max(1) as u64,
+    })
+    .map_err(|failure| sharing(failure, source.streams_at_once()))
 }
 
 /// Prepares the source; what it expects, and how many bytes are likely to be stored, if anybody knows.

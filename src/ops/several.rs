@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::Run;
 use super::backup::{
-    BackupOptions, BackupOutcome, BackupPlan, backup, clock_warning, first_free, is_taken, look_at, plan_backup, stream,
+    BackupOptions, BackupOutcome, BackupPlan, backup, clock_warning, first_free, is_taken, look_at, plan_backup,
+    plan_parts, stream,
 };
 use super::commit::commit;
 use super::lock::SeriesLock;
@@ -13,7 +14,6 @@ use crate::catalog::index_file::FinishedIndex;
 use crate::catalog::layout::Layout;
 use crate::catalog::manifest::Manifest;
 use crate::pipeline::fan_out::{Branch, FanOut};
-use crate::pipeline::plan::{PlanInput, plan};
 use crate::source::Source;
 use crate::store::{Key, Store};
 
@@ -188,13 +188,7 @@ fn prepare(
         data_key: key.clone(),
     });
     let fan_out = FanOut::new(branches.collect(), run.reporter.clone())?;
-    let parts = plan(&PlanInput {
-        limits: fan_out.limits(),
-        expected_stored_bytes,
-        part_bytes: options.transfer.part_bytes,
-        in_flight: options.transfer.parts_in_flight,
-        memory_bytes: options.transfer.memory_bytes,
-    })?;
+    let parts = plan_parts(fan_out.limits(), expected_stored_bytes, source, options)?;
     for (place, failure) in failures.into_iter().enumerate() {
         if let Some(failure) = failure {
             fan_out.leave_out(place, failure);

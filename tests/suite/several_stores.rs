@@ -173,14 +173,18 @@ fn a_key_that_is_taken_in_one_store_is_used_in_none() {
     }
 }
 
-fn each_call_fails_once(fault: &StoreFault, limits: Limits, fails_first: bool) {
+fn each_call_fails_once(fault: &StoreFault, limits: Limits, fails_first: bool, streams: usize) {
     for method in METHODS {
         for nth in 1.. {
             let pair = Pair::new(limits);
             pair.faulty.fail_nth(method, nth, fault.clone());
             let what = format!("call {nth} of {method:?}: {fault:?}, first: {fails_first}");
             let (run, _) = run_at(NOW);
-            let outcomes = pair.back_up(fails_first, Bytes::new(content()), &run).expect(&what);
+            let source = Bytes {
+                streams,
+                ..Bytes::new(content())
+            };
+            let outcomes = pair.back_up(fails_first, source, &run).expect(&what);
             assert!(
                 outcomes[0].result.is_ok(),
                 "{what}: {:?}",
@@ -207,15 +211,15 @@ fn each_call_fails_once(fault: &StoreFault, limits: Limits, fails_first: bool) {
 #[test]
 fn a_store_that_fails_at_any_call_without_effect_is_given_up_and_the_other_holds_the_backup() {
     for fails_first in [false, true] {
-        each_call_fails_once(&StoreFault::Before(Kind::Unreachable), MEMORY_LIMITS, fails_first);
+        each_call_fails_once(&StoreFault::Before(Kind::Unreachable), MEMORY_LIMITS, fails_first, 1);
     }
-    each_call_fails_once(&StoreFault::Before(Kind::Denied), ROLLED_OVER, false);
+    each_call_fails_once(&StoreFault::Before(Kind::Denied), ROLLED_OVER, false, 3);
 }
 
 #[test]
 fn a_store_that_fails_at_any_call_with_its_effect_is_given_up_and_the_other_holds_the_backup() {
-    each_call_fails_once(&StoreFault::After(Kind::Unreachable), MEMORY_LIMITS, true);
-    each_call_fails_once(&StoreFault::After(Kind::Unreachable), ROLLED_OVER, false);
+    each_call_fails_once(&StoreFault::After(Kind::Unreachable), MEMORY_LIMITS, true, 3);
+    each_call_fails_once(&StoreFault::After(Kind::Unreachable), ROLLED_OVER, false, 1);
 }
 
 #[test]
