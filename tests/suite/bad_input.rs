@@ -235,16 +235,66 @@ Hint: It can be restored as it is; `backup-cli show tree_backup_[STAMP]` names w
         code: 2,
         says: "\
 Error: Nothing to back up was named
-Hint: Name a folder, postgres://…, --command 'PROGRAM …' or `-` for standard input; or set `sources` in the profile, or DATABASE_URL
+Hint: Name a folder, postgres://…, mysql://…, --command 'PROGRAM …' or `-` for standard input; or set `sources` in the profile, or DATABASE_URL
 ",
     },
     Case {
         name: "a source of a kind that this version does not know",
-        arrange: |_| line("backup mysql://root:canary@db/app"),
+        arrange: |_| line("backup mongodb://root:canary@db/app"),
         code: 2,
         says: "\
-Error: This version cannot back up `mysql://…` directly
-Hint: Use the program that dumps it: `backup-cli backup --command 'mariadb-dump …' --extension sql`
+Error: This version cannot back up `mongodb://…` directly
+Hint: Use the program that dumps it: `backup-cli backup --command 'mongodump --archive' --extension archive`
+",
+    },
+    Case {
+        name: "a MySQL URL that is none",
+        arrange: |_| line("backup mysql://user:canary@[::1/app"),
+        code: 2,
+        says: "\
+Error: Not a MySQL URL: an IPv6 address has no closing bracket
+Hint: Write mysql://USER@HOST:3306/DATABASE; special characters in a part are percent-encoded, such as %40 for @
+",
+    },
+    Case {
+        name: "a MySQL URL without a database",
+        arrange: |_| line("backup mariadb://user:canary@db"),
+        code: 2,
+        says: "\
+Error: The URL names no database: `mariadb://user@db`
+Hint: Write for example mysql://user@host/database
+",
+    },
+    Case {
+        name: "a database of the MySQL server itself",
+        arrange: |_| line("backup mysql://user:canary@db/mysql"),
+        code: 1,
+        says: "\
+Error: The database `mysql` belongs to the server itself
+Hint: Accounts and rights of MariaDB: --command 'mariadb-dump --system=users' --extension sql
+",
+    },
+    Case {
+        name: "an argument for the dumper that would break the backup",
+        arrange: |_| line("backup mysql://user:canary@db/app --mysql-dump-arg=--skip-comments"),
+        code: 2,
+        says: "\
+Error: The dumper cannot be given `--skip-comments` here: the dump's end marker is a comment
+Hint: Remove it from the extra arguments
+",
+    },
+    Case {
+        name: "a MySQL port on which nobody listens",
+        arrange: |s| {
+            let port = closed_port();
+            s.replace(port.to_string(), "PORT");
+            line(&format!("backup mysql://user:canary@127.0.0.1:{port}/app"))
+        },
+        code: 1,
+        says: "\
+Error: The MySQL or MariaDB server at `mysql://user@127.0.0.1:[PORT]/app` cannot be reached
+Caused by: ERROR 2002 (HY000): Can't connect to server on '127.0.0.1' ([N])
+Hint: Is the server running, and does a firewall let this host through?
 ",
     },
     Case {
@@ -1396,7 +1446,7 @@ Hint: Paths begin with the source's base name; `backup-cli ls tree_backup_[STAMP
         code: 2,
         says: "\
 Error: Where `tree_backup_[STAMP]` is to be restored to was not said
-Hint: Write --to DIR for files, --to postgres://…/NAME (or DATABASE_URL) for a database, --to FILE or --to - for the plain content
+Hint: Write --to DIR for files, --to postgres://…/NAME or mysql://…/NAME (or DATABASE_URL) for a database, --to FILE or --to - for the plain content
 ",
     },
     Case {
@@ -1476,7 +1526,7 @@ Hint: Choose another path, or add --replace
         code: 2,
         says: "\
 Error: `cat_backup_[STAMP]` is an SQL dump, not an archive of files, and cannot be unpacked into a folder
-Hint: Restore it into a database with --to postgres://…/NAME, or write it to a file: `backup-cli restore cat_backup_[STAMP] --to ./dump.sql`
+Hint: Restore it into a database with --to postgres://…/NAME or mysql://…/NAME, or write it to a file: `backup-cli restore cat_backup_[STAMP] --to ./dump.sql`
 ",
     },
     Case {
@@ -1488,7 +1538,7 @@ Hint: Restore it into a database with --to postgres://…/NAME, or write it to a
         },
         code: 2,
         says: "\
-Error: `tree_backup_[STAMP]` is an archive of files, which psql cannot load into `postgres://backup_tests@127.0.0.1:[PORT]/[DATABASE]`
+Error: `tree_backup_[STAMP]` is an archive of files, which cannot be loaded into `postgres://backup_tests@127.0.0.1:[PORT]/[DATABASE]`
 Hint: It holds files: `backup-cli restore tree_backup_[STAMP] --to DIR`
 ",
     },
@@ -1501,7 +1551,7 @@ Hint: It holds files: `backup-cli restore tree_backup_[STAMP] --to DIR`
         },
         code: 2,
         says: "\
-Error: `cat_backup_[STAMP]` is of an unknown kind, which psql cannot load into `postgres://backup_tests@127.0.0.1:[PORT]/[DATABASE]`
+Error: `cat_backup_[STAMP]` is of an unknown kind, which cannot be loaded into `postgres://backup_tests@127.0.0.1:[PORT]/[DATABASE]`
 Hint: Write it to a file first: `backup-cli restore cat_backup_[STAMP] --to ./FILE`
 ",
     },
@@ -1509,12 +1559,12 @@ Hint: Write it to a file first: `backup-cli restore cat_backup_[STAMP] --to ./FI
         name: "a target of a kind that this version does not know",
         arrange: |s| {
             s.tree().backed_up("tree");
-            line("restore latest --to mysql://root:canary@db/app")
+            line("restore latest --to mongodb://root:canary@db/app")
         },
         code: 2,
         says: "\
-Error: This version cannot restore to `mysql://root:********@db/app`
-Hint: Write a folder, a file, postgres://…/NAME, sqlite:///PATH, or `-` for standard output
+Error: This version cannot restore to `mongodb://root:********@db/app`
+Hint: Write a folder, a file, postgres://…/NAME, mysql://…/NAME, sqlite:///PATH, or `-` for standard output
 ",
     },
     Case {
@@ -1538,7 +1588,7 @@ Hint: Paths begin with the source's base name, as `backup-cli ls tree_backup_[ST
         },
         code: 2,
         says: "\
-Error: --include and --exclude choose among files, but `cat_backup_[STAMP]` is an SQL dump
+Error: Paths, --include and --exclude choose among files, but `cat_backup_[STAMP]` is an SQL dump
 Hint: Leave them out, or restore an archive of files with --to DIR
 ",
     },

@@ -41,6 +41,7 @@ mod s3_faults;
 mod s3_stalls;
 mod samples;
 mod seeds;
+mod several_stores;
 mod signals;
 mod single_file;
 mod single_tables;
