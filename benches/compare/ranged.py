@@ -53,7 +53,10 @@ class Counter:
 
 
 def make_tree(root, files, total_bytes):
-    """`files` files of 10 KB, and between them large ones up to `total_bytes`; none of it compresses."""
+    """`files` files of 10 KB, and between them large ones up to `total_bytes`; none of it compresses.
+
+    The large ones are all the same, which spares the disk of whoever deduplicates, and nobody reads them but the pipeline.
+    """
     tree = root / f"ranged-{files}-{total_bytes}"
     if (root / f"{tree.name}.done").exists():
         return tree
@@ -65,11 +68,11 @@ def make_tree(root, files, total_bytes):
             folder.mkdir(parents=True)
         (folder / f"file-{number:07}").write_bytes(noise.randbytes(SMALL_BYTES))
     left, number = total_bytes - files * SMALL_BYTES, 0
+    large = [noise.randbytes(1 << 20) for _ in range(LARGE_BYTES >> 20)]
     folders = sorted(tree.iterdir())
     while left > 0:
         with open(folders[number * 7919 % len(folders)] / f"large-{number:05}", "wb") as file:
-            for _ in range(LARGE_BYTES >> 20):
-                file.write(noise.randbytes(1 << 20))
+            file.writelines(large)
         left -= LARGE_BYTES
         number += 1
     (root / f"{tree.name}.done").touch()

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::cli::{Cli, Outcome};
 use crate::support::fault_s3::{FaultS3, Op};
+use crate::support::mariadb;
 use crate::support::postgres::{Database, PostgresServer};
 use crate::support::{project, system_tool};
 
@@ -383,4 +384,30 @@ fn a_table_of_a_mysql_dump_comes_with_the_settings_of_the_dump_and_takes_them_ba
         ])
         .exits_with(2)
         .stderr_has("no dump of PostgreSQL");
+}
+
+#[test]
+fn a_table_of_mariadb_goes_through_its_client_into_another_database() {
+    let shop = mariadb::Database::fresh();
+    shop.sql(
+        "CREATE TABLE wanted (id int PRIMARY KEY AUTO_INCREMENT, v varchar(40), b varbinary(20), KEY v (v));
+         INSERT INTO wanted (v, b) VALUES ('it''s', x'00ff0a'), ('two\\n', NULL);
+         CREATE TRIGGER touched BEFORE INSERT ON wanted FOR EACH ROW SET NEW.v = COALESCE(NEW.v, 'none');
+         CREATE TABLE other (id int); INSERT INTO other VALUES (1);",
+    );
+    let cli = Cli::new();
+    let _ = cli.run(["backup", &shop.url(), "--name", "shop"]).success();
+    let line = ["restore", "shop@latest", "--table", "wanted", "--with-schema"];
+    let script = cli.run([&line[..], &["--to", "-"]].concat()).success();
+    let target = mariadb::Database::fresh();
+    target.sql(script.stdout());
+    let rows = "SELECT id, v, hex(b) FROM wanted ORDER BY id";
+    assert_eq!(target.sql(rows), shop.sql(rows));
+    target.sql("INSERT INTO wanted (b) VALUES (NULL)");
+    assert_eq!(target.sql("SELECT id, v FROM wanted WHERE id > 2"), "3\tnone\n");
+    assert_eq!(target.sql("SHOW TABLES"), "wanted\n");
+    let _ = cli
+        .run([&line[..], &["--to", &target.url()]].concat())
+        .exits_with(2)
+        .stderr_has("Write them to standard output");
 }
