@@ -23,6 +23,16 @@ pub struct Args {
 /// Manual pages that are written by hand, as file names and texts.
 pub const EXTRA_PAGES: &[(&str, &str)] = &[("backup-cli-format.5", include_str!("pages/backup-cli-format.5"))];
 
+/// Dumps by other programs, for `--command`: scripts that are written by hand, as file names and texts.
+pub const RECIPES: &[(&str, &str)] = &[
+    ("docker-volume.sh", include_str!("recipes/docker-volume.sh")),
+    ("etcd.sh", include_str!("recipes/etcd.sh")),
+    ("kubernetes.sh", include_str!("recipes/kubernetes.sh")),
+    ("ldap.sh", include_str!("recipes/ldap.sh")),
+    ("mongodb.sh", include_str!("recipes/mongodb.sh")),
+    ("redis.sh", include_str!("recipes/redis.sh")),
+];
+
 /// The folders that hold nothing but generated files.
 pub const FOLDERS: [&str; 3] = ["man", "completions", "examples"];
 
@@ -47,7 +57,7 @@ pub fn files() -> Result<BTreeMap<PathBuf, Vec<u8>>> {
         add(format!("completions/{name}"), completions::script(shell));
     }
     add("examples/config.toml".to_owned(), example().into_bytes());
-    for (name, text) in SAMPLES {
+    for (name, text) in SAMPLES.iter().chain(RECIPES) {
         add(format!("examples/{name}"), text.as_bytes().to_vec());
     }
     Ok(files)

@@ -35,6 +35,7 @@ mod postgres;
 mod postgres_parallel;
 mod postgres_ways;
 mod ranged_restore;
+mod recipes;
 mod rollover;
 mod round_trips;
 mod s3_faults;
