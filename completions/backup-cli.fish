@@ -26,7 +26,7 @@ end
 
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_needs_command" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -l region -d 'The region of the bucket' -r
@@ -99,7 +99,7 @@ when_supported\t''
 when_required\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l region -d 'The region of the bucket' -r
@@ -129,7 +129,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -s h -l he
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -l limit -d 'List no more than this many' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -l region -d 'The region of the bucket' -r
@@ -153,7 +153,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -l no-progre
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand show" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand show" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand show" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand show" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand show" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand show" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand show" -l region -d 'The region of the bucket' -r
@@ -176,7 +176,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand show" -l no-progre
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -l region -d 'The region of the bucket' -r
@@ -207,7 +207,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l parts-in-
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l memory -d 'How much memory the run may take [default: 128MiB]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l region -d 'The region of the bucket' -r
@@ -238,7 +238,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l since -d 
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l until -d 'Search backups that were begun at this time or earlier' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l region -d 'The region of the bucket' -r
@@ -263,7 +263,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -l no-progre
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand find" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l region -d 'The region of the bucket' -r
@@ -286,7 +286,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -l no-progre
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l from-s3 -d 'Restore this object' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l backup-file -d 'Restore this file' -r -F
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l to -d 'Where to: a folder, a file, a URL such as postgres://user@host/database or sqlite:///path, or `-` for standard output' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l to -d 'Where to: a folder, a file, `-` for standard output, or a URL such as postgres://user@host/database, mysql://…, sqlite:///path' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l include -d 'Restore only what matches; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l exclude -d 'Leave out what matches; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l table -d 'Restore only these tables of a plain dump: [SCHEMA.]TABLE, `*` for any letters; may be repeated' -r
@@ -300,7 +300,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l parts-
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l memory -d 'How much memory the run may take [default: 128MiB]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l region -d 'The region of the bucket' -r
@@ -335,7 +335,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l no-pro
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l region -d 'The region of the bucket' -r
@@ -362,7 +362,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fis
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -s o -l output -d 'The file to write, readable by its owner only; one that exists is never overwritten [default: standard output]' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -l region -d 'The region of the bucket' -r
@@ -386,7 +386,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_se
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from generate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -l region -d 'The region of the bucket' -r
@@ -409,7 +409,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_se
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from public" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -l region -d 'The region of the bucket' -r
@@ -432,7 +432,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_se
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l region -d 'The region of the bucket' -r
@@ -458,7 +458,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and not __fish_seen_subcommand_from show check init" -f -a "init" -d 'Write an example configuration, with every key and its explanation'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from show" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from show" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from show" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from show" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from show" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from show" -l region -d 'The region of the bucket' -r
@@ -481,7 +481,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from check" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from check" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from check" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from check" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from check" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from check" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from check" -l region -d 'The region of the bucket' -r
@@ -504,7 +504,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from init" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from init" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from init" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from init" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from init" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from init" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from init" -l region -d 'The region of the bucket' -r
@@ -527,7 +527,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand config; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand completions" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand completions" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand completions" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand completions" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand completions" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand completions" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand completions" -l region -d 'The region of the bucket' -r
@@ -550,7 +550,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand completions" -l no
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand version" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand version" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand version" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand version" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand version" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand version" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand version" -l region -d 'The region of the bucket' -r
@@ -573,7 +573,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand version" -l no-pro
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand generate" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand generate" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand generate" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder or a folder' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand generate" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand generate" -l name -d 'The name of the series: all backups under one name belong together' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand generate" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand generate" -l region -d 'The region of the bucket' -r

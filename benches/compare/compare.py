@@ -11,8 +11,9 @@ import subprocess
 import sys
 
 import inputs
+import ranged
 from measure import measure
-from servers import PROJECT, Postgres, Seaweed, need, scratch
+from servers import PROJECT, MariaDb, Postgres, Seaweed, need, scratch
 
 # Orders of a database of some 1 GB.
 DATABASE_ROWS = 4_500_000
@@ -189,6 +190,48 @@ def database_contenders(bench, postgres, database):
     ]
 
 
+def mariadb_contenders(bench, mariadb, database):
+    environment = mariadb.environment
+    client = " ".join(mariadb.client())
+    dump = f"mariadb-dump {client} --single-transaction --quick --routines --events --triggers --hex-blob --no-tablespaces"
+    counter = iter(range(1_000_000))
+
+    def fresh():
+        """The name of a database that is not there."""
+        for old in mariadb.must("", "SHOW DATABASES LIKE 'restored%'").split():
+            mariadb.must("", f"DROP DATABASE `{old}`")
+        return f"restored{next(counter)}"
+
+    def pipeline(rest):
+        return lambda prefix: bench.shell(f'{dump} "$1" | {rest}', database, "", prefix, **environment)
+
+    def unpipeline(get):
+        def restore(prefix):
+            name = fresh()
+            mariadb.must("", f"CREATE DATABASE `{name}`")
+            return bench.shell(f'{get} | mariadb {client} --binary-mode "$2"', prefix, name, **environment)
+
+        return restore
+
+    def url(name):
+        return f"mysql://bench@localhost/{name}?socket={mariadb.socket}"
+
+    def ours_backup(prefix):
+        store = {"BACKUP_STORE": f"s3://bench/{prefix}"}
+        return bench.ours("backup", url(database), "--name", "bench", "--no-progress", **store, **environment)
+
+    def ours_restore(prefix):
+        store = {"BACKUP_STORE": f"s3://bench/{prefix}"}
+        return bench.ours("restore", "latest", "--name", "bench", "--to", url(fresh()), **store, **environment)
+
+    aws_put, aws_get = 'aws s3 cp --quiet - "s3://bench/$3/o"', 'aws s3 cp --quiet "s3://bench/$1/o" -'
+    return [
+        ("backup-cli", ours_backup, ours_restore),
+        ("mariadb-dump | gzip | aws s3 cp", pipeline(f"gzip | {aws_put}"), unpipeline(f"{aws_get} | gunzip")),
+        ("mariadb-dump | pigz | aws s3 cp", pipeline(f"pigz | {aws_put}"), unpipeline(f"{aws_get} | pigz -d")),
+    ]
+
+
 def compare(bench, contenders, title):
     """Runs every contender in every round, each round in another order, and prints the tables."""
     only = bench.options.only
@@ -259,6 +302,16 @@ def run_database(bench):
     return compare(bench, database_contenders(bench, postgres, "bench"), "database")
 
 
+def run_mariadb(bench):
+    mariadb = MariaDb(bench.root)
+    mariadb.must("", "CREATE DATABASE bench")
+    print(f"filling a MariaDB database of {bench.options.rows} orders", file=sys.stderr)
+    mariadb.must("bench", inputs.mariadb_sql(bench.options.rows))
+    size = int(mariadb.must("", "SELECT SUM(DATA_LENGTH + INDEX_LENGTH) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'bench'"))
+    print(f"database: {size / 1e6:.0f} MB", file=sys.stderr)
+    return compare(bench, mariadb_contenders(bench, mariadb, "bench"), "mariadb")
+
+
 def run_memory(bench):
     """Peak memory of ours alone, at sizes at which anything that grows shows."""
     tree, _, _ = inputs.make_tree(bench.root, bench.options.files, bench.options.bytes)
@@ -296,7 +349,7 @@ def run_memory(bench):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bench", nargs="*", default=["tree", "database"], help="tree, database, memory (default: tree database)")
+    parser.add_argument("bench", nargs="*", default=["tree", "database"], help="tree, database, mariadb, memory, ranged (default: tree database)")
     parser.add_argument("--rounds", type=int, default=5, help="how often each contender runs")
     parser.add_argument("--only", action="append", help="only contenders whose name holds this; repeatable")
     parser.add_argument("--no-restore", action="store_true")
@@ -304,14 +357,16 @@ def main():
     parser.add_argument("--folder", default=str(PROJECT / "target/bench"), help="for inputs, servers and restored files")
     parser.add_argument("--files", type=int, default=inputs.TREE_FILES)
     parser.add_argument("--bytes", type=int, default=inputs.TREE_BYTES)
-    parser.add_argument("--rows", type=int, default=DATABASE_ROWS, help="orders in the database; the default is some 1 GB on the server's disk")
+    parser.add_argument("--rows", type=int, default=DATABASE_ROWS, help="orders in a database; the default is some 1 GB on the server's disk")
     parser.add_argument("--stream", type=int, default=10_000_000_000, help="bytes of the memory bench's stream")
     parser.add_argument("--many", type=int, default=1_000_000, help="files of the memory bench's tree")
+    parser.add_argument("--ranged-files", type=int, default=46_000, help="files of 10 KB in the ranged bench's archive")
+    parser.add_argument("--ranged-bytes", type=int, default=10_000_000_000, help="bytes of that archive, with large files between")
     parser.add_argument("--json", help="also write all figures to this file")
     options = parser.parse_args()
-    for tool in ("tar", "gzip", "gunzip", "pigz", "restic", "rclone", "psql", "pg_dump"):
+    for tool in ("tar", "gzip", "gunzip", "pigz", "restic", "rclone", "psql", "pg_dump", "mariadb", "mariadb-dump"):
         need(tool)
-    kinds = {"tree": run_tree, "database": run_database, "memory": run_memory}
+    kinds = {"tree": run_tree, "database": run_database, "mariadb": run_mariadb, "memory": run_memory, "ranged": ranged.run}
     unknown = [name for name in options.bench if name not in kinds]
     if unknown:
         parser.error(f"no such bench: {' '.join(unknown)}")

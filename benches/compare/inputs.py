@@ -135,6 +135,28 @@ CREATE TABLE files AS
   FROM generate_series(1, {rows} / 8) AS id;
 """
 
+# The same for MariaDB.
+MARIADB_SQL = """
+CREATE TABLE customers (id int PRIMARY KEY, email varchar(100), name varchar(100), created datetime);
+INSERT INTO customers SELECT seq, concat(md5(seq), '@example.com'), concat('Customer ', seq),
+  timestamp('2020-01-01') + INTERVAL seq MINUTE FROM seq_1_to_{customers};
+CREATE TABLE orders (id int PRIMARY KEY, customer int, amount decimal(10, 2), state varchar(10), placed datetime, line json, KEY (customer));
+INSERT INTO orders SELECT seq, floor(rand(seq) * {customers}) + 1, floor(rand(seq + 1) * 100000) / 100,
+  elt(1 + floor(rand(seq + 2) * 4), 'new', 'paid', 'sent', 'returned'), timestamp('2021-01-01') + INTERVAL seq * 13 SECOND,
+  json_object('sku', floor(rand(seq + 3) * 5000), 'count', floor(rand(seq + 4) * 9), 'gift', rand(seq + 5) < 0.1)
+  FROM seq_1_to_{rows};
+CREATE TABLE notes (id int PRIMARY KEY, order_id int, body text);
+INSERT INTO notes SELECT seq, floor(rand(seq) * {rows}),
+  repeat(concat(md5(seq % 1000), ' was called about order ', seq, '. '), 1 + floor(rand(seq + 6) * 5)) FROM seq_1_to_{notes};
+CREATE TABLE files (id int PRIMARY KEY, content varbinary(100));
+INSERT INTO files SELECT seq, unhex(concat(md5(seq), md5(seq + 1), md5(seq * 7))) FROM seq_1_to_{files};
+"""
+
+
+def mariadb_sql(rows):
+    """The statements that fill a MariaDB database of so many orders."""
+    return MARIADB_SQL.format(rows=rows, customers=max(rows // 10, 1), notes=max(rows // 4, 1), files=max(rows // 8, 1))
+
 
 def stream(out, file, bytes_):
     """Writes `bytes_` bytes to a descriptor: a file's content over and over, at no cost to speak of.

@@ -1,4 +1,4 @@
-"""The servers that the benches talk to: SeaweedFS and PostgreSQL, in a temporary folder, ended with the bench."""
+"""The servers that the benches talk to: SeaweedFS, PostgreSQL and MariaDB, in a temporary folder, ended with the bench."""
 
 import atexit
 import glob
@@ -192,3 +192,47 @@ class Postgres:
 
     def url(self, database):
         return f"postgres://bench:{self.PASSWORD.replace(' ', '%20')}@127.0.0.1:{self.port}/{database}"
+
+
+class MariaDb:
+    """One MariaDB server."""
+
+    PASSWORD = "bench password"
+
+    def __init__(self, root):
+        folder = scratch(root)
+        user = None
+        if os.geteuid() == 0:
+            user = "mysql" if any(entry.pw_name == "mysql" for entry in pwd.getpwall()) else "nobody"
+            entry = pwd.getpwnam(user)
+            os.chown(folder, entry.pw_uid, entry.pw_gid)
+        install = [need("mariadb-install-db", "tests/setup"), "--no-defaults", f"--datadir={folder}/data", "--skip-test-db"]
+        setup = Process(install + ["--auth-root-authentication-method=normal"], folder, {}, user)
+        if setup.child.wait() != 0:
+            raise SystemExit(f"mariadb-install-db failed: see {setup.log.name}")
+        self.port = free_port()
+        self.socket = folder / "socket"
+        program = "/usr/sbin/mariadbd" if os.access("/usr/sbin/mariadbd", os.X_OK) else need("mariadbd", "tests/setup")
+        settings = [f"datadir={folder}/data", f"socket={self.socket}", f"port={self.port}", "bind-address=127.0.0.1"]
+        settings += ["skip-name-resolve", "innodb-buffer-pool-size=512M", "innodb-log-file-size=512M"]
+        settings += ["innodb-flush-log-at-trx-commit=0", "innodb-doublewrite=0", "performance-schema=OFF"]
+        settings += ["character-set-server=utf8mb4", "max-allowed-packet=64M"]
+        self.process = Process([program, "--no-defaults"] + [f"--{one}" for one in settings], folder, {}, user)
+        account = f"CREATE USER bench@'%' IDENTIFIED BY '{self.PASSWORD}'; GRANT ALL ON *.* TO bench@'%'; DROP USER root@localhost"
+        self.process.wait_until(lambda: self.sql("", account, user="root", password="").returncode == 0)
+        self.environment = {"MYSQL_PWD": self.PASSWORD}
+
+    def client(self, user="bench"):
+        """The client's options, without the password."""
+        return ["--no-defaults", f"--socket={self.socket}", f"--user={user}", "--default-character-set=utf8mb4"]
+
+    def sql(self, database, sql, user="bench", password=PASSWORD):
+        environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"} | ({"MYSQL_PWD": password} if password else {})
+        argv = ["mariadb", *self.client(user), "--batch", "--skip-column-names", database]
+        return subprocess.run(argv, env=environment, input=sql.encode(), capture_output=True)
+
+    def must(self, database, sql):
+        done = self.sql(database, sql)
+        if done.returncode != 0:
+            raise SystemExit(f"mariadb failed: {done.stderr.decode()}")
+        return done.stdout.decode().strip()

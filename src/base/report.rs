@@ -97,6 +97,12 @@ impl Progress {
         }
         self.set_current("");
     }
+    /// Begins the same bytes once more; what is expected stays.
+    pub fn restart(&self) {
+        for counter in [&self.plain_bytes, &self.items, &self.errors] {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
     /// The expected totals; 0 means unknown.
     pub fn set_totals(&self, plain_bytes: u64, items: u64) {
         self.total_plain_bytes.store(plain_bytes, Ordering::Relaxed);

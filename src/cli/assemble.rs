@@ -15,6 +15,7 @@ use crate::config::{Secrets, first_problem};
 use crate::ops::Run;
 use crate::ops::backup::{BackupOptions, TransferOptions};
 use crate::ops::restore::SafetyBackup;
+use crate::ops::several::Destination;
 use crate::pipeline::crypt::{Ask, Keys, KeysOptions, Recipients};
 use crate::source::Source;
 use crate::source::command::CommandSource;
@@ -44,9 +45,29 @@ pub struct Job {
     pub warnings: Vec<String>,
 }
 
-/// Opens the store that the settings name.
+/// Opens the store that the settings name; of several the first.
 pub fn open_store(settings: &Settings, run: &Run) -> Result<Arc<dyn Store>> {
-    open_store_at(&settings.store.value, settings, run)
+    open_store_at(&settings.store.value, of_first_store(settings), run)
+}
+
+/// The settings that hold for the first store: those of the profile that it was named by, or the run's own.
+pub fn of_first_store(settings: &Settings) -> &Settings {
+    let first = settings.stores.first().and_then(|store| store.settings.as_deref());
+    first.unwrap_or(settings)
+}
+
+/// Opens every store that backups go to.
+pub fn destinations(settings: &Settings, run: &Run) -> Result<Vec<Destination>> {
+    settings
+        .stores
+        .iter()
+        .map(|choice| {
+            let own = choice.settings.as_deref().unwrap_or(settings);
+            let store = open_store_at(&choice.address, own, run)?;
+            let layout = Layout::new(store.prefix(), &own.key_template.value, BTreeMap::new())?;
+            Ok(Destination { store, layout })
+        })
+        .collect()
 }
 
 /// Opens another store with the same credentials and options.
@@ -136,7 +157,8 @@ fn sse(settings: &Settings) -> Result<Option<Sse>> {
 
 /// Where keys lie in `store`.
 pub fn layout(settings: &Settings, store: &dyn Store) -> Result<Layout> {
-    Layout::new(store.prefix(), &settings.key_template.value, BTreeMap::new())
+    let template = &of_first_store(settings).key_template.value;
+    Layout::new(store.prefix(), template, BTreeMap::new())
 }
 
 /// How bytes are moved.
@@ -338,10 +360,14 @@ fn directory_job(paths: Vec<PathBuf>, settings: &Settings) -> Job {
             exclude: settings.excludes.value.clone(),
             exclude_files: settings.exclude_files.value.clone(),
             exclude_caches: settings.exclude_caches.value,
-            store_folder: match &settings.store.value {
-                StoreAddress::Local { folder } => Some(folder.clone()),
-                StoreAddress::S3 { .. } => None,
-            },
+            store_folders: settings
+                .stores
+                .iter()
+                .filter_map(|store| match &store.address {
+                    StoreAddress::Local { folder } => Some(folder.clone()),
+                    StoreAddress::S3 { .. } => None,
+                })
+                .collect(),
             one_file_system: settings.one_file_system.value,
         })),
         warnings: Vec::new(),

@@ -2,11 +2,11 @@
 
 use clap::Args as ClapArgs;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::assemble::{Job, backup_options, jobs, open_store};
+use super::assemble::{Job, backup_options, destinations, jobs};
 use super::start::worse;
+use super::stores::{as_json, committed, judge};
 use super::words::{count, counts, lines, sizes};
 use super::{Context, TransferArgs, given, help};
 use crate::base::failure::{Failure, Kind, Result};
@@ -14,9 +14,8 @@ use crate::base::units::{format_bytes, format_duration};
 use crate::catalog::manifest::{Manifest, State};
 use crate::config::{Flags, table};
 use crate::ops::Run;
-use crate::ops::backup::{BackupPlan, backup, plan_backup};
+use crate::ops::several::{Destination, SeveralPlan, StoreOutcome, backup_to_several, plan_several};
 use crate::source::Source;
-use crate::store::Store;
 use crate::ui::escape::escape_text;
 
 /// Back up directories, a database, or the output of a command
@@ -244,7 +243,7 @@ impl Args {
 /// Whatever keeps it from being made; [`Kind::Incomplete`] if it was made without some items.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let run = context.run();
-    let store = open_store(&context.settings, &run)?;
+    let stores = destinations(&context.settings, &run)?;
     let mut jobs = jobs(&context.settings, &run)?;
     let is_many = jobs.len() > 1;
     let Some(last) = jobs.pop() else { return Ok(()) };
@@ -252,7 +251,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let mut worst: Option<Kind> = None;
     for job in jobs {
         let name = series_of(&job, context);
-        let end = one(args, job, &name, &store, context, &run);
+        let end = one(args, job, &name, &stores, context, &run);
         if let Err(failure) = &end {
             if failure.kind() == Kind::Interrupted {
                 return end.map(drop);
@@ -263,7 +262,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         ends.push(End::of(name, &end));
     }
     let name = series_of(&last, context);
-    let end = one(args, last, &name, &store, context, &run);
+    let end = one(args, last, &name, &stores, context, &run);
     ends.push(End::of(name, &end));
     if is_many && !args.dry_run && !matches!(&end, Err(failure) if failure.kind() == Kind::Interrupted) {
         print_ends(&ends, context)?;
@@ -339,30 +338,36 @@ fn one(
     args: &Args,
     mut job: Job,
     name: &str,
-    store: &Arc<dyn Store>,
+    stores: &[Destination],
     context: &Context,
     run: &Run,
 ) -> Result<Option<String>> {
-    let options = backup_options(&context.settings, store.as_ref(), name)?;
+    let Some(first) = stores.first() else { return Ok(None) };
+    let options = backup_options(&context.settings, first.store.as_ref(), name)?;
     job.warnings.iter().for_each(|warning| context.console.warning(warning));
     if args.dry_run {
-        let planned = plan_backup(store, job.source.as_mut(), &options, run)?;
+        let planned = plan_several(stores, job.source.as_mut(), &options, run)?;
         context.listener.end();
-        print_plan(&planned, job.source.as_ref(), name, store.as_ref(), context)?;
+        print_plan(&planned, job.source.as_ref(), name, context)?;
         return Ok(None);
     }
     let began = std::time::Instant::now();
-    let outcome = backup(store, job.source.as_mut(), &options, run).map_err(|failure| match failure.kind() {
-        Kind::Interrupted => failure.hint("Nothing of this backup was kept; run it again when it suits"),
-        _ => failure,
-    })?;
+    let outcomes =
+        backup_to_several(stores, job.source.as_mut(), &options, run).map_err(|failure| match failure.kind() {
+            Kind::Interrupted => failure.hint("Nothing of this backup was kept; run it again when it suits"),
+            _ => failure,
+        })?;
     context.listener.end();
-    let manifest = &outcome.manifest;
+    let Some((_, outcome)) = committed(&outcomes).next() else {
+        return judge(outcomes, context).map(|()| None);
+    };
+    let manifest = outcome.manifest.clone();
     manifest
         .warnings
         .iter()
         .for_each(|warning| context.console.warning(&sentence(warning)));
-    print_summary(manifest, began.elapsed(), store.as_ref(), context)?;
+    print_summary(&manifest, began.elapsed(), &outcomes, context)?;
+    judge(outcomes, context)?;
     if manifest.state == State::Partial {
         return Err(Failure::new(
             Kind::Incomplete,
@@ -377,7 +382,7 @@ fn one(
             manifest.id
         )));
     }
-    Ok(Some(outcome.manifest.id))
+    Ok(Some(manifest.id))
 }
 
 /// A warning of a tool as a sentence: tools do not end theirs with a stop.
@@ -388,28 +393,39 @@ fn sentence(text: &str) -> String {
     }
 }
 
-fn print_plan(
-    planned: &BackupPlan,
-    source: &dyn Source,
-    name: &str,
-    store: &dyn Store,
-    context: &Context,
-) -> Result<()> {
+fn print_plan(several: &SeveralPlan, source: &dyn Source, name: &str, context: &Context) -> Result<()> {
     let info = source.info();
+    let planned = &several.plan;
+    let urls: Vec<&str> = several.stores.iter().map(|(url, _)| url.as_str()).collect();
+    for (url, result) in &several.stores {
+        if let Err(failure) = result {
+            context
+                .console
+                .warning(&format!("{url} cannot take part: {}.", failure.message()));
+        }
+    }
     if context.console.is_json() {
-        return context.console.json_line(&serde_json::json!({
+        let mut summary = serde_json::json!({
             "message_type": "summary",
             "dry_run": true,
             "name": name,
             "source": info,
             "key": planned.data_key,
-            "store": store.url(),
+            "store": urls.first(),
             "total_bytes_processed": planned.estimate.plain_bytes,
             "expected_items": planned.estimate.items,
             "part_bytes": planned.parts.part_bytes,
             "parts_in_flight": planned.parts.in_flight,
             "remarks": source.remarks(),
-        }));
+        });
+        if urls.len() > 1 {
+            let one = |(url, result): &(String, Result<_>)| match result {
+                Ok(key) => serde_json::json!({ "store": url, "key": key }),
+                Err(failure) => serde_json::json!({ "store": url, "error": failure.message() }),
+            };
+            summary["stores"] = several.stores.iter().map(one).collect();
+        }
+        return context.console.json_line(&summary);
     }
     let unknown = || "not known before it is read".to_owned();
     let size = planned
@@ -429,7 +445,7 @@ fn print_plan(
         ("source", format!("{} {}", info.kind, info.what)),
         ("size", size),
         ("name", name.to_owned()),
-        ("store", store.url()),
+        ("store", urls.join(" and ")),
         ("object", planned.data_key.to_string()),
         ("parts", parts),
     ];
@@ -438,15 +454,16 @@ fn print_plan(
     context.console.summary(&escape_text(&text))
 }
 
-fn print_summary(manifest: &Manifest, took: Duration, store: &dyn Store, context: &Context) -> Result<()> {
+fn print_summary(manifest: &Manifest, took: Duration, outcomes: &[StoreOutcome], context: &Context) -> Result<()> {
+    let urls: Vec<&str> = committed(outcomes).map(|(url, _)| url).collect();
     if context.console.is_json() {
-        return context.console.json_line(&serde_json::json!({
+        let mut summary = serde_json::json!({
             "message_type": "summary",
             "dry_run": false,
             "snapshot_id": manifest.id,
             "name": manifest.name,
             "state": manifest.state,
-            "store": store.url(),
+            "store": urls.first(),
             "key": manifest.data_objects().next().map(|object| &object.key),
             "total_files_processed": manifest.counts.files,
             "total_bytes_processed": manifest.plain_bytes,
@@ -458,14 +475,18 @@ fn print_summary(manifest: &Manifest, took: Duration, store: &dyn Store, context
             "backup_start": manifest.started,
             "backup_end": manifest.finished,
             "total_duration": took.as_secs_f64(),
-        }));
+        });
+        if outcomes.len() > 1 {
+            summary["stores"] = as_json(outcomes);
+        }
+        return context.console.json_line(&summary);
     }
     let mut pairs = vec![("content", counts(&manifest.counts)), ("size", sizes(manifest))];
     pairs.retain(|(_, value)| !value.is_empty());
     let text = format!(
         "Backed up {} to {} in {}.\n  {}\n{}",
         manifest.source.what,
-        store.url(),
+        urls.join(" and "),
         format_duration(took),
         manifest.id,
         lines(&pairs)

@@ -25,6 +25,7 @@ pub mod restore;
 pub mod show;
 pub mod signals;
 mod start;
+mod stores;
 pub mod target;
 pub mod version;
 pub mod words;
@@ -92,9 +93,10 @@ pub struct GlobalArgs {
     #[arg(short, long, global = true, value_name = "NAME")]
     pub profile: Vec<String>,
 
-    /// Where backups live: s3://bucket/prefix, file:///folder or a folder
+    /// Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at
+    /// once, of which all other commands use the first
     #[arg(long, global = true, value_name = "URL")]
-    pub store: Option<String>,
+    pub store: Vec<String>,
 
     /// The name of the series: all backups under one name belong together
     #[arg(long, global = true, value_name = "NAME")]
@@ -174,7 +176,7 @@ impl GlobalArgs {
         Flags::default()
             .text(&table::CONFIG, "--config", path(&self.config).as_deref())
             .list(&table::PROFILE, "--profile", &self.profile)
-            .text(&table::STORE, "--store", self.store.as_deref())
+            .list(&table::STORE, "--store", &self.store)
             .text(&table::NAME, "--name", self.name.as_deref())
             .text(&table::ENDPOINT_URL, "--endpoint-url", self.endpoint_url.as_deref())
             .text(&table::REGION, "--region", self.region.as_deref())

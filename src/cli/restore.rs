@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::assemble::{UNNAMED_DATABASE, is_postgres, safety_backup, sqlite_stem};
+use super::databases::mysql_url;
 use super::target::{DayTime, Target, find, find_file, parse_time};
 use super::words::{self, count, lines, time, trimmed};
 use super::{Context, TransferArgs, help};
@@ -22,6 +23,7 @@ use crate::ops::Run;
 use crate::ops::restore::{RestoreOptions, RestorePlan, RestoreReport, RestoreTarget, plan_restore, restore};
 use crate::ops::thaw::{ThawOptions, archived_data, ask, check_tier, wait};
 use crate::source::directory::Existing;
+use crate::source::mysql::MysqlUrl;
 use crate::source::postgres::{GLOBALS_KIND, PostgresUrl};
 use crate::source::sqlite::{is_database, is_sqlite, parse_url};
 use crate::store::address::StoreAddress;
@@ -69,7 +71,7 @@ pub struct Args {
     #[arg(long)]
     pub list_s3: bool,
 
-    /// Where to: a folder, a file, a URL such as postgres://user@host/database or sqlite:///path, or `-` for standard output
+    /// Where to: a folder, a file, `-` for standard output, or a URL such as postgres://user@host/database, mysql://…, sqlite:///path
     #[arg(long, value_name = "TARGET", value_hint = clap::ValueHint::AnyPath, allow_hyphen_values = true)]
     pub to: Option<String>,
 
@@ -333,17 +335,18 @@ fn refuse_folder(context: &Context) -> Result<()> {
 fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<RestoreOptions> {
     let target = target(args, &found.chosen, context)?;
     let safety = match &target {
-        RestoreTarget::Database(url) if *context.settings.safety_backup => Some(safety_backup(
-            &context.settings,
-            url.database().unwrap_or(UNNAMED_DATABASE),
-            run,
-        )?),
-        RestoreTarget::Path(path) | RestoreTarget::Sqlite(path)
-            if *context.settings.safety_backup && is_database(path) =>
-        {
-            Some(safety_backup(&context.settings, &sqlite_stem(path), run)?)
-        }
-        _ => None,
+        _ if !*context.settings.safety_backup => None,
+        RestoreTarget::Database(url) => Some(url.database().unwrap_or(UNNAMED_DATABASE).to_owned()),
+        RestoreTarget::Mysql(url) => url.database().map(str::to_owned),
+        RestoreTarget::Path(path) | RestoreTarget::Sqlite(path) => is_database(path).then(|| sqlite_stem(path)),
+        RestoreTarget::Stream => None,
+    };
+    let safety = safety
+        .map(|database| safety_backup(&context.settings, &database, run))
+        .transpose()?;
+    let client_folder = match &target {
+        RestoreTarget::Mysql(_) => &context.settings.mysql_client_folder.value,
+        _ => &context.settings.pg_client_folder.value,
     };
     Ok(RestoreOptions {
         target,
@@ -360,7 +363,7 @@ fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<
         drop_replaced: args.drop_replaced,
         keep_replaced: args.keep_replaced,
         safety,
-        client_folder: context.settings.pg_client_folder.value.clone(),
+        client_folder: client_folder.clone(),
         threads: context.settings.threads.value,
     })
 }
@@ -383,12 +386,11 @@ fn paths(args: &Args) -> Result<Vec<Vec<u8>>> {
 fn target(args: &Args, chosen: &Chosen, context: &Context) -> Result<RestoreTarget> {
     match args.to.as_deref() {
         Some("-") => return Ok(RestoreTarget::Stream),
-        Some(url) if is_postgres(url) => return Ok(RestoreTarget::Database(PostgresUrl::parse(url)?)),
-        Some(url) if is_sqlite(url) => return Ok(RestoreTarget::Sqlite(parse_url(url)?)),
+        Some(url) if is_database_url(url) => return database_target(url, context),
         Some(url) if url.contains("://") => {
             return Err(
                 Failure::new(Kind::Usage, format!("This version cannot restore to `{}`", redact(url)))
-                    .hint("Write a folder, a file, postgres://…/NAME, sqlite:///PATH, or `-` for standard output"),
+                    .hint("Write a folder, a file, postgres://…/NAME, mysql://…/NAME, sqlite:///PATH, or `-` for standard output"),
             );
         }
         Some(path) => return Ok(RestoreTarget::Path(PathBuf::from(path))),
@@ -404,28 +406,52 @@ fn target(args: &Args, chosen: &Chosen, context: &Context) -> Result<RestoreTarg
     let database = match kind_of(chosen) {
         Some(Database::Sqlite) => databases.find(|url| is_sqlite(url)),
         Some(Database::Postgres) => databases.find(|url| is_postgres(url)),
+        Some(Database::Mysql) => databases.find(|url| MysqlUrl::is_one(url)),
+        Some(Database::Dump) => databases.find(|url| is_postgres(url) || MysqlUrl::is_one(url)),
         None => None,
     };
     match database {
-        Some(url) if is_sqlite(url) => Ok(RestoreTarget::Sqlite(parse_url(url)?)),
-        Some(url) => Ok(RestoreTarget::Database(PostgresUrl::parse(url)?)),
+        Some(url) => database_target(url, context),
         None => Err(Failure::new(Kind::Usage, format!("Where `{}` is to be restored to was not said", chosen.found.id)).hint(
-            "Write --to DIR for files, --to postgres://…/NAME (or DATABASE_URL) for a database, --to FILE or --to - for the plain content",
+            "Write --to DIR for files, --to postgres://…/NAME or mysql://…/NAME (or DATABASE_URL) for a database, --to FILE or --to - for the plain content",
         )),
     }
 }
 
+fn is_database_url(url: &str) -> bool {
+    is_postgres(url) || MysqlUrl::is_one(url) || is_sqlite(url)
+}
+
+fn database_target(url: &str, context: &Context) -> Result<RestoreTarget> {
+    if MysqlUrl::is_one(url) {
+        Ok(RestoreTarget::Mysql(mysql_url(url, &context.settings)?))
+    } else if is_sqlite(url) {
+        Ok(RestoreTarget::Sqlite(parse_url(url)?))
+    } else {
+        Ok(RestoreTarget::Database(PostgresUrl::parse(url)?))
+    }
+}
+
+/// What the manifest says of dumps of MySQL and MariaDB, and of PostgreSQL.
+const MYSQL_KINDS: &[&str] = &["mysql", "mariadb"];
+const POSTGRES_KIND: &str = "postgresql";
+
 /// What a backup can be restored into if nobody says where to.
 enum Database {
     Postgres,
+    Mysql,
     Sqlite,
+    /// A dump of nobody known.
+    Dump,
 }
 
 /// By the manifest, else by the name: the bytes decide in the end, this only decides which target is worth offering.
 fn kind_of(chosen: &Chosen) -> Option<Database> {
     if let Some(manifest) = &chosen.manifest {
         return match manifest.extension.as_str() {
-            "sql" | "dump" if manifest.source.kind != GLOBALS_KIND => Some(Database::Postgres),
+            "sql" if MYSQL_KINDS.contains(&manifest.source.kind.as_str()) => Some(Database::Mysql),
+            "sql" | "dump" if manifest.source.kind == POSTGRES_KIND => Some(Database::Postgres),
+            "sql" | "dump" if manifest.source.kind != GLOBALS_KIND => Some(Database::Dump),
             "sqlite" => Some(Database::Sqlite),
             _ => None,
         };
@@ -436,7 +462,7 @@ fn kind_of(chosen: &Chosen) -> Option<Database> {
         Some(Database::Sqlite)
     } else {
         let is_dump = [".sql", ".dump"].iter().any(|extension| name.contains(extension));
-        is_dump.then_some(Database::Postgres)
+        is_dump.then_some(Database::Dump)
     }
 }
 

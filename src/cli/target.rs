@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
-use super::assemble::{layout, open_store, open_store_at};
+use super::assemble::{layout, of_first_store, open_store, open_store_at};
 use super::context::Context;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::selection::{BackupRef, Choice, Chosen, choose};
@@ -48,7 +48,7 @@ pub fn find(text: &str, at: Option<Timestamp>, context: &Context, run: &Run) -> 
                 prefix: String::new(),
             },
         };
-        let store = open_store_at(&address, &context.settings, run)?;
+        let store = open_store_at(&address, of_first_store(&context.settings), run)?;
         return find_in(store, &BackupRef::Object(Key::new(key)), at, context, run);
     }
     if let Some(path) = text.strip_prefix("file://") {

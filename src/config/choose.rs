@@ -1,11 +1,15 @@
 //! The two questions that several settings answer together: what is backed up, and where backups live.
 
-use super::file::Found;
-use super::layers::Layer;
-use super::resolve::Resolver;
+use std::sync::Arc;
+
+use super::environment::Environment;
+use super::file::{ConfigFile, Found};
+use super::layers::{Flags, Layer, Layers};
+use super::resolve::{Resolver, Secrets};
+use super::settings::{Settings, StoreChoice};
 use super::table;
-use super::value::{FromValue, Origin, Raw, Setting, Value, one_sentence};
-use crate::base::failure::{Failure, Kind};
+use super::value::{FromValue, Origin, Raw, Setting, StoreName, Value, one_sentence};
+use crate::base::failure::{Failure, Kind, Result};
 use crate::store::address::StoreAddress;
 
 /// Whether the bucket was named by itself, not as part of an address.
@@ -15,6 +19,42 @@ fn is_bucket_variable(origin: &Origin) -> bool {
         _ => return false,
     };
     table::S3_BUCKET.environment.contains(&named.as_str())
+}
+
+/// The settings of the store that a profile names, for `@PROFILE`.
+///
+/// Flags and this tool's variables speak of the run's own store, so here the profile has the first word.
+pub(super) fn of_store(
+    profile: &str,
+    environment: &Environment,
+    file: &ConfigFile,
+    secrets: Secrets,
+) -> Result<Settings, Vec<Failure>> {
+    let entries = file.profile(profile).map_err(|failure| vec![failure])?;
+    let wrong = |why: &str| {
+        let failure = Failure::new(Kind::Config, format!("The profile `{profile}` {why}"));
+        vec![failure.hint(format!(
+            "Set `store` in [profile.{profile}] to the address of one store"
+        ))]
+    };
+    let Some(found) = entries.get(table::STORE.key) else {
+        return Err(wrong(&format!("names no store, so `@{profile}` means none")));
+    };
+    // A wrong value is told by the resolution itself.
+    if let Ok(Value::Stores(names)) = table::STORE.shape.read(&found.raw, &found.origin)
+        && !matches!(names.as_slice(), [StoreName::Address(_)])
+    {
+        return Err(wrong(
+            "names other profiles or several stores; `@` means the one of a profile",
+        ));
+    }
+    let layers = Layers {
+        flags: &Flags::default(),
+        environment: &environment.without(table::variables_of_stores()),
+        file,
+        profile: Some(profile),
+    };
+    Settings::resolve(&layers, secrets)
 }
 
 impl Resolver<'_> {
@@ -100,8 +140,8 @@ impl Resolver<'_> {
         }
     }
 
-    /// The store: an address, a bucket by itself, or a folder where nothing is configured or AWS is declined.
-    pub(super) fn store(&mut self) -> Setting<StoreAddress> {
+    /// The stores: addresses and profiles, a bucket by itself, or a folder where nothing is configured or AWS is declined.
+    pub(super) fn store(&mut self) -> (Setting<StoreAddress>, Vec<StoreChoice>) {
         let prefix: String = self.required(&table::S3_PREFIX).value;
         let prefix = match prefix.trim_matches('/') {
             "" => table::S3_PREFIX_DEFAULT,
@@ -110,33 +150,29 @@ impl Resolver<'_> {
         .to_owned();
         let use_aws: Setting<Option<bool>> = self.optional(&table::USE_AWS);
         let mut bucket_shown = false;
-        let mut chosen = None;
+        let mut chosen: Option<Setting<Vec<StoreName>>> = None;
         for layer in Layer::ALL {
-            let address = self
+            let names = self
                 .value_in(&table::STORE, layer)
-                .map(|found| found.map(StoreAddress::from_value));
+                .map(|found| found.map(|value| Vec::<StoreName>::from_value(value).unwrap_or_default()))
+                .filter(|names| !names.is_empty());
             let bucket = self.value_in(&table::S3_BUCKET, layer);
             if let Some(bucket) = bucket.as_ref().filter(|_| !bucket_shown) {
                 self.show(&table::S3_BUCKET, bucket);
                 bucket_shown = true;
             }
-            let candidate = match (address, bucket) {
-                (
-                    Some(Setting {
-                        value: Some(address),
-                        origin,
-                    }),
-                    _,
-                ) => Setting { value: address, origin },
-                (_, Some(bucket)) => match self.bucket(bucket, &prefix) {
-                    Some(found) => found,
+            let candidate = match (names, bucket) {
+                (Some(names), _) => names,
+                (None, Some(bucket)) => match self.bucket(bucket, &prefix) {
+                    Some(found) => found.map(|address| vec![StoreName::Address(address)]),
                     None => continue,
                 },
-                _ => continue,
+                (None, None) => continue,
             };
             // Declining AWS is said in the environment: it outranks what files say, but not a store that is named as directly.
+            let is_local = |name: &StoreName| matches!(name, StoreName::Address(StoreAddress::Local { .. }));
             let declined = use_aws.value == Some(false)
-                && matches!(candidate.value, StoreAddress::S3 { .. })
+                && !candidate.value.iter().all(is_local)
                 && (layer > Layer::Environment || is_bucket_variable(&candidate.origin));
             if !declined {
                 chosen = Some(candidate);
@@ -146,26 +182,57 @@ impl Resolver<'_> {
         if !bucket_shown {
             self.show_unset(&table::S3_BUCKET);
         }
-        let store = match chosen {
-            Some(store) => store,
-            None => Setting {
-                value: StoreAddress::Local {
-                    folder: self.local_folder(),
-                },
-                origin: match use_aws.value {
-                    Some(false) => use_aws.origin.clone(),
-                    _ => Origin::BuiltIn,
-                },
+        let names = chosen.unwrap_or_else(|| Setting {
+            value: vec![StoreName::Address(StoreAddress::Local {
+                folder: self.local_folder(),
+            })],
+            origin: match use_aws.value {
+                Some(false) => use_aws.origin.clone(),
+                _ => Origin::BuiltIn,
             },
-        };
-        if use_aws.value == Some(true) && matches!(store.value, StoreAddress::Local { .. }) {
+        });
+        self.show(&table::STORE, &names.clone().map(Value::Stores));
+        let stores = self.store_choices(&names.value);
+        // Where a profile is wrong, its problems are told and nothing is made of this.
+        let address = stores.first().map_or_else(
+            || StoreAddress::Local {
+                folder: std::path::PathBuf::new(),
+            },
+            |first| first.address.clone(),
+        );
+        let all_local = stores
+            .iter()
+            .all(|store| matches!(store.address, StoreAddress::Local { .. }));
+        if use_aws.value == Some(true) && all_local {
             self.problems.push(
                 Failure::new(Kind::Config, "BACKUP_USE_AWS is true, but no bucket is named")
                     .hint("Set BACKUP_S3_BUCKET, or `--store s3://bucket/prefix`"),
             );
         }
-        self.show(&table::STORE, &store.clone().map(Value::Address));
-        store
+        (names.map(|_| address), stores)
+    }
+
+    /// Each store with the settings that hold for it.
+    fn store_choices(&mut self, names: &[StoreName]) -> Vec<StoreChoice> {
+        let mut choices = Vec::new();
+        for name in names {
+            match name {
+                StoreName::Address(address) => choices.push(StoreChoice {
+                    address: address.clone(),
+                    settings: None,
+                }),
+                StoreName::Profile(profile) => {
+                    match of_store(profile, self.layers.environment, self.layers.file, self.secrets) {
+                        Ok(settings) => choices.push(StoreChoice {
+                            address: settings.store.value.clone(),
+                            settings: Some(Arc::new(settings)),
+                        }),
+                        Err(problems) => self.problems.extend(problems),
+                    }
+                }
+            }
+        }
+        choices
     }
 
     /// A bucket that was named by itself, with the prefix that goes with it.

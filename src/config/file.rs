@@ -460,7 +460,7 @@ mod tests {
             [
                 "Unknown key: `levell` in `/c.toml`, line 2",
                 "Wrong value of `level` in `/c.toml`, line 3: Expected a whole number from 1 to 19, found a text; write the number without quotes",
-                "Wrong value of `store` in `/c.toml`, line 5: Expected s3://bucket/prefix, file:///folder or a folder, found `1`",
+                "Wrong value of `store` in `/c.toml`, line 5: Expected s3://bucket/prefix, file:///folder, a folder or @PROFILE, or an array of such, found `1`",
                 "Unknown key: `endpoint` in `/c.toml`, line 6",
                 "Wrong value of `level` in `/c.toml`, line 7: Expected a whole number from 1 to 19, found `20`",
                 "Wrong value of `sources` in `/c.toml`, line 8: Expected an array of URLs or paths, found an item that is an integer",

@@ -23,7 +23,7 @@ pub use environment::Environment;
 pub use file::ConfigFile;
 pub use layers::{Flags, Layers};
 pub use resolve::Secrets;
-pub use settings::{ChecksumMode, Credentials, Settings, Shown};
+pub use settings::{ChecksumMode, Credentials, Settings, Shown, StoreChoice};
 pub use value::{Origin, Setting};
 
 use crate::base::failure::{Failure, Kind, Result};
@@ -89,21 +89,7 @@ impl Loaded {
     /// # Errors
     /// Every problem; [`Kind::Config`] if the profile does not name a store itself.
     pub fn store_settings(&self, profile: &str, secrets: Secrets) -> Result<Settings, Vec<Failure>> {
-        let entries = self.file.profile(profile).map_err(|failure| vec![failure])?;
-        if !entries.contains_key(table::STORE.key) {
-            let failure = Failure::new(
-                Kind::Config,
-                format!("The profile `{profile}` names no store, so `@{profile}` means none"),
-            );
-            return Err(vec![failure.hint(format!("Set `store` in [profile.{profile}]"))]);
-        }
-        let layers = Layers {
-            flags: &Flags::default(),
-            environment: &self.environment.without(table::variables_of_stores()),
-            file: &self.file,
-            profile: Some(profile),
-        };
-        Settings::resolve(&layers, secrets)
+        choose::of_store(profile, &self.environment, &self.file, secrets)
     }
 }
 

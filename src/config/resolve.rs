@@ -5,12 +5,11 @@ use std::path::PathBuf;
 
 use super::file::{Found, wrong_value};
 use super::layers::{Form, Layer, Layers};
-use super::settings::{ChecksumMode, Credentials, Settings, Shown};
+use super::settings::{ChecksumMode, Credentials, Settings, Shown, StoreChoice};
 use super::table::{self, Privacy, Spec};
 use super::value::{FromValue, Origin, Raw, Setting, Shape, Value};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::secret::{MASK, Secret};
-use crate::store::address::StoreAddress;
 
 /// Whether secrets are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +45,7 @@ impl Settings {
 
 pub(super) struct Resolver<'a> {
     pub(super) layers: &'a Layers<'a>,
-    secrets: Secrets,
+    pub(super) secrets: Secrets,
     pub(super) problems: Vec<Failure>,
     shown: BTreeMap<&'static str, Shown>,
 }
@@ -56,7 +55,7 @@ impl Resolver<'_> {
         let database_url = self.database_url();
         let shell: Setting<bool> = self.required(&table::SHELL);
         let (sources, command) = self.what(&database_url, shell.value);
-        let store = self.store();
+        let (store, stores) = self.store();
         let compression = self.codec();
         let mut settings = Settings {
             profile: self.layers.profile.map(str::to_owned),
@@ -90,9 +89,10 @@ impl Resolver<'_> {
             endpoint_url: self.endpoint(),
             path_style: self.optional(&table::PATH_STYLE),
             provider: self.optional(&table::PROVIDER),
-            credentials: self.credentials(matches!(store.value, StoreAddress::S3 { .. })),
+            credentials: self.credentials(stores.iter().any(StoreChoice::needs_credentials)),
             aws_profile: self.optional(&table::AWS_PROFILE),
             store,
+            stores,
             storage_class: self.optional(&table::STORAGE_CLASS),
             sse: self.optional(&table::SSE),
             sse_kms_key_id: self.optional(&table::SSE_KMS_KEY_ID),

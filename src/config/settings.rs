@@ -1,6 +1,7 @@
 //! What a run goes by, resolved once from all layers.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::value::Setting;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub mysql_password: Setting<Option<Secret>>,
     /// Where backups live. Built-in means that nothing is configured and a folder of the user's is taken.
     pub store: Setting<StoreAddress>,
+    /// All stores that backups go to, the one above first.
+    pub stores: Vec<StoreChoice>,
     /// The series; `None` if the source tells it.
     pub name: Setting<Option<String>>,
     /// The layout of keys below the prefix.
@@ -149,6 +152,23 @@ impl Settings {
     #[must_use]
     pub fn shown(&self) -> &[Shown] {
         &self.shown
+    }
+}
+
+/// One of the stores that backups go to.
+#[derive(Clone, Debug)]
+pub struct StoreChoice {
+    /// Its address.
+    pub address: StoreAddress,
+    /// The settings of the profile that it was named by; `None` if those of the run hold.
+    pub settings: Option<Arc<Settings>>,
+}
+
+impl StoreChoice {
+    /// Whether it is reached with the run's own credentials.
+    #[must_use]
+    pub fn needs_credentials(&self) -> bool {
+        self.settings.is_none() && matches!(self.address, StoreAddress::S3 { .. })
     }
 }
 

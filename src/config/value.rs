@@ -142,8 +142,8 @@ pub enum Shape {
     Path,
     /// Files or folders: an array, or one a line.
     Paths,
-    /// `s3://bucket/prefix`, `file:///folder` or a folder.
-    Address,
+    /// `s3://bucket/prefix`, `file:///folder`, a folder, or `@PROFILE`: one, an array, or one a line.
+    Stores,
     /// What to back up: URLs, paths, or `-`: an array, or one a line.
     Sources,
     /// Texts: an array, or separated by commas or line ends.
@@ -171,10 +171,43 @@ pub enum Value {
     Path(PathBuf),
     /// [`Shape::Paths`].
     Paths(Vec<PathBuf>),
-    /// [`Shape::Address`].
-    Address(StoreAddress),
+    /// [`Shape::Stores`].
+    Stores(Vec<StoreName>),
     /// All other lists.
     List(Vec<String>),
+}
+
+/// A store as it is named in settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreName {
+    /// By its address, with the endpoint and the credentials of the run.
+    Address(StoreAddress),
+    /// The store of a profile, with that profile's endpoint, credentials and so on.
+    Profile(String),
+}
+
+impl StoreName {
+    fn read(text: &str, origin: &Origin) -> Result<Self, String> {
+        if let Some(profile) = text.strip_prefix('@').filter(|profile| !profile.is_empty()) {
+            return Ok(Self::Profile(profile.to_owned()));
+        }
+        let text = match ["./", "../", "~/"].iter().any(|start| text.starts_with(start)) {
+            true => located(text, origin).to_string_lossy().into_owned(),
+            false => text.to_owned(),
+        };
+        StoreAddress::parse(&text)
+            .map(Self::Address)
+            .map_err(|failure| one_sentence(&failure))
+    }
+}
+
+impl std::fmt::Display for StoreName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Profile(profile) => write!(f, "@{profile}"),
+        }
+    }
 }
 
 impl Shape {
@@ -191,7 +224,7 @@ impl Shape {
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Path => "a path".to_owned(),
             Self::Paths => "an array of paths".to_owned(),
-            Self::Address => "s3://bucket/prefix, file:///folder or a folder".to_owned(),
+            Self::Stores => "s3://bucket/prefix, file:///folder, a folder or @PROFILE, or an array of such".to_owned(),
             Self::Sources => "an array of URLs or paths".to_owned(),
             Self::List | Self::Lines => "an array of texts".to_owned(),
             Self::Words => "an array of arguments".to_owned(),
@@ -241,14 +274,21 @@ impl Shape {
                 .map(Value::Duration)
                 .map_err(|_| described()),
             (Self::Path, Raw::Text(text)) => Ok(Value::Path(located(text, origin))),
-            (Self::Address, Raw::Text(text)) => {
-                let text = match ["./", "../", "~/"].iter().any(|start| text.starts_with(start)) {
-                    true => located(text, origin).to_string_lossy().into_owned(),
-                    false => text.clone(),
+            (Self::Stores, Raw::Text(_) | Raw::List(_)) => {
+                let texts = match raw {
+                    // A text without a line end is one store, as it stands.
+                    Raw::Text(text) if !text.contains('\n') => vec![text.clone()],
+                    _ => items(raw, &['\n']),
                 };
-                StoreAddress::parse(&text)
-                    .map(Value::Address)
-                    .map_err(|failure| one_sentence(&failure))
+                let names: Result<Vec<StoreName>, String> =
+                    texts.iter().map(|text| StoreName::read(text, origin)).collect();
+                match names?.as_slice() {
+                    [] => Err(wrong("an empty array")),
+                    names => match names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+                        Some((_, twice)) => Err(format!("The store `{twice}` is named twice")),
+                        None => Ok(Value::Stores(names.to_vec())),
+                    },
+                }
             }
             (Self::Paths, Raw::Text(_) | Raw::List(_)) => Ok(Value::Paths(
                 items(raw, &['\n']).iter().map(|text| located(text, origin)).collect(),
@@ -349,7 +389,7 @@ from_value! {
     Duration => Duration,
     Path => PathBuf,
     Paths => Vec<PathBuf>,
-    Address => StoreAddress,
+    Stores => Vec<StoreName>,
     List => Vec<String>,
 }
 
@@ -365,7 +405,10 @@ impl Value {
             Self::Duration(duration) => format_exact(*duration),
             Self::Path(path) => path.display().to_string(),
             Self::Paths(paths) => quoted(&paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>()),
-            Self::Address(address) => address.to_string(),
+            Self::Stores(names) => match names.as_slice() {
+                [one] => one.to_string(),
+                several => quoted(&several.iter().map(ToString::to_string).collect::<Vec<_>>()),
+            },
             Self::List(items) => quoted(items),
         };
         crate::base::secret::redact(&text)
@@ -380,6 +423,7 @@ impl Value {
             Self::Number(number) => (*number).into(),
             Self::List(items) => items.iter().map(redacted).collect(),
             Self::Paths(paths) => paths.iter().map(|path| path.to_string_lossy()).collect(),
+            Self::Stores(names) if names.len() > 1 => names.iter().map(|name| redacted(&name.to_string())).collect(),
             _ => self.display().into(),
         }
     }

@@ -15,13 +15,14 @@ use super::streams::{EndedStreams, Streams};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Phase;
 use crate::catalog::codec::Codec;
+use crate::catalog::index_file::FinishedIndex;
 use crate::catalog::layout::{ENCRYPTED_SUFFIX, Layout, MANIFEST_SUFFIX, check_name, id_of};
 use crate::catalog::listing::scan;
 use crate::catalog::manifest::{Manifest, State};
 use crate::pipeline::crypt::Recipients;
 use crate::pipeline::plan::{PartPlan, PlanInput, plan};
 use crate::source::{Estimate, Source, SourceReport};
-use crate::store::{Key, Store};
+use crate::store::{Key, Limits, Store};
 
 /// How many seconds a run steps forward to find a free key before it gives up.
 const FREE_KEY_TRIES_MAX: u32 = 60;
@@ -98,6 +99,41 @@ pub fn plan_backup(
     options: &BackupOptions,
     run: &Run,
 ) -> Result<BackupPlan> {
+    let (estimate, expected_stored_bytes) = look_at(source, store.as_ref(), options, run)?;
+    let parts = plan_parts(store.limits(), expected_stored_bytes, source, options)?;
+    let (data_key, started) = free_key(store.as_ref(), source.extension(), options, run)?;
+    Ok(BackupPlan {
+        data_key,
+        started,
+        estimate,
+        parts,
+    })
+}
+
+/// How each stream is cut into parts.
+pub(super) fn plan_parts(
+    limits: Limits,
+    expected_stored_bytes: Option<u64>,
+    source: &dyn Source,
+    options: &BackupOptions,
+) -> Result<PartPlan> {
+    plan(&PlanInput {
+        limits,
+        expected_stored_bytes,
+        part_bytes: options.transfer.part_bytes,
+        in_flight: options.transfer.parts_in_flight,
+        memory_bytes: options.transfer.memory_bytes / source.streams_at_once().max(1) as u64,
+    })
+    .map_err(|failure| sharing(failure, source.streams_at_once()))
+}
+
+/// Prepares the source; what it expects, and how many bytes are likely to be stored, if anybody knows.
+pub(super) fn look_at(
+    source: &mut dyn Source,
+    store: &dyn Store,
+    options: &BackupOptions,
+    run: &Run,
+) -> Result<(Estimate, Option<u64>)> {
     check_name(&options.name)?;
     run.phase(Phase::Preparing);
     run.reporter.progress().reset();
@@ -108,23 +144,9 @@ pub fn plan_backup(
         .set_totals(estimate.plain_bytes.unwrap_or(0), estimate.items.unwrap_or(0));
     let expected_stored_bytes = match options.expected_bytes.or(estimate.plain_bytes) {
         Some(bytes) => Some(bytes),
-        None => last_stored_bytes(store.as_ref(), options, run),
+        None => last_stored_bytes(store, options, run),
     };
-    let parts = plan(&PlanInput {
-        limits: store.limits(),
-        expected_stored_bytes,
-        part_bytes: options.transfer.part_bytes,
-        in_flight: options.transfer.parts_in_flight,
-        memory_bytes: options.transfer.memory_bytes / source.streams_at_once().max(1) as u64,
-    })
-    .map_err(|failure| sharing(failure, source.streams_at_once()))?;
-    let (data_key, started) = free_key(store.as_ref(), source.extension(), options, run)?;
-    Ok(BackupPlan {
-        data_key,
-        started,
-        estimate,
-        parts,
-    })
+    Ok((estimate, expected_stored_bytes))
 }
 
 /// Streams the source into the store and commits it.
@@ -150,8 +172,27 @@ pub fn backup(
         .last_started()
         .and_then(|last| clock_warning(last, planned.started, &options.name));
 
+    let (manifest, index) = stream(store, &planned, source, options, clock_warning, run)?;
+    let (manifest_key, manifest) = commit(store, &planned.data_key, &index, manifest, options, run)?;
+    lock.remember(planned.started);
+    Ok(BackupOutcome { manifest, manifest_key })
+}
+
+/// Streams the source into the store and makes the data visible there: what is missing then is the index and the manifest,
+/// which are returned as they are to be written.
+///
+/// # Errors
+/// Anything that leaves the backup unproved; then no data is left.
+pub(super) fn stream(
+    store: &Arc<dyn Store>,
+    planned: &BackupPlan,
+    source: &mut dyn Source,
+    options: &BackupOptions,
+    warning: Option<String>,
+    run: &Run,
+) -> Result<(Manifest, FinishedIndex)> {
     run.phase(Phase::BackingUp);
-    let streams = Streams::new(store, &planned, options, source.streams_at_once(), run);
+    let streams = Streams::new(store, planned, options, source.streams_at_once(), run);
     // Dropping the streams before they are made visible throws their uploads away.
     let report = source
         .stream_all(&streams, &run.source_context())
@@ -159,8 +200,8 @@ pub fn backup(
     run.cancel.check()?;
     let mut streams = streams.end()?;
     let finished = run.clock.now();
-    let mut manifest = describe(source, &planned, options, report, &streams, finished);
-    manifest.warnings.extend(clock_warning);
+    let mut manifest = describe(source, planned, options, report, &streams, finished);
+    manifest.warnings.extend(warning);
 
     run.phase(Phase::Committing);
     let parts = streams.take_parts();
@@ -171,9 +212,7 @@ pub fn backup(
         stream.objects = objects.len() as u64;
     }
     manifest.objects = objects.into_iter().flatten().collect();
-    let (manifest_key, manifest) = commit(store, &planned.data_key, index, manifest, options, run)?;
-    lock.remember(planned.started);
-    Ok(BackupOutcome { manifest, manifest_key })
+    Ok((manifest, index))
 }
 
 /// What does not fit into the memory may fit if fewer streams share it.
@@ -197,7 +236,7 @@ fn of_source(failure: Failure) -> Failure {
 }
 
 /// What to say if the clock has gone back since the last backup; a run may step forward by as much as it looks for a key.
-fn clock_warning(last: Timestamp, now: Timestamp, name: &str) -> Option<String> {
+pub(super) fn clock_warning(last: Timestamp, now: Timestamp, name: &str) -> Option<String> {
     let tolerance = SignedDuration::from_secs(i64::from(FREE_KEY_TRIES_MAX));
     (last.duration_since(now) > tolerance).then(|| {
         format!(
@@ -288,6 +327,16 @@ fn stored_extension(options: &BackupOptions) -> String {
 
 /// The first second from now on whose key is free.
 fn free_key(store: &dyn Store, extension: &str, options: &BackupOptions, run: &Run) -> Result<(Key, Timestamp)> {
+    first_free(extension, options, run, |key, _| is_taken(store, key))
+}
+
+/// The first second from now on of whose key `is_taken` says no.
+pub(super) fn first_free(
+    extension: &str,
+    options: &BackupOptions,
+    run: &Run,
+    mut is_taken: impl FnMut(&Key, Timestamp) -> Result<bool>,
+) -> Result<(Key, Timestamp)> {
     let now = run.clock.now();
     let mut started = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let stored_as = stored_extension(options);
@@ -295,15 +344,7 @@ fn free_key(store: &dyn Store, extension: &str, options: &BackupOptions, run: &R
         let key = options
             .layout
             .data_key(&options.name, &options.host, started, extension, &stored_as)?;
-        let taken = [key.clone(), key.with_suffix(MANIFEST_SUFFIX)]
-            .iter()
-            .map(|key| match store.head(key) {
-                // Whoever may not look is still kept from overwriting: every object is created only if its key is free.
-                Err(failure) if failure.kind() == Kind::Denied => Ok(None),
-                other => other,
-            })
-            .collect::<Result<Vec<_>>>()?;
-        if taken.iter().all(Option::is_none) && !is_id_taken(store, &key)? {
+        if !is_taken(&key, started)? {
             return Ok((key, started));
         }
         started = started
@@ -318,4 +359,18 @@ fn free_key(store: &dyn Store, extension: &str, options: &BackupOptions, run: &R
         ),
     )
     .hint("Check this machine's clock"))
+}
+
+/// Whether a backup has the data key, or the id that it stands for.
+pub(super) fn is_taken(store: &dyn Store, key: &Key) -> Result<bool> {
+    for key in [key, &key.with_suffix(MANIFEST_SUFFIX)] {
+        match store.head(key) {
+            Ok(None) => {}
+            Ok(Some(_)) => return Ok(true),
+            // Whoever may not look is still kept from overwriting: every object is created only if its key is free.
+            Err(failure) if failure.kind() == Kind::Denied => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    is_id_taken(store, key)
 }

@@ -72,7 +72,7 @@ pub(super) fn object_record(role: Role, object: &UploadedObject) -> ObjectRecord
 pub(super) fn commit(
     store: &Arc<dyn Store>,
     data_key: &Key,
-    index: FinishedIndex,
+    index: &FinishedIndex,
     mut manifest: Manifest,
     options: &BackupOptions,
     run: &Run,
@@ -192,7 +192,7 @@ fn untold(failure: Failure) -> Failure {
 fn upload_index(
     store: &Arc<dyn Store>,
     data_key: &Key,
-    mut index: FinishedIndex,
+    index: &FinishedIndex,
     options: &BackupOptions,
     run: &Run,
 ) -> Result<ObjectRecord> {
@@ -208,7 +208,7 @@ fn upload_index(
     let put = index_options(&key, &options.name);
     let parts = PartsWriter::new(store.clone(), key, put, plan, run.cancel.clone(), run.reporter.clone());
     let mut writer = Sealer::new(parts, options.recipients.as_ref())?;
-    let mut reader = index.reader()?;
+    let mut reader = index.reader();
     let mut buffer = vec![0; COPY_BYTES];
     loop {
         let read = reader

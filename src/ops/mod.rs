@@ -22,6 +22,7 @@ mod many;
 pub mod plaintext;
 pub mod restore;
 pub mod reveal;
+pub mod several;
 mod streams;
 pub mod thaw;
 

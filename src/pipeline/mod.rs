@@ -9,6 +9,7 @@ pub mod crypt;
 pub mod deflate;
 pub mod digest;
 pub mod download;
+pub mod fan_out;
 mod fetch;
 pub mod inflate;
 pub mod member;

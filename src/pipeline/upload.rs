@@ -383,7 +383,7 @@ impl PartsWriter {
             )
         })?;
         meta.version_id = meta.version_id.or(completed.version_id);
-        self.compare(object, &meta, &etag_expected)?;
+        compare(&object.key, object.bytes, &self.options.token, &meta, &etag_expected)?;
         // Only now: the parts of an upload whose completion was acknowledged and did not happen are to be aborted.
         self.objects[index].completed = true;
         let object = &self.objects[index];
@@ -396,37 +396,6 @@ impl PartsWriter {
             token: self.options.token.clone(),
             etag_expected,
         })
-    }
-
-    fn compare(&self, object: &Object, meta: &ObjectMeta, etag_expected: &str) -> Result<()> {
-        let differs = |what: &str, expected: &str, found: &str| {
-            Failure::new(
-                Kind::Damaged,
-                format!("What the store holds as `{}` is not what was sent", object.key),
-            )
-            .caused_by(anyhow::anyhow!("Its {what} is {found} instead of {expected}"))
-            .hint("Run the backup again; if it happens again, the store or the way to it damages data")
-        };
-        if meta.bytes != object.bytes {
-            return Err(differs(
-                "length in bytes",
-                &object.bytes.to_string(),
-                &meta.bytes.to_string(),
-            ));
-        }
-        if meta.token.as_deref() != Some(self.options.token.as_str()) {
-            return Err(differs(
-                "token",
-                &self.options.token,
-                meta.token.as_deref().unwrap_or("missing"),
-            ));
-        }
-        match &meta.etag {
-            Some(etag) if meta.etag_is_md5 && !etag.trim_matches('"').eq_ignore_ascii_case(etag_expected) => {
-                Err(differs("entity tag", etag_expected, etag))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Removes the objects up to `last` that became visible, if they are this writer's.
@@ -469,7 +438,31 @@ impl PartsWriter {
     }
 }
 
-fn in_one_line(failure: &Failure) -> String {
+/// Compares what a store says of an object with what was sent to it.
+pub(super) fn compare(key: &Key, bytes: u64, token: &str, meta: &ObjectMeta, etag_expected: &str) -> Result<()> {
+    let differs = |what: &str, expected: &str, found: &str| {
+        Failure::new(
+            Kind::Damaged,
+            format!("What the store holds as `{key}` is not what was sent"),
+        )
+        .caused_by(anyhow::anyhow!("Its {what} is {found} instead of {expected}"))
+        .hint("Run the backup again; if it happens again, the store or the way to it damages data")
+    };
+    if meta.bytes != bytes {
+        return Err(differs("length in bytes", &bytes.to_string(), &meta.bytes.to_string()));
+    }
+    if meta.token.as_deref() != Some(token) {
+        return Err(differs("token", token, meta.token.as_deref().unwrap_or("missing")));
+    }
+    match &meta.etag {
+        Some(etag) if meta.etag_is_md5 && !etag.trim_matches('"').eq_ignore_ascii_case(etag_expected) => {
+            Err(differs("entity tag", etag_expected, etag))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn in_one_line(failure: &Failure) -> String {
     let mut line = failure.message().to_owned();
     for cause in failure.causes() {
         line.push_str(": ");

@@ -31,7 +31,153 @@ fn line(text: &str) -> Vec<String> {
 /// A backup of an SQL script, and its end for a database.
 const SQL: &str = "--\n-- PostgreSQL database dump\n--\n\nCREATE TABLE t (i int);\nINSERT INTO t VALUES (1);\n\n--\n-- PostgreSQL database dump complete\n--\n";
 
+/// A key pair, and the secret half of another one.
+const PUBLIC_KEY: &str = "age12amkmurnm7ytzzf8m56zrhwwlu338uufwsll0mcqej7g9r7r5v5qn98jlt";
+const SECRET_KEY: &str = "AGE-SECRET-KEY-15H5LT8R2CMUWPCGZTJAS5MFJPEUPKWH6QCASP75E3PVLHSTX0GSQ5LYH4Z";
+const OTHER_KEY: &str = "AGE-SECRET-KEY-1RLSGGQ7EH5GXXZ9VSD0TDPP2CVGUXAKG2G80JGVFCN8E4NCKWFUSLTZZU8";
+
 const CASES: &[Case] = &[
+    Case {
+        name: "no key for an encrypted backup",
+        arrange: |s| {
+            s.encrypted_tree();
+            line("restore latest --to out")
+        },
+        code: 12,
+        says: "\
+Error: `[DAY]/tree_backup_[STAMP].tar.gz.age.index.gz.age` is encrypted, and no key was given
+Hint: It was encrypted for age12amkmurnm7ytzzf8m56zrhwwlu338uufwsll0mcqej7g9r7r5v5qn98jlt
+Hint: Name the file that holds a matching key: --identity FILE, or BACKUP_IDENTITY
+",
+    },
+    Case {
+        name: "another key than that of the backup",
+        arrange: |s| {
+            s.encrypted_tree().write("other.txt", OTHER_KEY);
+            line("restore latest --to out --identity other.txt")
+        },
+        code: 12,
+        says: "\
+Error: None of the given keys opens `[DAY]/tree_backup_[STAMP].tar.gz.age.index.gz.age`
+Hint: It was encrypted for age12amkmurnm7ytzzf8m56zrhwwlu338uufwsll0mcqej7g9r7r5v5qn98jlt
+Hint: Name the file that holds a matching key: --identity FILE, or BACKUP_IDENTITY
+",
+    },
+    Case {
+        name: "a file of keys that holds none",
+        arrange: |s| {
+            s.encrypted_tree().write("key.txt", PUBLIC_KEY);
+            line("ls latest --identity key.txt")
+        },
+        code: 12,
+        says: "\
+Error: The identity file `key.txt` cannot be used
+Caused by: identity file contains non-identity data on line 1
+Hint: It holds lines that begin with AGE-SECRET-KEY-1, as `backup-cli key generate` or age-keygen writes them
+",
+    },
+    Case {
+        name: "a file of keys that is not there",
+        arrange: |s| {
+            s.encrypted_tree();
+            line("ls latest --identity nowhere.txt")
+        },
+        code: 12,
+        says: "\
+Error: Could not read the identity file `nowhere.txt`
+Caused by: No such file or directory (os error 2)
+Hint: Check the path and its permissions: --identity, BACKUP_IDENTITY
+",
+    },
+    Case {
+        name: "no passphrase for a backup that is encrypted by one",
+        arrange: |s| {
+            s.tree().env("BACKUP_PASSPHRASE", "canary words").backed_up("tree").env("BACKUP_PASSPHRASE", "");
+            line("restore latest --to out")
+        },
+        code: 12,
+        says: "\
+Error: `[DAY]/tree_backup_[STAMP].tar.gz.age.index.gz.age` is encrypted by a passphrase, which was not given
+Hint: Set BACKUP_PASSPHRASE_FILE or BACKUP_PASSPHRASE_COMMAND, or run it on a terminal, where it is asked for
+",
+    },
+    Case {
+        name: "a wrong passphrase",
+        arrange: |s| {
+            s.tree()
+                .env("BACKUP_PASSPHRASE", "canary words")
+                .backed_up("tree")
+                .env("BACKUP_PASSPHRASE", "other canary words");
+            line("restore latest --to out")
+        },
+        code: 12,
+        says: "\
+Error: The passphrase does not open `[DAY]/tree_backup_[STAMP].tar.gz.age.index.gz.age`
+Hint: Check BACKUP_PASSPHRASE, its file or its command; a passphrase counts to its last character
+",
+    },
+    Case {
+        name: "a recipient that is none",
+        arrange: |s| {
+            s.tree();
+            line("backup tree --recipient bob")
+        },
+        code: 2,
+        says: "\
+Error: Not a recipient: `bob`
+Caused by: invalid Bech32 encoding
+Hint: A recipient is a public key that begins with age1, as `backup-cli key generate` or age-keygen prints it
+",
+    },
+    Case {
+        name: "a secret key as a recipient",
+        arrange: |s| {
+            s.tree().env("BACKUP_RECIPIENT", SECRET_KEY);
+            line("backup tree")
+        },
+        code: 2,
+        says: "\
+Error: A secret key stands where a recipient is expected
+Hint: A recipient is a public key, age1…; `backup-cli key public FILE` prints it. Treat the secret key as known to others if it was on a command line
+",
+    },
+    Case {
+        name: "a file of recipients that names nobody",
+        arrange: |s| {
+            s.tree().write("recipients", "# nobody\n");
+            line("backup tree --recipients-file recipients")
+        },
+        code: 2,
+        says: "\
+Error: The recipients file `recipients` names nobody
+Hint: It holds one public key a line, as `age-keygen -y` prints it
+",
+    },
+    Case {
+        name: "a codec that there is not",
+        arrange: |s| {
+            s.tree().env("BACKUP_COMPRESSION", "lz4");
+            line("backup tree")
+        },
+        code: 2,
+        says: "\
+Error: Wrong value of `BACKUP_COMPRESSION`
+Caused by: Expected one of gzip, zstd, none, found `lz4`
+Hint: How backups are compressed: gzip, zstd or none. For example: \"zstd\"
+",
+    },
+    Case {
+        name: "a key over another one",
+        arrange: |s| {
+            s.write("key.txt", "mine");
+            line("key generate --output key.txt")
+        },
+        code: 21,
+        says: "\
+Error: `key.txt` exists already, and a key is never overwritten
+Hint: Choose another path: what is encrypted for a key that is lost cannot be read any more
+",
+    },
     // What to back up.
     Case {
         name: "a path that is not there",
@@ -89,16 +235,66 @@ Hint: It can be restored as it is; `backup-cli show tree_backup_[STAMP]` names w
         code: 2,
         says: "\
 Error: Nothing to back up was named
-Hint: Name a folder, postgres://…, --command 'PROGRAM …' or `-` for standard input; or set `sources` in the profile, or DATABASE_URL
+Hint: Name a folder, postgres://…, mysql://…, --command 'PROGRAM …' or `-` for standard input; or set `sources` in the profile, or DATABASE_URL
 ",
     },
     Case {
         name: "a source of a kind that this version does not know",
-        arrange: |_| line("backup mysql://root:canary@db/app"),
+        arrange: |_| line("backup mongodb://root:canary@db/app"),
         code: 2,
         says: "\
-Error: This version cannot back up `mysql://…` directly
-Hint: Use the program that dumps it: `backup-cli backup --command 'mariadb-dump …' --extension sql`
+Error: This version cannot back up `mongodb://…` directly
+Hint: Use the program that dumps it: `backup-cli backup --command 'mongodump --archive' --extension archive`
+",
+    },
+    Case {
+        name: "a MySQL URL that is none",
+        arrange: |_| line("backup mysql://user:canary@[::1/app"),
+        code: 2,
+        says: "\
+Error: Not a MySQL URL: an IPv6 address has no closing bracket
+Hint: Write mysql://USER@HOST:3306/DATABASE; special characters in a part are percent-encoded, such as %40 for @
+",
+    },
+    Case {
+        name: "a MySQL URL without a database",
+        arrange: |_| line("backup mariadb://user:canary@db"),
+        code: 2,
+        says: "\
+Error: The URL names no database: `mariadb://user@db`
+Hint: Write for example mysql://user@host/database
+",
+    },
+    Case {
+        name: "a database of the MySQL server itself",
+        arrange: |_| line("backup mysql://user:canary@db/mysql"),
+        code: 1,
+        says: "\
+Error: The database `mysql` belongs to the server itself
+Hint: Accounts and rights of MariaDB: --command 'mariadb-dump --system=users' --extension sql
+",
+    },
+    Case {
+        name: "an argument for the dumper that would break the backup",
+        arrange: |_| line("backup mysql://user:canary@db/app --mysql-dump-arg=--skip-comments"),
+        code: 2,
+        says: "\
+Error: The dumper cannot be given `--skip-comments` here: the dump's end marker is a comment
+Hint: Remove it from the extra arguments
+",
+    },
+    Case {
+        name: "a MySQL port on which nobody listens",
+        arrange: |s| {
+            let port = closed_port();
+            s.replace(port.to_string(), "PORT");
+            line(&format!("backup mysql://user:canary@127.0.0.1:{port}/app"))
+        },
+        code: 1,
+        says: "\
+Error: The MySQL or MariaDB server at `mysql://user@127.0.0.1:[PORT]/app` cannot be reached
+Caused by: ERROR 2002 (HY000): Can't connect to server on '127.0.0.1' ([N])
+Hint: Is the server running, and does a firewall let this host through?
 ",
     },
     Case {
@@ -1250,7 +1446,7 @@ Hint: Paths begin with the source's base name; `backup-cli ls tree_backup_[STAMP
         code: 2,
         says: "\
 Error: Where `tree_backup_[STAMP]` is to be restored to was not said
-Hint: Write --to DIR for files, --to postgres://…/NAME (or DATABASE_URL) for a database, --to FILE or --to - for the plain content
+Hint: Write --to DIR for files, --to postgres://…/NAME or mysql://…/NAME (or DATABASE_URL) for a database, --to FILE or --to - for the plain content
 ",
     },
     Case {
@@ -1330,7 +1526,7 @@ Hint: Choose another path, or add --replace
         code: 2,
         says: "\
 Error: `cat_backup_[STAMP]` is an SQL dump, not an archive of files, and cannot be unpacked into a folder
-Hint: Restore it into a database with --to postgres://…/NAME, or write it to a file: `backup-cli restore cat_backup_[STAMP] --to ./dump.sql`
+Hint: Restore it into a database with --to postgres://…/NAME or mysql://…/NAME, or write it to a file: `backup-cli restore cat_backup_[STAMP] --to ./dump.sql`
 ",
     },
     Case {
@@ -1342,7 +1538,7 @@ Hint: Restore it into a database with --to postgres://…/NAME, or write it to a
         },
         code: 2,
         says: "\
-Error: `tree_backup_[STAMP]` is an archive of files, which psql cannot load into `postgres://backup_tests@127.0.0.1:[PORT]/[DATABASE]`
+Error: `tree_backup_[STAMP]` is an archive of files, which cannot be loaded into `postgres://backup_tests@127.0.0.1:[PORT]/[DATABASE]`
 Hint: It holds files: `backup-cli restore tree_backup_[STAMP] --to DIR`
 ",
     },
@@ -1355,7 +1551,7 @@ Hint: It holds files: `backup-cli restore tree_backup_[STAMP] --to DIR`
         },
         code: 2,
         says: "\
-Error: `cat_backup_[STAMP]` is of an unknown kind, which psql cannot load into `postgres://backup_tests@127.0.0.1:[PORT]/[DATABASE]`
+Error: `cat_backup_[STAMP]` is of an unknown kind, which cannot be loaded into `postgres://backup_tests@127.0.0.1:[PORT]/[DATABASE]`
 Hint: Write it to a file first: `backup-cli restore cat_backup_[STAMP] --to ./FILE`
 ",
     },
@@ -1363,12 +1559,12 @@ Hint: Write it to a file first: `backup-cli restore cat_backup_[STAMP] --to ./FI
         name: "a target of a kind that this version does not know",
         arrange: |s| {
             s.tree().backed_up("tree");
-            line("restore latest --to mysql://root:canary@db/app")
+            line("restore latest --to mongodb://root:canary@db/app")
         },
         code: 2,
         says: "\
-Error: This version cannot restore to `mysql://root:********@db/app`
-Hint: Write a folder, a file, postgres://…/NAME, sqlite:///PATH, or `-` for standard output
+Error: This version cannot restore to `mongodb://root:********@db/app`
+Hint: Write a folder, a file, postgres://…/NAME, mysql://…/NAME, sqlite:///PATH, or `-` for standard output
 ",
     },
     Case {
@@ -1392,7 +1588,7 @@ Hint: Paths begin with the source's base name, as `backup-cli ls tree_backup_[ST
         },
         code: 2,
         says: "\
-Error: --include and --exclude choose among files, but `cat_backup_[STAMP]` is an SQL dump
+Error: Paths, --include and --exclude choose among files, but `cat_backup_[STAMP]` is an SQL dump
 Hint: Leave them out, or restore an archive of files with --to DIR
 ",
     },

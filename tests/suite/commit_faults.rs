@@ -50,10 +50,12 @@ struct Scene {
     behind: Arc<dyn Store>,
     before: BTreeMap<String, bytes::Bytes>,
     content: Vec<u8>,
+    streams: usize,
 }
 
 impl Scene {
-    fn new(limits: Limits) -> Self {
+    fn new(shape: impl Into<Shape>) -> Self {
+        let Shape { limits, streams } = shape.into();
         let memory = MemoryStore::new().with_limits(limits);
         let behind: Arc<dyn Store> = Arc::new(memory.clone());
         let (run, _) = run_at("2026-01-30T02:00:00Z");
@@ -66,11 +68,16 @@ impl Scene {
             faulty,
             behind,
             content: content().to_vec(),
+            streams,
         }
     }
 
     fn back_up(&self, run: &Run) -> Result<BackupOutcome> {
-        self.back_up_source(Bytes::new(self.content.clone()), run)
+        let source = Bytes {
+            streams: self.streams,
+            ..Bytes::new(self.content.clone())
+        };
+        self.back_up_source(source, run)
     }
 
     fn back_up_source(&self, source: Bytes, run: &Run) -> Result<BackupOutcome> {
@@ -127,14 +134,38 @@ fn objects(memory: &MemoryStore) -> BTreeMap<String, bytes::Bytes> {
         .collect()
 }
 
-/// One object, and several of two parts each.
-fn shapes() -> [(&'static str, Limits); 2] {
+/// What a backup consists of.
+#[derive(Clone, Copy)]
+struct Shape {
+    limits: Limits,
+    streams: usize,
+}
+
+impl From<Limits> for Shape {
+    fn from(limits: Limits) -> Self {
+        Self { limits, streams: 1 }
+    }
+}
+
+/// One object, several of two parts each, and several streams of which some have two objects.
+fn shapes() -> [(&'static str, Shape); 3] {
     let rolled_over = Limits {
         parts_max: 2,
         parts_equal: true,
         ..MEMORY_LIMITS
     };
-    [("one object", MEMORY_LIMITS), ("rolled over", rolled_over)]
+    let streams = Shape {
+        limits: Limits {
+            parts_max: 1,
+            ..rolled_over
+        },
+        streams: 3,
+    };
+    [
+        ("one object", MEMORY_LIMITS.into()),
+        ("rolled over", rolled_over.into()),
+        ("several streams", streams),
+    ]
 }
 
 fn each_call_fails_once(fault: impl Fn() -> Fault) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::support::cli::{Cli, Outcome};
-use crate::support::fault_s3::{Fault, FaultS3, Op, When};
+use crate::support::fault_s3::{Fault, FaultS3, Op, Options, When};
 use crate::support::place::files_below;
 use crate::support::server::{fresh_folder, process_folder};
 use crate::support::system_tool;
@@ -50,7 +50,10 @@ impl Scene {
 
     /// With a server whose faults are chosen as the second site.
     fn with_faults() -> (Self, FaultS3, String) {
-        let server = FaultS3::start();
+        Self::with_server(FaultS3::start())
+    }
+
+    fn with_server(server: FaultS3) -> (Self, FaultS3, String) {
         let bucket = server.bucket();
         let access = server.access();
         let scene = Self::new(&format!(
@@ -363,4 +366,79 @@ fn another_run_of_the_series_at_the_target_locks_the_copy_out() {
         .success();
     run.stdout_has("already there");
     let _ = first.wait().success();
+}
+
+#[test]
+fn an_encrypted_backup_is_copied_without_a_key_and_restores_with_it() {
+    let scene = Scene::new("");
+    let key = scene.folder.path().join("key.txt");
+    let key_text = key.to_str().expect("UTF-8");
+    let made = std::process::Command::new(system_tool("age-keygen"))
+        .args(["-o", key_text])
+        .output()
+        .expect("age-keygen runs");
+    assert!(made.status.success());
+    let secret = std::fs::read_to_string(&key).expect("the key");
+    let public = secret
+        .lines()
+        .find_map(|line| line.strip_prefix("# public key: "))
+        .expect("the public half");
+    let tree = tree().to_str().expect("UTF-8");
+    let _ = scene
+        .cli
+        .run(["backup", tree, "--name", "web", "--recipient", public])
+        .success();
+    let there = scene.there();
+    let to = there.to_str().expect("UTF-8");
+    let run = scene.copy(&["latest", "--to", to]).success();
+    run.stdout_has("Copied");
+    let (here, copied) = (files_below(&scene.here()), files_below(&there));
+    assert_eq!(here, copied);
+    for name in here.iter().filter(|name| !name.ends_with(".manifest.json")) {
+        assert!(name.ends_with(".age"), "{name}");
+        let of = |store: PathBuf| std::fs::read(store.join(name)).expect("a file");
+        assert!(of(scene.here()) == of(scene.there()), "{name}");
+    }
+    let restored = scene.folder.path().join("restored");
+    let arguments = [
+        "--store",
+        to,
+        "restore",
+        "latest",
+        "--to",
+        restored.to_str().expect("UTF-8"),
+    ];
+    let _ = scene.cli.run(arguments).exits_with(12);
+    let _ = scene
+        .cli
+        .run([&arguments[..], &["--identity", key_text]].concat())
+        .success();
+    assert_same_tree(Path::new(tree), &restored.join("copies-tree"), Compare::all());
+}
+
+#[test]
+fn a_copy_between_two_servers_stays_within_the_memory() {
+    let bucket = Bucket::fresh();
+    let (scene, _server, _) = Scene::with_server(FaultS3::with(Options {
+        sink: true,
+        ..Options::default()
+    }));
+    let cli = scene
+        .cli
+        .envs(bucket.environment())
+        .env("BACKUP_AWS_ACCESS_KEY_ID", &bucket.access.access_key)
+        .env("BACKUP_AWS_SECRET_ACCESS_KEY", &bucket.access.secret_key);
+    let noise = "head -c 268435456 /dev/urandom";
+    let _ = cli
+        .run(["backup", "--command", noise, "--name", "noise", "--compression", "none"])
+        .success();
+    let mut run = cli.command(["copy", "latest", "--to", "@offsite"]).start();
+    let status = format!("/proc/{}/status", run.pid().as_raw_nonzero());
+    let mut resident_kib = 0;
+    while !run.has_ended() {
+        resident_kib = resident_kib.max(crate::many_backups::peak_resident_kib(&status));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let _ = run.wait().success();
+    assert!((1_000..128 * 1024).contains(&resident_kib), "{resident_kib} KiB");
 }

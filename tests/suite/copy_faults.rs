@@ -538,3 +538,31 @@ fn a_key_template_under_which_a_copy_would_not_be_found_is_refused() {
     let failure = plan_copy(&chosen, &to, &run).unwrap_err();
     assert_eq!(failure.kind(), Kind::Config, "{failure:?}");
 }
+
+#[test]
+fn a_backup_of_several_streams_keeps_them_however_the_target_cuts_them() {
+    for (shape, source_limits, target_limits) in shapes() {
+        let source: Arc<dyn Store> = Arc::new(MemoryStore::new().with_limits(source_limits));
+        let target: Arc<dyn Store> = Arc::new(MemoryStore::new().with_limits(target_limits));
+        let (run, _) = run_at(THEN);
+        let bytes = Bytes {
+            streams: 3,
+            ..Bytes::new(content().repeat(4))
+        };
+        back_up(&source, bytes, &options("app", Some(PART_BYTES)), &run).unwrap();
+        let chosen = find(&source, ID, &run).unwrap();
+        let to = target_of(target.clone(), "");
+        let options = copy_options(Some(PART_BYTES));
+        assert!(
+            !copy(&source, &chosen, &to, &options, &run).unwrap().already_there,
+            "{shape}"
+        );
+        assert!(
+            copy(&source, &chosen, &to, &options, &run).unwrap().already_there,
+            "{shape}"
+        );
+        assert!(read_back(&target, ID, &run).unwrap() == content().repeat(4), "{shape}");
+        let copied = find(&target, ID, &run).unwrap().manifest.unwrap();
+        assert_eq!(copied.streams.len(), 3, "{shape}");
+    }
+}

@@ -10,6 +10,7 @@ use crate::round_trips::{back_up, id_of};
 use crate::support::cli::Cli;
 use crate::support::fault_s3::{FaultS3, Op};
 use crate::support::place::{Place, PlaceKind, files_below};
+use crate::support::postgres::Database;
 use crate::support::server::fresh_folder;
 use crate::support::trees::{Compare, Noise, assert_same_tree};
 
@@ -444,6 +445,79 @@ fn one_file_out_of_every_combination_costs_its_own_members_only() {
             }
         }
     }
+}
+
+#[test]
+fn what_a_restore_replaces_is_backed_up_encrypted_too() {
+    let place = Place::fresh(PlaceKind::Folder);
+    let cli = place.cli();
+    let key = KeyPair::generate(cli.home(), "key");
+    let database = Database::fresh();
+    database.psql(&format!("CREATE TABLE t AS SELECT '{CANARY}' AS v"));
+    back_up(&cli, &[&database.url(), "--recipient", &key.public]);
+    let run = cli
+        .run([
+            "restore",
+            "--to",
+            &database.url(),
+            "--confirm",
+            "--drop-replaced",
+            "--recipient",
+            &key.public,
+            "--identity",
+            key.path(),
+        ])
+        .success();
+    let objects = place.keys();
+    let safety: Vec<_> = objects.iter().filter(|key| key.contains("-before-restore")).collect();
+    assert_eq!(safety.len(), 3, "{run}");
+    for object in objects {
+        assert!(object.contains(".sql.gz.age"), "{object}");
+        let stored = std::fs::read(place.store_folder().join(&object)).unwrap();
+        assert!(!String::from_utf8_lossy(&stored).contains(CANARY), "{object}");
+    }
+    assert_eq!(database.psql("SELECT v FROM t"), format!("{CANARY}\n"));
+}
+
+#[test]
+fn an_encrypted_backup_is_copied_found_and_compared() {
+    let place = Place::fresh(PlaceKind::Folder);
+    let cli = place.cli();
+    let key = KeyPair::generate(cli.home(), "key");
+    let tree = make_tree(cli.home());
+    let id = back_up(
+        &cli,
+        &[
+            tree.to_str().unwrap(),
+            "--recipient",
+            &key.public,
+            "--compression",
+            "zstd",
+        ],
+    );
+    // A copy needs no key.
+    let other = cli.home().join("other");
+    cli.run(["copy", &id, "--to", other.to_str().unwrap()]).success();
+    let there = |arguments: &[&str]| {
+        let store = ["--store", other.to_str().unwrap(), "--identity", key.path()];
+        cli.run([arguments, &store[..]].concat())
+    };
+    there(&["ls", &id]).success().stdout_has(CANARY);
+    there(&["restore", &id, "--to", "copied"]).success();
+    assert_same_tree(&tree, &cli.home().join("copied/tree"), Compare::basics());
+    there(&["find", CANARY]).success().stdout_has(&id);
+    let file = there(&["restore", &id, &format!("tree/small/{CANARY}"), "--to", "-"]).success();
+    assert_eq!(
+        file.stdout_bytes(),
+        std::fs::read(tree.join("small").join(CANARY)).unwrap()
+    );
+    std::fs::write(tree.join("added"), "more").unwrap();
+    std::thread::sleep(Duration::from_millis(1100));
+    let later = back_up(&cli, &[tree.to_str().unwrap(), "--recipient", &key.public]);
+    cli.run(["diff", &id, &later, "--identity", key.path()])
+        .success()
+        .stdout_has("tree/added");
+    cli.run(["diff", &id, &later]).exits_with(12);
 }
 
 #[test]

@@ -168,6 +168,50 @@ fn list_show_and_ls_are_documents() {
 }
 
 #[test]
+fn find_and_diff_are_lines_with_sums_at_the_end() {
+    const ENTRY: &str = "path:string kind:string offset:number length:number size:number mode:number uid:number \
+         gid:number user:string group:string mtime:number mtime_nanos:number";
+    let cli = user();
+    let _ = cli.run(["backup", "www"]).success();
+    std::fs::write(cli.home().join("www/a.txt"), "longer").expect("a file");
+    let _ = cli.run(["backup", "www"]).success();
+    let found = cli.run(["find", "a.txt", "--json"]).success().json_lines();
+    assert_eq!(found.len(), 3);
+    has_shape(
+        &found[0],
+        &format!("message_type:string snapshot_id:string name:string time:time {ENTRY}"),
+    );
+    has_shape(
+        &found[2],
+        "message_type:string matches:number snapshots_with_matches:number snapshots_searched:number \
+         snapshots_unreadable:number unmanaged:number",
+    );
+    std::fs::write(cli.home().join("www/new.txt"), "").expect("a file");
+    let _ = cli.run(["backup", "www"]).success();
+    let changes = cli.run(["diff", "oldest", "latest", "--json"]).success().json_lines();
+    let [changed, added, statistics] = changes.as_slice() else {
+        panic!("{changes:?}");
+    };
+    has_shape(
+        changed,
+        "message_type:string path:string modifier:string before:object after:object",
+    );
+    has_shape(
+        added,
+        "message_type:string path:string modifier:string before:null after:object",
+    );
+    has_shape(
+        statistics,
+        "message_type:string source_snapshot:string target_snapshot:string changed_files:number added:object \
+         removed:object changed:object",
+    );
+    has_shape(
+        &statistics["added"],
+        "files:number dirs:number others:number tables:number bytes:number",
+    );
+}
+
+#[test]
 fn restore_ends_with_a_summary() {
     let cli = user();
     let made = summary(&cli.run(["backup", "www", "--json"]).success());

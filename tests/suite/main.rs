@@ -15,6 +15,7 @@
 
 mod archives;
 mod bad_input;
+mod coded_parts;
 mod command_line;
 mod commit_faults;
 mod copies;
@@ -26,6 +27,7 @@ mod find_and_diff;
 mod generated;
 mod json_output;
 mod many_backups;
+mod mysql;
 mod node_failure;
 mod ops_backup;
 mod output;
@@ -40,6 +42,7 @@ mod s3_faults;
 mod s3_stalls;
 mod samples;
 mod seeds;
+mod several_stores;
 mod signals;
 mod single_file;
 mod single_tables;

@@ -181,7 +181,7 @@ fn two_thousand_backups_in_a_folder_are_listed_in_moderate_memory() {
 }
 
 /// The most memory that a process ever had, in KiB; 0 if it has just ended.
-fn peak_resident_kib(status: &str) -> u64 {
+pub fn peak_resident_kib(status: &str) -> u64 {
     std::fs::read_to_string(status)
         .ok()
         .and_then(|text| {

@@ -4,8 +4,9 @@ use std::process::{Command, Stdio};
 
 use crate::support::cli::{Cli, Outcome};
 use crate::support::fault_s3::{FaultS3, Op};
+use crate::support::mariadb;
 use crate::support::postgres::{Database, PostgresServer};
-use crate::support::system_tool;
+use crate::support::{project, system_tool};
 
 /// A shop with more around the table of orders than is wanted with it, and some megabytes that are not.
 const SHOP: &str = r#"
@@ -338,4 +339,75 @@ fn without_an_index_the_dump_is_read_and_gives_the_same() {
     ]);
     let outcome = outcome.success().stdout_has("COPY public.orders (id) FROM stdin;\n7\n");
     assert!(!outcome.stdout().contains("shop"));
+}
+
+#[test]
+fn a_table_of_a_mysql_dump_comes_with_the_settings_of_the_dump_and_takes_them_back() {
+    let dump = std::fs::read(project().join("src/source/mysql/tests/mariadb.sql")).unwrap();
+    let cli = Cli::new();
+    let _ = cli
+        .command(["backup", "-", "--stdin-name", "dump.sql"])
+        .input(dump.clone())
+        .run()
+        .success();
+    let dump = String::from_utf8_lossy(&dump).into_owned();
+    let rows = cli
+        .run(["restore", "latest", "--table", "child", "--to", "-"])
+        .success();
+    let rows = String::from_utf8_lossy(rows.stdout_bytes()).into_owned();
+    let head = &dump[..dump.find("--\n-- Sequence structure").unwrap()];
+    assert!(rows.starts_with(head), "{rows}");
+    assert!(
+        rows.contains("INSERT INTO `child`") && rows.contains("UNLOCK TABLES;"),
+        "{rows}"
+    );
+    for words in ["CREATE", "DROP ", "trigger tr", "`parent`"] {
+        assert!(!rows.contains(words), "{words}");
+    }
+    assert!(rows.contains("/*!40101 SET SQL_MODE=@OLD_SQL_MODE */;\n"), "{rows}");
+    assert!(rows.ends_with("\n-- Dump completed\n"), "{rows}");
+    let all = cli
+        .run(["restore", "latest", "--table", "child", "--with-schema", "--to", "-"])
+        .success()
+        .stdout_has("CREATE TABLE `child`")
+        .stdout_has("trigger tr before insert on child");
+    assert!(!all.stdout().contains("CREATE TABLE `parent`"));
+    // It goes into no database of another kind.
+    let _ = cli
+        .run([
+            "restore",
+            "latest",
+            "--table",
+            "child",
+            "--to",
+            &Database::fresh().url(),
+        ])
+        .exits_with(2)
+        .stderr_has("no dump of PostgreSQL");
+}
+
+#[test]
+fn a_table_of_mariadb_goes_through_its_client_into_another_database() {
+    let shop = mariadb::Database::fresh();
+    shop.sql(
+        "CREATE TABLE wanted (id int PRIMARY KEY AUTO_INCREMENT, v varchar(40), b varbinary(20), KEY v (v));
+         INSERT INTO wanted (v, b) VALUES ('it''s', x'00ff0a'), ('two\\n', NULL);
+         CREATE TRIGGER touched BEFORE INSERT ON wanted FOR EACH ROW SET NEW.v = COALESCE(NEW.v, 'none');
+         CREATE TABLE other (id int); INSERT INTO other VALUES (1);",
+    );
+    let cli = Cli::new();
+    let _ = cli.run(["backup", &shop.url(), "--name", "shop"]).success();
+    let line = ["restore", "shop@latest", "--table", "wanted", "--with-schema"];
+    let script = cli.run([&line[..], &["--to", "-"]].concat()).success();
+    let target = mariadb::Database::fresh();
+    target.sql(script.stdout());
+    let rows = "SELECT id, v, hex(b) FROM wanted ORDER BY id";
+    assert_eq!(target.sql(rows), shop.sql(rows));
+    target.sql("INSERT INTO wanted (b) VALUES (NULL)");
+    assert_eq!(target.sql("SELECT id, v FROM wanted WHERE id > 2"), "3\tnone\n");
+    assert_eq!(target.sql("SHOW TABLES"), "wanted\n");
+    let _ = cli
+        .run([&line[..], &["--to", &target.url()]].concat())
+        .exits_with(2)
+        .stderr_has("Write them to standard output");
 }

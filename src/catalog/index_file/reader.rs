@@ -12,8 +12,8 @@ use crate::catalog::private::Private;
 /// The longest line that is read: a run of members or an entry with two paths of 4 KiB stays far below it.
 const LINE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Reads a line. Nearly all are entries, in the form in which this program writes them: there may be a million, and reading
-/// them as what they are takes a third of the time that finding out what they are takes.
+/// Reads a line. Nearly all are entries, in the form in which this program writes them, and there may be a million: these are
+/// read as what they are at once, instead of being kept until it is clear what they are.
 fn parse(line: &[u8]) -> serde_json::Result<Line> {
     if line.starts_with(br#"{"t":"e","#) {
         serde_json::from_slice(line).map(Line::Entry)

@@ -1,6 +1,7 @@
 //! An index that is being made: lines, compressed and proved as they come, in a temporary file.
 
-use std::io::{Cursor, Read, Seek, SeekFrom, Write};
+use std::io::{Cursor, Read, Write};
+use std::os::unix::fs::FileExt;
 
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
 use serde::Serialize;
@@ -131,15 +132,27 @@ impl FinishedIndex {
         self.bytes
     }
 
-    /// Reads it from its beginning.
-    ///
-    /// # Errors
-    /// If the temporary file cannot be rewound.
-    pub fn reader(&mut self) -> Result<impl Read + '_> {
-        self.file
-            .seek(SeekFrom::Start(0))
-            .doing(|| "read the index back from its temporary file")?;
-        Ok(Cursor::new(&self.head).chain(&self.file))
+    /// Reads it from its beginning; several readers do not disturb each other.
+    #[must_use]
+    pub fn reader(&self) -> impl Read + '_ {
+        Cursor::new(&self.head).chain(FromStart {
+            file: &self.file,
+            at: 0,
+        })
+    }
+}
+
+/// Reads a file from its start, whoever else reads it.
+struct FromStart<'a> {
+    file: &'a std::fs::File,
+    at: u64,
+}
+
+impl Read for FromStart<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.file.read_at(buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
     }
 }
 
@@ -252,8 +265,8 @@ impl IndexSpool {
     /// # Errors
     /// If a temporary file cannot be read or written.
     pub fn append(&mut self, stream: Self, plain_offset: u64, stored_offset: u64) -> Result<()> {
-        let mut finished = stream.finish(None)?;
-        let mut lines = IndexReader::open(finished.reader()?, "of a stream")?;
+        let finished = stream.finish(None)?;
+        let mut lines = IndexReader::open(finished.reader(), "of a stream")?;
         while let Some(line) = lines.next_line()? {
             match line {
                 Line::Entry(mut entry) => {

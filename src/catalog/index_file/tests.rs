@@ -36,11 +36,11 @@ fn sample() -> Vec<u8> {
     content_of(spool.finish(None).unwrap())
 }
 
-fn content_of(mut index: FinishedIndex) -> Vec<u8> {
+fn content_of(index: FinishedIndex) -> Vec<u8> {
     let mut content = Vec::new();
     for _ in 0..2 {
         content.clear();
-        index.reader().unwrap().read_to_end(&mut content).unwrap();
+        index.reader().read_to_end(&mut content).unwrap();
         assert_eq!(content.len() as u64, index.bytes());
     }
     content

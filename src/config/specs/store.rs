@@ -9,11 +9,11 @@ specs! {
     /// The address of the store.
     STORE = {
         key: "store",
-        shape: Shape::Address,
+        shape: Shape::Stores,
         environment: &["BACKUP_STORE"],
         chapter: Chapter::Store,
         unset: "a folder under the user's data directory",
-        doc: "Where backups live: s3://bucket/prefix, file:///folder or a folder.",
+        doc: "Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE for the store of another profile. An array backs up into all of them at once; everything else uses the first.",
         example: r#""s3://my-backups/web""#,
     }
     /// The bucket, for those who set it alone.

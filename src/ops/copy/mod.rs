@@ -17,6 +17,7 @@ use crate::base::report::Phase;
 use crate::catalog::layout::Layout;
 use crate::catalog::manifest::{CopiedFrom, Manifest, ObjectRecord};
 use crate::catalog::selection::Chosen;
+use crate::pipeline::download::{BLOCK_BYTES_DEFAULT, IN_FLIGHT_DEFAULT};
 use crate::pipeline::plan::{PlanInput, plan};
 use crate::store::{Key, Role, Store};
 
@@ -145,7 +146,7 @@ fn copy_streams(
             expected_stored_bytes: Some(stream.bytes()),
             part_bytes: options.transfer.part_bytes,
             in_flight: options.transfer.parts_in_flight,
-            memory_bytes: options.transfer.memory_bytes,
+            memory_bytes: memory_for_parts(options.transfer.memory_bytes),
         })
         .and_then(|parts| copy_stream(source, stream, &target.store, parts, identity, &manifest.name, run));
         match objects {
@@ -161,6 +162,12 @@ fn copy_streams(
         }
     }
     Ok(copied)
+}
+
+/// What the parts may hold: the blocks that are being read share the memory with them.
+fn memory_for_parts(memory_bytes: u64) -> u64 {
+    let reading_bytes = BLOCK_BYTES_DEFAULT * (IN_FLIGHT_DEFAULT as u64 + 1);
+    memory_bytes.saturating_sub(reading_bytes).max(memory_bytes / 2)
 }
 
 /// Only what was committed can be proved right at the other end.

@@ -16,6 +16,7 @@ use crate::source::postgres::{
     DumpStream, GLOBALS_KIND, JOBS_OPTION, PostgresOptions, PostgresRestoreOptions, PostgresSource, PostgresTarget,
     PostgresUrl, inspect_target, restore_database, restore_streams, selecting,
 };
+use crate::source::{Source, mysql};
 use crate::store::Store;
 
 /// Checks that the content is a dump that psql or pg_restore can load, and looks at the target.
@@ -74,6 +75,25 @@ pub(super) fn destruction(
     if !before.exists || before.empty {
         return None;
     }
+    Some(loss(
+        &url.to_string(),
+        url.database(),
+        before.bytes,
+        "sessions on it are ended",
+        chosen,
+        options,
+    ))
+}
+
+/// A sentence on the database at `url` that will be replaced, called `name`, and on what else that means.
+pub(super) fn loss(
+    url: &str,
+    name: Option<&str>,
+    bytes: u64,
+    sessions: &str,
+    chosen: &Chosen,
+    options: &RestoreOptions,
+) -> String {
     let fate = if options.drop_replaced {
         "dropped at the end"
     } else {
@@ -84,27 +104,31 @@ pub(super) fn destruction(
         .manifest
         .as_ref()
         .and_then(|manifest| manifest.source.database.as_deref())
-        .filter(|database| url.database().is_some_and(|target| target != *database))
+        .filter(|database| name.is_some_and(|target| target != *database))
         .map(|database| format!(" by a backup of the database `{database}`"))
         .unwrap_or_default();
     let mut text = format!(
-        "The database `{url}` ({}) will be replaced{other}; the old one is {fate}, and sessions on it are ended",
-        crate::base::units::format_bytes(before.bytes)
+        "The database `{url}` ({}) will be replaced{other}; the old one is {fate}, and {sessions}",
+        crate::base::units::format_bytes(bytes)
     );
     if let Some(part) = part_of(chosen) {
         text.push_str(&format!(
             ". THIS BACKUP IS ONLY A PART of its database ({part}): whatever else `{url}` holds will be missing from the restored one"
         ));
     }
-    Some(text)
+    text
 }
 
 /// The options that made a dump a part of its database, for people; `None` for a whole one.
 fn part_of(chosen: &Chosen) -> Option<String> {
     let manifest = chosen.manifest.as_ref()?;
-    let selecting = selecting(&manifest.source.options);
-    let is_dump = manifest.source.kind == "postgresql" && !selecting.is_empty();
-    is_dump.then(|| selecting.join(" "))
+    let options = &manifest.source.options;
+    let part = match manifest.source.kind.as_str() {
+        "postgresql" => selecting(options).join(" "),
+        "mysql" | "mariadb" => mysql::selecting(options).join(" "),
+        _ => return None,
+    };
+    Some(part).filter(|part| !part.is_empty())
 }
 
 /// What to say of a dump of a part wherever it goes.
@@ -173,9 +197,26 @@ impl Read for Shared {
     }
 }
 
-/// Takes the safety backup of the whole database, unless the user declined it.
+/// Takes the safety backup of the whole PostgreSQL database, unless the user declined it.
 pub(super) fn back_up_first(
     url: &PostgresUrl,
+    of: &str,
+    options: &RestoreOptions,
+    report: &mut RestoreReport,
+    run: &Run,
+) -> Result<()> {
+    let mut source = PostgresSource::new(PostgresOptions {
+        url: url.clone(),
+        client_folder: options.client_folder.clone(),
+        ..PostgresOptions::default()
+    });
+    take_safety_backup(&url.to_string(), &mut source, of, options, report, run)
+}
+
+/// Backs up `source`, of which something will be replaced, unless the user declined, and notes which backup that is.
+pub(super) fn take_safety_backup(
+    url: &str,
+    source: &mut dyn Source,
     of: &str,
     options: &RestoreOptions,
     report: &mut RestoreReport,
@@ -185,13 +226,8 @@ pub(super) fn back_up_first(
         run.warn(format!("No safety backup of {of}, as asked."));
         return Ok(());
     };
-    let mut source = PostgresSource::new(PostgresOptions {
-        url: url.clone(),
-        client_folder: options.client_folder.clone(),
-        ..PostgresOptions::default()
-    });
     run.note(format!("First a safety backup of `{url}`."));
-    let outcome = backup(&safety.store, &mut source, &safety.options, run).map_err(|failure| {
+    let outcome = backup(&safety.store, source, &safety.options, run).map_err(|failure| {
         failure
             .context(format!("The safety backup of `{url}` failed, so nothing was restored"))
             .hint("--no-safety-backup restores without one")

@@ -64,6 +64,13 @@ pub(super) fn plan(
                 destructive,
             )
         }
+        RestoreTarget::Mysql(url) => {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("Tables alone do not go into `{url}` by themselves"),
+            )
+            .hint("Write them to standard output: `restore … --table NAME --to - | mariadb --binary-mode DATABASE`"));
+        }
         RestoreTarget::Sqlite(_) => {
             return Err(
                 Failure::new(Kind::Usage, "Tables of a dump do not go into an SQLite file")

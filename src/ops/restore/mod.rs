@@ -17,12 +17,14 @@ use crate::catalog::manifest::{Counts, Problem, State};
 use crate::catalog::selection::Chosen;
 use crate::source::detect::Content;
 use crate::source::directory::{Existing, PathSelection, TreeRestoreOptions, TreeRestoreReport, check_tree_target};
+use crate::source::mysql::{MysqlTarget, MysqlUrl, NOT_UNDONE};
 use crate::source::postgres::{PostgresTarget, PostgresUrl};
 use crate::source::sqlite::SqliteTarget;
 use crate::store::Store;
 
 mod database;
 mod into_tables;
+mod mysql;
 mod one;
 mod raw;
 mod sqlite;
@@ -37,6 +39,8 @@ pub enum RestoreTarget {
     Path(PathBuf),
     /// A database, for an SQL dump; the URL names it.
     Database(PostgresUrl),
+    /// A MySQL or MariaDB database, for an SQL dump; the URL names it.
+    Mysql(MysqlUrl),
     /// The file of an SQLite database, and nothing else.
     Sqlite(PathBuf),
     /// The caller's stream receives the plaintext as it is.
@@ -48,6 +52,7 @@ impl std::fmt::Display for RestoreTarget {
         match self {
             Self::Path(path) => path.display().fmt(f),
             Self::Database(url) => url.fmt(f),
+            Self::Mysql(url) => url.fmt(f),
             Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
             Self::Stream => f.write_str("standard output"),
         }
@@ -140,6 +145,12 @@ enum Way {
         before: SqliteTarget,
         plaintext: Plaintext,
     },
+    Mysql {
+        url: MysqlUrl,
+        before: MysqlTarget,
+        plaintext: Plaintext,
+        reopen: Box<mysql::Reopen>,
+    },
     File {
         path: PathBuf,
         plaintext: Plaintext,
@@ -205,10 +216,12 @@ pub fn plan_restore(
     match &options.target {
         RestoreTarget::Path(_) => {}
         RestoreTarget::Stream if selective || options.paths.len() > 1 => return Err(several_to_a_stream()),
-        RestoreTarget::Database(_) | RestoreTarget::Sqlite(_) if selective || !options.paths.is_empty() => {
-            return Err(choice_without_files("the target is not a folder"));
+        RestoreTarget::Stream => {}
+        RestoreTarget::Database(_) | RestoreTarget::Mysql(_) | RestoreTarget::Sqlite(_) => {
+            if selective || !options.paths.is_empty() {
+                return Err(choice_without_files("the target is not a folder"));
+            }
         }
-        RestoreTarget::Stream | RestoreTarget::Database(_) | RestoreTarget::Sqlite(_) => {}
     }
     let selective = selective || !options.paths.is_empty();
     if let Some(manifest) = &chosen.manifest {
@@ -260,6 +273,22 @@ fn plan_way(
                 url: url.clone(),
                 before,
                 from: database::From::new(plaintext, store, chosen),
+            };
+            Ok((way, content, destructive))
+        }
+        RestoreTarget::Mysql(url) => {
+            let (plaintext, content) = Plaintext::open(store, chosen, options.threads, run)?;
+            let before = mysql::inspect(url, content, chosen, options, run)?;
+            let destructive = mysql::destruction(url, &before, chosen, options);
+            let way = Way::Mysql {
+                url: url.clone(),
+                before,
+                plaintext,
+                reopen: Box::new(mysql::Reopen {
+                    store: store.clone(),
+                    chosen: chosen.clone(),
+                    threads: options.threads,
+                }),
             };
             Ok((way, content, destructive))
         }
@@ -400,6 +429,12 @@ pub fn restore(
     };
     match plan.way {
         Way::Tree { options, from } => tree::restore(from, &options, &mut report, run),
+        Way::Mysql {
+            url,
+            before,
+            plaintext,
+            reopen,
+        } => mysql::restore(plaintext, &reopen, &url, &before, options, &mut report, run),
         Way::Sqlite { before, plaintext } => sqlite::restore(plaintext, &before, options, &mut report, run),
         Way::Database { url, before, from } => database::restore(from, url, &before, options, &mut report, run),
         Way::File { path, plaintext } => raw::to_file(plaintext, &path, options.existing, &mut report, run),
@@ -407,8 +442,19 @@ pub fn restore(
         Way::One(one) => one::restore(one, output, &mut report, run),
         Way::Stream { plaintext } => raw::to_stream(plaintext, output, &mut report, run),
     }
-    .map_err(|failure| not_restored(run.interruption_or(failure), &report.id, &report.target, options))?;
+    .map_err(|failure| {
+        let failure = match is_undone(&failure) {
+            true => run.interruption_or(failure),
+            false => failure,
+        };
+        not_restored(failure, &report.id, &report.target, options)
+    })?;
     Ok(report)
+}
+
+/// Whether the target is as it was before, as it is after all failures but those that say otherwise.
+fn is_undone(failure: &Failure) -> bool {
+    !failure.hints().iter().any(|hint| hint.starts_with(NOT_UNDONE))
 }
 
 /// Says of a restore that failed which one it was, and what became of the target.
@@ -427,6 +473,9 @@ fn not_restored(failure: Failure, id: &str, target: &str, options: &RestoreOptio
     let mut failure = failure.context(format!("Could not restore `{id}` to {target}"));
     if failure.kind() == Kind::Damaged && failure.hints().is_empty() {
         failure = failure.hint("Choose an older backup: `backup-cli list` shows them");
+    }
+    if !is_undone(&failure) {
+        return failure;
     }
     match is_stream {
         true => failure.hint("What was written to standard output is not to be trusted; throw it away"),
@@ -475,7 +524,7 @@ fn not_a_tree(chosen: &Chosen, content: Content) -> Failure {
     );
     match content {
         Content::Sql => failure.hint(format!(
-            "Restore it into a database with --to postgres://…/NAME, or write it to a file: `backup-cli restore {id} --to ./dump.sql`"
+            "Restore it into a database with --to postgres://…/NAME or mysql://…/NAME, or write it to a file: `backup-cli restore {id} --to ./dump.sql`"
         )),
         Content::PgDumpCustom => failure.hint(format!(
             "Restore it into a database with --to postgres://…/NAME, or write it to a file: `backup-cli restore {id} --to ./FILE.dump`"

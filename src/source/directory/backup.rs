@@ -25,9 +25,9 @@ pub struct DirectoryOptions {
     pub exclude_files: Vec<PathBuf>,
     /// Of a folder with a `CACHEDIR.TAG`, keep only the folder and the tag.
     pub exclude_caches: bool,
-    /// The folder of the store that the backup goes to, if it is on this machine: a backup must not contain itself.
-    /// What it holds is left out; it need not exist yet.
-    pub store_folder: Option<PathBuf>,
+    /// The folders of the stores that the backup goes to, as far as they are on this machine: a backup must not contain
+    /// itself. What they hold is left out; they need not exist yet.
+    pub store_folders: Vec<PathBuf>,
     /// Keep folders that are on another file system than their source, but not what is in them.
     pub one_file_system: bool,
 }
@@ -47,7 +47,7 @@ pub struct DirectorySource {
 struct Prepared {
     roots: Vec<Root>,
     excludes: Excludes,
-    store_folder: Option<PathBuf>,
+    store_folders: Vec<PathBuf>,
 }
 
 /// The path without links, as far as it exists.
@@ -76,7 +76,12 @@ impl DirectorySource {
             None => Ok(Prepared {
                 roots: roots::resolve(&self.options.paths)?,
                 excludes: Excludes::new(&self.options.exclude, &self.options.exclude_files)?,
-                store_folder: self.options.store_folder.as_deref().map(real_path),
+                store_folders: self
+                    .options
+                    .store_folders
+                    .iter()
+                    .map(|folder| real_path(folder))
+                    .collect(),
             }),
         }
     }
@@ -84,7 +89,7 @@ impl DirectorySource {
     fn walk_options<'a>(&self, prepared: &'a Prepared) -> WalkOptions<'a> {
         WalkOptions {
             excludes: &prepared.excludes,
-            store_folder: prepared.store_folder.as_deref(),
+            store_folders: &prepared.store_folders,
             exclude_caches: self.options.exclude_caches,
             one_file_system: self.options.one_file_system,
         }
@@ -95,11 +100,7 @@ impl Source for DirectorySource {
     fn prepare(&mut self, context: &SourceContext<'_>) -> Result<()> {
         let prepared = self.prepared()?;
         for root in &prepared.roots {
-            if prepared
-                .store_folder
-                .as_ref()
-                .is_some_and(|store| root.real.starts_with(store))
-            {
+            if prepared.store_folders.iter().any(|store| root.real.starts_with(store)) {
                 return Err(Failure::new(
                     Kind::Usage,
                     format!(

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
@@ -27,8 +27,8 @@ const CACHE_TAG_SIGNATURE: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55
 /// What is walked, and what is left out.
 pub(super) struct WalkOptions<'a> {
     pub(super) excludes: &'a Excludes,
-    /// A folder whose content is left out, by its real path.
-    pub(super) store_folder: Option<&'a Path>,
+    /// Folders whose content is left out, by their real paths.
+    pub(super) store_folders: &'a [PathBuf],
     /// Of a folder with a `CACHEDIR.TAG`, only the folder and the tag are visited.
     pub(super) exclude_caches: bool,
     /// Folders on another file system are visited, but not listed.
@@ -105,9 +105,11 @@ pub(super) fn walk(root: &Root, options: &WalkOptions<'_>, visitor: &mut dyn Vis
         path: root.name.clone(),
         root_bytes: root.name.len(),
         store_bytes: options
-            .store_folder
-            .and_then(|store| store.strip_prefix(&root.real).ok())
-            .map(|below| std::os::unix::ffi::OsStrExt::as_bytes(below.as_os_str())),
+            .store_folders
+            .iter()
+            .filter_map(|store| store.strip_prefix(&root.real).ok())
+            .map(|below| std::os::unix::ffi::OsStrExt::as_bytes(below.as_os_str()))
+            .collect(),
         device: None,
         listing: vec![MaybeUninit::uninit(); LISTING_BYTES],
     };
@@ -135,8 +137,8 @@ struct Walk<'a> {
     path: Vec<u8>,
     /// How much of a path is the source's name; what follows is what patterns look at.
     root_bytes: usize,
-    /// The store's folder, as a path below the source's.
-    store_bytes: Option<&'a [u8]>,
+    /// The stores' folders, as paths below the source's.
+    store_bytes: Vec<&'a [u8]>,
     device: Option<u64>,
     listing: Vec<MaybeUninit<u8>>,
 }
@@ -188,7 +190,8 @@ impl Walk<'_> {
     fn enter(&mut self, folder: OwnedFd, identity: (u64, u64)) -> Result<()> {
         if self
             .store_bytes
-            .is_some_and(|store| self.path.get(self.root_bytes + 1..) == Some(store))
+            .iter()
+            .any(|store| self.path.get(self.root_bytes + 1..) == Some(store))
         {
             self.visitor.skipped(1);
             return Ok(());

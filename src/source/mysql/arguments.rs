@@ -124,6 +124,28 @@ pub fn skips(arguments: &[String], what: &str) -> bool {
     })
 }
 
+/// Of options that made a dump, those that make it a part of its database.
+#[must_use]
+pub fn selecting(arguments: &[String]) -> Vec<&str> {
+    const PARTS: &[&str] = &[
+        "--ignore-table",
+        "--no-data",
+        "--no-create-info",
+        "--skip-events",
+        "--skip-routines",
+        "--skip-triggers",
+        "--where",
+        "-d",
+        "-t",
+        "-w",
+    ];
+    arguments
+        .iter()
+        .map(String::as_str)
+        .filter(|argument| PARTS.iter().any(|part| argument.replace('_', "-").starts_with(part)))
+        .collect()
+}
+
 /// What the user should know about a dump that was made with these arguments.
 #[must_use]
 pub fn warnings(arguments: &[String]) -> Vec<String> {
@@ -168,6 +190,9 @@ pub fn dump_arguments(dumper: &Client, server: &About, extra: &[String], databas
         "--triggers",
         "--hex-blob",
         "--default-character-set=utf8mb4",
+        // Whoever loads a dump into a database that others use has worse to fear than what a lock keeps out; and a table
+        // whose default is taken from a sequence cannot be filled under one.
+        "--skip-add-locks",
         // They belong to the server and would need a right (PROCESS) that a backup account need not have.
         "--no-tablespaces",
         PACKET,

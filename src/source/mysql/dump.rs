@@ -243,8 +243,11 @@ impl Source for MysqlSource {
     }
 }
 
-/// The database's default collation.
-fn collation(server: &Server, database: &str, cancel: &Cancel) -> Result<String> {
+/// A database's default collation.
+///
+/// # Errors
+/// The way to the server; [`Kind::NotFound`] if there is no such database.
+pub fn collation(server: &Server, database: &str, cancel: &Cancel) -> Result<String> {
     let url = server.connection().url();
     let question = format!(
         "SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {};",

@@ -88,11 +88,25 @@ impl Trouble {
     #[must_use]
     pub fn failure(self, doing: &str, url: &MysqlUrl) -> Failure {
         let hint = self.hint(url);
-        let failure = Failure::new(self.kind(), format!("Could not {doing} at `{url}`")).caused_by(self);
+        let message = match (self.kind(), self.number) {
+            (Kind::Unreachable, Some(CLIENT_ERRORS_MIN..=CLIENT_ERRORS_MAX)) if self.is_of_connecting() => {
+                format!("The MySQL or MariaDB server at `{url}` cannot be reached")
+            }
+            (Kind::Denied, Some(1045 | 1130 | 1698)) => {
+                format!("The MySQL or MariaDB server at `{url}` refused the connection")
+            }
+            _ => format!("Could not {doing} at `{url}`"),
+        };
+        let failure = Failure::new(self.kind(), message).caused_by(self);
         match hint {
             Some(hint) => failure.hint(hint),
             None => failure.hint("The server's log may say more"),
         }
+    }
+
+    /// Whether it came before the first statement.
+    fn is_of_connecting(&self) -> bool {
+        !self.lines.first().is_some_and(|line| line.contains(" at line "))
     }
 
     /// What to do about it, where that can be told.
@@ -118,8 +132,8 @@ impl Trouble {
             2059 | 1251 | 2061 => {
                 "The client does not know this way to log in, or will not use it without TLS; install the server's own client".to_owned()
             }
-            2002 => "Is the server running, and is this its socket? `?socket=/path` names another one".to_owned(),
-            2003 => "Is the server running, and does a firewall let this host through?".to_owned(),
+            2002 if self.says("socket") => "Is the server running, and is this its socket? `?socket=/path` names another one".to_owned(),
+            2002 | 2003 => "Is the server running, and does a firewall let this host through?".to_owned(),
             2005 => "Check the host's name".to_owned(),
             2026 => "Check the certificates, and `ssl-mode` in the URL".to_owned(),
             1040 | 1203 | 1226 => "The server has too many connections; try again later, or raise max_connections".to_owned(),

@@ -246,6 +246,12 @@ impl Scene {
         self
     }
 
+    /// Makes a backup of a tree that is encrypted for [`super::PUBLIC_KEY`].
+    pub fn encrypted_tree(&mut self) -> &mut Self {
+        let words = format!("tree --recipient {}", super::PUBLIC_KEY);
+        self.tree().backed_up(&words)
+    }
+
     /// Starts another run in the background and waits until it has made the file `started`.
     pub fn meanwhile(&mut self, arguments: &[&str]) -> &mut Self {
         let mut running = self.cli().command(arguments).start();

@@ -83,7 +83,7 @@ fn only_what_is_chosen_comes_back() {
         assert!(!nothing.exists());
         cli.run(["restore", &id, "--to", "-", "--include", "*.conf"])
             .exits_with(2)
-            .stderr_has("--include");
+            .stderr_has("has to be spelled out");
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::{EVERY_OBJECT, Restored, back_up};
 use crate::encryption::{KeyPair, undoing};
+use crate::sqlite::session::{Folder, dump};
 use crate::support::cli::Cli;
 use crate::support::place::{Place, PlaceKind};
 use crate::support::postgres::{Database, PASSWORD, PostgresServer, USER};
@@ -26,7 +27,7 @@ trait Sample {
 }
 
 /// One row a source.
-const SOURCES: &[fn() -> Box<dyn Sample>] = &[Tree::make, Dump::make, Output::make];
+const SOURCES: &[fn() -> Box<dyn Sample>] = &[Tree::make, Dump::make, File::make, Output::make];
 
 fn every_combination(place: &Place) {
     let cli = place.cli();
@@ -180,6 +181,36 @@ impl Sample for Dump {
             ],
         );
         assert_eq!(server.dump(&stock), self.before);
+    }
+}
+
+/// An SQLite database, written ahead into its log.
+struct File(Folder);
+
+impl File {
+    fn make() -> Box<dyn Sample> {
+        Box::new(Self(Folder::with("wal")))
+    }
+}
+
+impl Sample for File {
+    fn arguments(&self) -> Vec<String> {
+        vec![self.0.text()]
+    }
+
+    fn comes_back(&self, cli: &Cli, id: &str, identity: &str) {
+        let target = fresh_folder("back");
+        let file = target.path().join("back.db");
+        cli.run(["restore", id, "--to", text(&file), "--identity", identity])
+            .success();
+        assert_eq!(dump(&file), dump(&self.0.db()));
+    }
+
+    fn by_stock_tools(&self, place: &Place, plain: &str) {
+        let target = fresh_folder("stock");
+        let file = target.path().join("stock.db");
+        place.shell(&format!("{plain} > \"$OUT\""), &[("OUT", text(&file))]);
+        assert_eq!(dump(&file), dump(&self.0.db()));
     }
 }
 

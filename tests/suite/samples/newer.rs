@@ -210,9 +210,9 @@ fn several_streams(store: &Arc<dyn Store>, name: &str, second: u32, way: &Way, s
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         other: Default::default(),
     };
-    let mut index = index.finish(manifest.private().as_ref()).unwrap();
+    let index = index.finish(manifest.private().as_ref()).unwrap();
     let mut sealer = Sealer::new(Vec::new(), way.recipients.as_ref()).unwrap();
-    std::io::copy(&mut index.reader().unwrap(), &mut sealer).unwrap();
+    std::io::copy(&mut index.reader(), &mut sealer).unwrap();
     let index_key = index_key_of(&data_key, way.recipients.is_some());
     let record = put(store, Role::Index, &index_key, sealer.finish().unwrap());
     manifest.objects.push(record);

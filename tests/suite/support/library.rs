@@ -19,7 +19,7 @@ use backup_cli::ops::list::{ListOptions, ListReport, list};
 use backup_cli::ops::plaintext::Plaintext;
 use backup_cli::ops::reveal::reveal;
 use backup_cli::pipeline::crypt::Keys;
-use backup_cli::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
+use backup_cli::source::{Estimate, Source, SourceContext, SourceReport, SourceSink, SourceSinks};
 use backup_cli::store::Store;
 
 use super::server::process_folder;
@@ -29,6 +29,8 @@ use super::server::process_folder;
 pub struct Bytes {
     pub content: Vec<u8>,
     pub ends_well: bool,
+    /// How many streams the content is divided among, which are open at the same time.
+    pub streams: usize,
 }
 
 impl Bytes {
@@ -36,6 +38,7 @@ impl Bytes {
         Self {
             content: content.into(),
             ends_well: true,
+            streams: 1,
         }
     }
 }
@@ -65,6 +68,35 @@ impl Source for Bytes {
         for block in self.content.chunks(64 * 1024) {
             sink.write_all(block).map_err(|error| from_io("write", error))?;
         }
+        self.verdict()
+    }
+
+    fn streams_at_once(&self) -> usize {
+        self.streams
+    }
+
+    fn stream_all(&mut self, sinks: &dyn SourceSinks, _: &SourceContext<'_>) -> Result<SourceReport> {
+        let share = self.content.len().div_ceil(self.streams.max(1)).max(1);
+        let mut open = Vec::new();
+        for (share, number) in self.content.chunks(share).zip(0..) {
+            let mut sink = sinks.open(number, Some(share.len() as u64))?;
+            sink.write_all(share).map_err(|error| from_io("write", error))?;
+            open.push(sink);
+        }
+        if open.is_empty() {
+            open.push(sinks.open(0, None)?);
+        }
+        let report = self.verdict()?;
+        // The last one first: the order of the content is that of the numbers.
+        while let Some(sink) = open.pop() {
+            sink.finish()?;
+        }
+        Ok(report)
+    }
+}
+
+impl Bytes {
+    fn verdict(&self) -> Result<SourceReport> {
         match self.ends_well {
             true => Ok(SourceReport::default()),
             false => Err(Failure::new(Kind::Source, "The source failed at its end")),

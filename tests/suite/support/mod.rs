@@ -9,6 +9,7 @@ pub mod aws;
 pub mod cli;
 pub mod fault_s3;
 pub mod library;
+pub mod mariadb;
 pub mod ministack;
 pub mod place;
 pub mod postgres;

@@ -174,7 +174,7 @@ fn a_backup_does_not_contain_the_store_it_goes_to() {
     std::fs::create_dir_all(store.join("20260130")).unwrap();
     std::os::unix::fs::symlink(&home, path.join("link")).unwrap();
     let options = DirectoryOptions {
-        store_folder: Some(path.join("link/backups")),
+        store_folders: vec![path.join("link/backups"), path.join("elsewhere")],
         ..options_for(&[&home])
     };
     let (sink, report) = back_up_with(options, sink).unwrap();
@@ -197,7 +197,7 @@ fn a_backup_does_not_contain_the_store_it_goes_to() {
 fn the_store_itself_is_no_source_for_itself() {
     let (_folder, path) = scratch();
     let options = DirectoryOptions {
-        store_folder: Some(path.clone()),
+        store_folders: vec![path.clone()],
         ..options_for(&[&path])
     };
     let failure = back_up_with(options, MemorySink::default()).map(|_| ()).unwrap_err();

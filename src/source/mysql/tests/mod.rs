@@ -1,6 +1,6 @@
 //! The dump side as a whole: statements and outlines of real dumps, in pieces of any size and of any content.
 
-mod samples;
+pub(in crate::source::mysql) mod samples;
 
 use proptest::prelude::*;
 

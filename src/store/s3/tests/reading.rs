@@ -93,8 +93,8 @@ fn an_answer_that_is_not_the_range_is_refused() {
 fn an_archived_object_says_how_to_thaw_it() {
     let bench = Bench::new(|_| Reply::error(403, "InvalidObjectState"));
     let failure = bench.store.get(&Key::new(KEY), None).err().unwrap();
-    assert_eq!(failure.kind(), Kind::Unsupported);
-    assert!(failure.hints()[0].contains("restore-object"));
+    assert_eq!(failure.kind(), Kind::Archived);
+    assert!(failure.hints()[0].contains("restore BACKUP --thaw"));
 }
 
 #[test]
