@@ -3,7 +3,7 @@
 use std::io::{Cursor, ErrorKind, Read};
 use std::path::PathBuf;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rand::Rng;
 
 use super::archive::{find_restorer, with_script};
@@ -153,6 +153,22 @@ pub(super) fn target_of(options: &PostgresRestoreOptions, context: &SourceContex
     Ok(target)
 }
 
+/// How many seconds the date in a kept database's name steps forward to find one that is free: as many restores of one
+/// database do not end in one second.
+const FREE_NAME_TRIES_MAX: i64 = 60;
+
+/// The dated name under which a replaced database is kept: of this second, or of the next whose name is free.
+fn free_dated_name(target: &Target, now: Timestamp, cancel: &Cancel) -> String {
+    let dated = |seconds: i64| {
+        let at = now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
+        suffixed(&target.name, &format!("__replaced_{}", at.strftime("%Y%m%d_%H%M%S")))
+    };
+    (0..FREE_NAME_TRIES_MAX)
+        .map(dated)
+        .find(|name| !target.has_database(name, cancel))
+        .unwrap_or_else(|| dated(FREE_NAME_TRIES_MAX))
+}
+
 /// Creates a database, has it filled, and gives it the target's name. If anything fails, it is dropped.
 pub(super) fn replace(
     target: Target,
@@ -175,7 +191,7 @@ pub(super) fn replace(
     let replaced = target
         .existing
         .as_ref()
-        .map(|_| suffixed(&target.name, &format!("__replaced_{now}")));
+        .map(|_| free_dated_name(&target, Timestamp::now(), cancel));
 
     context.reporter.event(Event::Phase(Phase::Restoring));
     let new_oid = match target.create(&new, &create_options, cancel) {

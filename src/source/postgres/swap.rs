@@ -233,6 +233,13 @@ impl Target {
         }
     }
 
+    /// Whether the server has a database of this name; `false` if it does not answer, for the next request will say why.
+    pub fn has_database(&self, name: &str, cancel: &Cancel) -> bool {
+        let question = format!("SELECT 1 FROM pg_database WHERE datname = {}", quote_literal(name));
+        self.run(&[question], cancel)
+            .is_ok_and(|rows| rows.into_iter().flatten().next().is_some())
+    }
+
     /// Databases that earlier restores to this target left because they were killed.
     pub fn leftovers(&self, cancel: &Cancel) -> Vec<String> {
         let question = format!(
