@@ -725,3 +725,32 @@ fn a_dump_that_makes_psql_read_it_differently_runs_no_program_here() {
         assert_eq!(relatives(server, "hostile_target"), Vec::<String>::new());
     }
 }
+
+#[test]
+fn a_dated_name_that_is_taken_is_stepped_over() {
+    let server = PostgresServer::shared();
+    let source = Database::fresh();
+    source.psql("CREATE TABLE t (i int);");
+    let dump = dump(&source.url());
+    let database = Database::fresh();
+    database.psql("CREATE TABLE old (i int);");
+    let now = jiff::Timestamp::now();
+    let mut kept: Vec<String> = (0..8)
+        .map(|seconds| {
+            let at = now + jiff::SignedDuration::from_secs(seconds);
+            format!("{}__replaced_{}", database.name, at.strftime("%Y%m%d_%H%M%S"))
+        })
+        .collect();
+    for name in &kept {
+        server.psql("postgres", &format!("CREATE DATABASE \"{name}\" TEMPLATE template0"));
+    }
+    let mut options = target(&database.url());
+    options.replace = true;
+    let replaced = restore(&dump, &options).unwrap().replaced_as.unwrap();
+    assert!(!kept.contains(&replaced), "{replaced}");
+    assert_eq!(server.psql(&replaced, "SELECT count(*) FROM old"), "0\n");
+    kept.push(replaced);
+    for name in &kept {
+        server.psql("postgres", &format!("DROP DATABASE \"{name}\""));
+    }
+}
