@@ -11,6 +11,8 @@
 # Who may read Docker's own folder, as root may, needs no container, and gets an index of files and chosen files back:
 #   backup-cli backup --name volume "$(docker volume inspect --format '{{ .Mountpoint }}' my-volume)"
 #
+# The tests of this project run it with a stand-in for docker, never with Docker itself.
+#
 # Restore: into a folder, or into a new volume. The file is written and checked first, so that tar never sees a part of it.
 #
 #   $ backup-cli restore volume@latest --to ./volume

@@ -10,6 +10,8 @@
 # kubectl ends with an error if it may not read one of the kinds. `postgres` runs pg_dump in a pod, as its user postgres.
 # An exec that the network cuts off may end as if all were well: that is noticed by the missing end of the dump.
 #
+# The tests of this project run `postgres` with a stand-in for kubectl, never in a cluster; of `objects` they check the syntax.
+#
 # Restore:
 #
 #   $ backup-cli restore shop-objects@latest --to ./objects.yaml

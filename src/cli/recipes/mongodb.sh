@@ -9,6 +9,8 @@
 # command line shows its password to every user of the machine. The exit status of mongodump is judged. The whole server is
 # dumped; with a replica set, MONGODB_OPLOG=yes makes it the state of one moment.
 #
+# The tests of this project check its syntax only: no MongoDB can be installed where they run.
+#
 # Restore; --drop replaces the collections that are there, --nsFrom and --nsTo bring them back under other names:
 #
 #   $ backup-cli restore mongodb@latest --to ./mongodb.archive
