@@ -60,13 +60,6 @@ impl Keys {
         }))
     }
 
-    /// Whether anything could be decrypted without asking anybody.
-    #[must_use]
-    pub fn are_given(&self) -> bool {
-        let options = &self.0.options;
-        !options.identity_files.is_empty() || options.identity.is_some() || options.passphrase.is_some()
-    }
-
     /// Finds the key of an age file by its header, as [`super::read_header`] gives it.
     ///
     /// # Errors
