@@ -58,80 +58,88 @@ fn restored(cli: &Cli, id: &str, folder: &Folder) -> Outcome {
     ])
 }
 
-#[test]
-fn a_restore_that_ends_at_any_step_leaves_the_old_or_the_new_database() {
-    for mode in ["wal", "delete"] {
-        let (folder, old) = left_by_a_crash(mode);
-        let files: BTreeMap<String, Vec<u8>> = folder
-            .names()
-            .into_iter()
-            .map(|name| (name.clone(), std::fs::read(folder.file(&name)).unwrap()))
-            .collect();
-        let source = Folder::with("wal");
-        sqlite3(&source.db(), "UPDATE item SET name = 'new'");
-        let new = dump(&source.db());
-        let place = Place::fresh(PlaceKind::Folder);
-        let id = back_up(&place.cli(), &[&source.text()]);
-        let out = fresh_folder("trace");
-        let trace = out.path().join("trace");
+/// Ends a restore over a database with this journal mode at each of its steps, in each of the ways.
+fn end_at_every_step(mode: &str) {
+    let (folder, old) = left_by_a_crash(mode);
+    let files: BTreeMap<String, Vec<u8>> = folder
+        .names()
+        .into_iter()
+        .map(|name| (name.clone(), std::fs::read(folder.file(&name)).unwrap()))
+        .collect();
+    let source = Folder::with("wal");
+    sqlite3(&source.db(), "UPDATE item SET name = 'new'");
+    let new = dump(&source.db());
+    let place = Place::fresh(PlaceKind::Folder);
+    let id = back_up(&place.cli(), &[&source.text()]);
+    let out = fresh_folder("trace");
+    let trace = out.path().join("trace");
 
-        // The steps of a restore that nothing befalls.
-        let filter = format!("--trace={CALLS}");
-        let _ = restored(&traced(&place, &trace, &[&filter]), &id, &folder).success();
-        assert_eq!(dump(&folder.db()), new);
-        let mut steps: BTreeMap<String, usize> = BTreeMap::new();
-        let lines = std::fs::read_to_string(&trace).unwrap();
-        // Only what happens in the folder counts; the rest is the tool's own state.
-        for line in lines.lines() {
-            let call = line.split_whitespace().nth(1).unwrap_or_default();
-            let name = call.split('(').next().unwrap_or_default();
-            if call.contains('(') {
-                *steps.entry(name.to_owned()).or_default() += 1;
-            }
+    // The steps of a restore that nothing befalls.
+    let filter = format!("--trace={CALLS}");
+    let _ = restored(&traced(&place, &trace, &[&filter]), &id, &folder).success();
+    assert_eq!(dump(&folder.db()), new);
+    let mut steps: BTreeMap<String, usize> = BTreeMap::new();
+    let lines = std::fs::read_to_string(&trace).unwrap();
+    // Only what happens in the folder counts; the rest is the tool's own state.
+    for line in lines.lines() {
+        let call = line.split_whitespace().nth(1).unwrap_or_default();
+        let name = call.split('(').next().unwrap_or_default();
+        if call.contains('(') {
+            *steps.entry(name.to_owned()).or_default() += 1;
         }
-        assert!(steps.values().sum::<usize>() >= 8, "{lines}");
-        assert!(
-            steps.contains_key("fsync") || steps.contains_key("fdatasync"),
-            "{lines}"
-        );
+    }
+    assert!(steps.values().sum::<usize>() >= 8, "{lines}");
+    assert!(
+        steps.contains_key("fsync") || steps.contains_key("fdatasync"),
+        "{lines}"
+    );
 
-        let (mut olds, mut news) = (0, 0);
-        for (call, times) in &steps {
-            for number in 1..=*times {
-                for fate in ["signal=KILL", "error=EIO"] {
-                    arrange(&folder, &files);
-                    let inject = format!("--inject={call}:{fate}:when={number}");
-                    let outcome = restored(&traced(&place, &trace, &[&filter, &inject]), &id, &folder);
-                    let context = format!("{mode}: {call} {number} {fate}: {:?}\n{outcome}", folder.names());
-                    assert!(folder.db().exists(), "{context}");
-                    // Whoever opens it next recovers what it finds beside it, as an application would.
-                    let found = sqlite3(&folder.db(), ".dump");
-                    assert_eq!(sqlite3(&folder.db(), "PRAGMA integrity_check"), "ok\n", "{context}");
-                    match (found == old, found == new) {
-                        (true, false) => {
-                            olds += 1;
-                            assert_ne!(outcome.code(), 0, "{context}");
-                        }
-                        (false, true) => news += 1,
-                        _ => panic!("neither the old nor the new database\n{context}"),
+    let (mut olds, mut news) = (0, 0);
+    for (call, times) in &steps {
+        for number in 1..=*times {
+            for fate in ["signal=KILL", "error=EIO"] {
+                arrange(&folder, &files);
+                let inject = format!("--inject={call}:{fate}:when={number}");
+                let outcome = restored(&traced(&place, &trace, &[&filter, &inject]), &id, &folder);
+                let context = format!("{mode}: {call} {number} {fate}: {:?}\n{outcome}", folder.names());
+                assert!(folder.db().exists(), "{context}");
+                // Whoever opens it next recovers what it finds beside it, as an application would.
+                let found = sqlite3(&folder.db(), ".dump");
+                assert_eq!(sqlite3(&folder.db(), "PRAGMA integrity_check"), "ok\n", "{context}");
+                match (found == old, found == new) {
+                    (true, false) => {
+                        olds += 1;
+                        assert_ne!(outcome.code(), 0, "{context}");
                     }
-                    if fate == "error=EIO" {
-                        let left: Vec<_> = folder
-                            .names()
-                            .into_iter()
-                            .filter(|name| name.starts_with(".backup-cli"))
-                            .collect();
-                        // A file that could not be removed is left; nothing else is.
-                        assert!(left.is_empty() || call.starts_with("unlink"), "{left:?} {context}");
-                    }
+                    (false, true) => news += 1,
+                    _ => panic!("neither the old nor the new database\n{context}"),
+                }
+                if fate == "error=EIO" {
+                    let left: Vec<_> = folder
+                        .names()
+                        .into_iter()
+                        .filter(|name| name.starts_with(".backup-cli"))
+                        .collect();
+                    // A file that could not be removed is left; nothing else is.
+                    assert!(left.is_empty() || call.starts_with("unlink"), "{left:?} {context}");
                 }
             }
         }
-        assert!(
-            olds > 0 && news > 0,
-            "{olds} ended before the replacement, {news} behind it"
-        );
     }
+    assert!(
+        olds > 0 && news > 0,
+        "{olds} ended before the replacement, {news} behind it"
+    );
+}
+
+#[test]
+fn a_restore_that_ends_at_any_step_leaves_the_old_database_with_its_log_or_the_new_one() {
+    end_at_every_step("wal");
+}
+
+#[test]
+fn a_restore_that_ends_at_any_step_leaves_the_old_database_with_its_journal_or_the_new_one() {
+    end_at_every_step("delete");
 }
 
 #[test]

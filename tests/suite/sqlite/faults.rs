@@ -84,7 +84,7 @@ fn large() -> Folder {
     let folder = Folder::with("wal");
     sqlite3(
         &folder.db(),
-        "CREATE TABLE big (content); WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40)
+        "CREATE TABLE big (content); WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20)
          INSERT INTO big SELECT hex(randomblob(500000)) FROM n;",
     );
     folder
@@ -99,7 +99,18 @@ fn the_temporary_copy_has_no_name_and_ends_with_the_run() {
         let temporary = fresh_folder("tmp");
         let cli: Cli = place.cli().env("TMPDIR", temporary.path());
         let mut running = cli
-            .command(["backup", &folder.text(), "--level", "12", "--threads", "1"])
+            .command([
+                "backup",
+                &folder.text(),
+                "--level",
+                "12",
+                "--threads",
+                "1",
+                "--part-size",
+                "5MiB",
+                "--parts-in-flight",
+                "1",
+            ])
             .start();
         running.wait_until("the upload has begun", |_| bytes_below(&place.store_folder()) > 0);
         assert_eq!(
