@@ -143,6 +143,7 @@ fn stream_one<S: Source + ?Sized>(
 pub mod command;
 mod command_line;
 mod content;
+mod dated;
 pub mod detect;
 pub mod directory;
 mod dump_writer;

@@ -16,6 +16,7 @@ use crate::base::failure::{Failure, Kind, Result, from_io};
 use crate::base::process::Running;
 use crate::base::report::{Event, Phase};
 use crate::source::SourceContext;
+use crate::source::dated::free_name;
 use crate::source::detect::{Content, DETECT_BYTES, SqlDialect, detect, sql_dialect};
 
 /// Bytes read and poured at once.
@@ -119,7 +120,12 @@ pub fn restore_database(
         }
         Some(existing) => {
             let now = Timestamp::now().strftime("%Y%m%d_%H%M%S").to_string();
-            let replaced = (!existing.empty).then(|| suffixed(&target.name, &format!("__replaced_{now}")));
+            let replaced = (!existing.empty).then(|| {
+                let name_at = |date: &str| suffixed(&target.name, &format!("__replaced_{date}"));
+                free_name(Timestamp::now(), name_at, |name| {
+                    target.has_database(name, context.cancel)
+                })
+            });
             let collation = &existing.collation;
             by_swap(
                 &target,

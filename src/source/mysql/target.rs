@@ -210,6 +210,17 @@ impl Target {
             .map_err(|unanswered| self.failed(unanswered, &format!("drop the database `{name}`")))
     }
 
+    /// Whether the server has a database of this name; `false` if it does not answer, for the next request will say why.
+    pub fn has_database(&self, name: &str, cancel: &Cancel) -> bool {
+        let question = format!(
+            "SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {};",
+            quote_literal(name)
+        );
+        self.server
+            .ask_texts(&question, cancel)
+            .is_ok_and(|rows| rows.into_iter().flatten().next().is_some())
+    }
+
     /// Databases that earlier restores to this target left because they were killed.
     pub fn leftovers(&self, cancel: &Cancel) -> Vec<String> {
         let question = format!(

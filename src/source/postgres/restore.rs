@@ -3,7 +3,7 @@
 use std::io::{Cursor, ErrorKind, Read};
 use std::path::PathBuf;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rand::Rng;
 
 use super::archive::{find_restorer, with_script};
@@ -15,6 +15,7 @@ use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, Kind, Result, from_io};
 use crate::base::report::{Event, Phase};
 use crate::source::SourceContext;
+use crate::source::dated::free_name;
 use crate::source::detect::{Content, DETECT_BYTES, detect};
 
 /// Bytes that PostgreSQL keeps of a name.
@@ -153,22 +154,6 @@ pub(super) fn target_of(options: &PostgresRestoreOptions, context: &SourceContex
     Ok(target)
 }
 
-/// How many seconds the date in a kept database's name steps forward to find one that is free: as many restores of one
-/// database do not end in one second.
-const FREE_NAME_TRIES_MAX: i64 = 60;
-
-/// The dated name under which a replaced database is kept: of this second, or of the next whose name is free.
-fn free_dated_name(target: &Target, now: Timestamp, cancel: &Cancel) -> String {
-    let dated = |seconds: i64| {
-        let at = now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
-        suffixed(&target.name, &format!("__replaced_{}", at.strftime("%Y%m%d_%H%M%S")))
-    };
-    (0..FREE_NAME_TRIES_MAX)
-        .map(dated)
-        .find(|name| !target.has_database(name, cancel))
-        .unwrap_or_else(|| dated(FREE_NAME_TRIES_MAX))
-}
-
 /// Creates a database, has it filled, and gives it the target's name. If anything fails, it is dropped.
 pub(super) fn replace(
     target: Target,
@@ -188,10 +173,10 @@ pub(super) fn replace(
     let now = Timestamp::now().strftime("%Y%m%d_%H%M%S").to_string();
     let random: u32 = rand::rng().random();
     let new = suffixed(&target.name, &format!("__restore_{now}_{random:08x}"));
-    let replaced = target
-        .existing
-        .as_ref()
-        .map(|_| free_dated_name(&target, Timestamp::now(), cancel));
+    let replaced = target.existing.as_ref().map(|_| {
+        let name_at = |date: &str| suffixed(&target.name, &format!("__replaced_{date}"));
+        free_name(Timestamp::now(), name_at, |name| target.has_database(name, cancel))
+    });
 
     context.reporter.event(Event::Phase(Phase::Restoring));
     let new_oid = match target.create(&new, &create_options, cancel) {

@@ -371,3 +371,41 @@ fn events_of_a_backup_do_not_run_before_all_is_in_its_place() {
         "ENABLED\n"
     );
 }
+
+#[test]
+fn a_dated_name_that_is_taken_is_stepped_over() {
+    let server = MariaDbServer::shared();
+    let [_, folder] = Place::both();
+    let cli = folder.cli();
+    let database = Database::fresh();
+    database.sql("CREATE TABLE old (i int)");
+    back_up(&cli, &[&database.url()]);
+    let now = jiff::Timestamp::now();
+    let mut kept: Vec<String> = (0..8)
+        .map(|seconds| {
+            let at = now + jiff::SignedDuration::from_secs(seconds);
+            format!("{}__replaced_{}", database.name, at.strftime("%Y%m%d_%H%M%S"))
+        })
+        .collect();
+    for name in &kept {
+        server.sql("", &format!("CREATE DATABASE `{name}`"));
+    }
+    let run = cli
+        .run([
+            "restore",
+            "--to",
+            &database.url(),
+            "--confirm",
+            "--json",
+            "--no-safety-backup",
+        ])
+        .success();
+    let summary = run.json_lines().pop().expect("a summary");
+    let replaced = summary["replaced_as"].as_str().expect("a name").to_owned();
+    assert!(!kept.contains(&replaced), "{replaced}");
+    assert_eq!(server.sql(&replaced, "SELECT count(*) FROM old"), "0\n");
+    kept.push(replaced);
+    for name in &kept {
+        server.sql("", &format!("DROP DATABASE `{name}`"));
+    }
+}
