@@ -2189,6 +2189,14 @@ fn a_damaged_index_costs_the_listing_and_nothing_else() {
         "{words}"
     );
     assert!(scene.path("without/tree/below/b.txt").exists());
+    for arguments in ["--include **/none", "tree/none", "tree/a.txt tree/none"] {
+        let line = format!("restore latest --to none {arguments}");
+        scene
+            .run(&self::line(&line))
+            .exits_with(10)
+            .stderr_has("Hint: Paths begin with");
+        assert!(!scene.path("none").exists());
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::support::server::fresh_folder;
 use crate::support::system_tool;
 
 /// One of every kind of object that MariaDB has, with names and rows that are hard on whoever reads the dump.
-const EVERY_OBJECT: &str = include_str!("mysql/every_object.sql");
+pub const EVERY_OBJECT: &str = include_str!("mysql/every_object.sql");
 
 /// A folder of programs that stand before the real ones; each finds the real one of its name in `$REAL`.
 struct Programs {

@@ -1,5 +1,6 @@
 //! Making the items of an archive in a folder of our own, which nothing in the archive can get out of.
 
+use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -49,6 +50,8 @@ pub(super) struct Extractor<'a> {
     made: Made,
     /// Folders on the way to the current item that are not selected, with what the archive says about them.
     announced: Vec<(Vec<u8>, Metadata)>,
+    /// The paths that were spelled out and have not come by yet.
+    missing: HashSet<&'a [u8]>,
     has_absolute: bool,
 }
 
@@ -84,6 +87,7 @@ impl<'a> Extractor<'a> {
             problems: Problems::new(context.reporter, "restore"),
             made: Made::default(),
             announced: Vec::new(),
+            missing: selection.paths().iter().map(Vec::as_slice).collect(),
             has_absolute: false,
         })
     }
@@ -103,6 +107,7 @@ impl<'a> Extractor<'a> {
                 }
             };
             self.has_absolute |= item.path.first() == Some(&b'/');
+            self.meet(&path);
             match self.item(reader, &path, &mut item) {
                 Ok(()) => {}
                 Err(Trouble::Item(why)) => self.problems.add(&path, ProblemKind::Unreadable, why),
@@ -129,6 +134,36 @@ impl<'a> Extractor<'a> {
             )));
         }
         Ok(())
+    }
+
+    /// A path is there if something at it or below it is: not every archive has entries of its folders.
+    fn meet(&mut self, path: &[u8]) {
+        let mut met = path;
+        while !self.missing.is_empty() {
+            self.missing.remove(met);
+            match met.iter().rposition(|byte| *byte == b'/') {
+                Some(slash) => met = &met[..slash],
+                None => return,
+            }
+        }
+    }
+
+    /// Checks, at the end of a whole archive, that a selection has found what it asks for.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] if a path that was spelled out is not there, or if nothing at all was selected.
+    pub(super) fn check_found(&self) -> Result<()> {
+        let hint =
+            "Paths begin with the source's base name, as `backup-cli ls` shows them; `**/NAME` finds a name anywhere";
+        if let Some(path) = self.missing.iter().min() {
+            let path = String::from_utf8_lossy(path);
+            return Err(Failure::new(Kind::NotFound, format!("Nothing at `{path}` in the archive")).hint(hint));
+        }
+        let has_something = self.made.files + self.made.folders + self.made.others > 0 || !self.problems.is_empty();
+        match has_something || self.selection.is_everything() {
+            true => Ok(()),
+            false => Err(Failure::new(Kind::NotFound, "Nothing in the archive matches the selection").hint(hint)),
+        }
     }
 
     /// What was made, and what was not.

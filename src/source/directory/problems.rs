@@ -38,6 +38,11 @@ impl<'a> Problems<'a> {
         }
     }
 
+    /// Whether nothing went wrong.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// The problems kept, and how many there were in all.
     pub(super) fn into_parts(self) -> (Vec<Problem>, u64) {
         (self.list, self.count)

@@ -139,6 +139,7 @@ fn check_writable(target: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`Kind::Damaged`] for an archive that is cut off or broken; what [`check_tree_target`] and `verify` fail with;
+/// [`Kind::NotFound`] if a selection finds nothing in a whole archive, or not each path that it spells out;
 /// [`Kind::NoSpace`]; cancellation; the input's own failure.
 pub fn restore_tree(
     archive: &mut dyn Read,
@@ -158,9 +159,13 @@ pub fn restore_tree(
         staging.open(SIDE)?.into_std_file().into(),
     )?;
     extractor.run(&mut reader)?;
-    let (made, problems) = extractor.into_parts();
     context.cancel.check()?;
     verify()?;
+    // Entries that were picked by the index are known to be what was asked for.
+    if options.expect_end {
+        extractor.check_found()?;
+    }
+    let (made, problems) = extractor.into_parts();
     place(&mut staging, options.existing, context.cancel)?;
     if let Err(failure) = staging.finish() {
         context.reporter.event(Event::Warning(format!(

@@ -19,6 +19,8 @@ use crate::base::failure::{Failure, Kind, Result};
 pub struct PathSelection {
     include: Patterns,
     exclude: Patterns,
+    /// The paths that were spelled out, and so have to be there.
+    paths: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -36,6 +38,7 @@ impl PathSelection {
         Ok(Self {
             include: Patterns::new(include)?,
             exclude: Patterns::new(exclude)?,
+            paths: Vec::new(),
         })
     }
 
@@ -43,7 +46,14 @@ impl PathSelection {
     #[must_use]
     pub fn with_paths(mut self, paths: &[Vec<u8>]) -> Self {
         self.include.literal.extend(paths.iter().cloned());
+        self.paths.extend(paths.iter().cloned());
         self
+    }
+
+    /// The paths of [`Self::with_paths`].
+    #[must_use]
+    pub fn paths(&self) -> &[Vec<u8>] {
+        &self.paths
     }
 
     /// Whether there is no pattern, so that every path is wanted.

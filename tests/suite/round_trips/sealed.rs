@@ -7,8 +7,10 @@ use std::path::Path;
 
 use super::{EVERY_OBJECT, Restored, back_up};
 use crate::encryption::{KeyPair, undoing};
+use crate::mysql;
 use crate::sqlite::session::{Folder, dump};
 use crate::support::cli::Cli;
+use crate::support::mariadb::{self, MariaDbServer};
 use crate::support::place::{Place, PlaceKind};
 use crate::support::postgres::{Database, PASSWORD, PostgresServer, USER};
 use crate::support::server::fresh_folder;
@@ -27,7 +29,7 @@ trait Sample {
 }
 
 /// One row a source.
-const SOURCES: &[fn() -> Box<dyn Sample>] = &[Tree::make, Dump::make, File::make, Output::make];
+const SOURCES: &[fn() -> Box<dyn Sample>] = &[Tree::make, Dump::make, Tables::make, File::make, Output::make];
 
 fn every_combination(place: &Place) {
     let cli = place.cli();
@@ -180,6 +182,55 @@ impl Sample for Dump {
                 ("PGPASSWORD", PASSWORD),
             ],
         );
+        assert_eq!(server.dump(&stock), self.before);
+    }
+}
+
+/// A MariaDB database.
+struct Tables {
+    database: mariadb::Database,
+    before: String,
+}
+
+impl Tables {
+    fn make() -> Box<dyn Sample> {
+        let database = mariadb::Database::fresh();
+        database.sql(mysql::EVERY_OBJECT);
+        let before = database.dump();
+        Box::new(Self { database, before })
+    }
+
+    /// Makes `fresh` the name of no database, whatever the combination before has left there.
+    fn without(fresh: &str) -> &'static MariaDbServer {
+        let server = MariaDbServer::shared();
+        server.sql("", &format!("DROP DATABASE IF EXISTS `{fresh}`"));
+        server
+    }
+}
+
+impl Sample for Tables {
+    fn arguments(&self) -> Vec<String> {
+        vec![self.database.url()]
+    }
+
+    fn comes_back(&self, cli: &Cli, id: &str, identity: &str) {
+        let fresh = format!("{}-sealed", self.database.name);
+        let server = Self::without(&fresh);
+        cli.run(["restore", id, "--to", &server.url(&fresh), "--identity", identity])
+            .success()
+            .nowhere(mariadb::PASSWORD);
+        assert_eq!(server.dump(&fresh), self.before);
+    }
+
+    fn by_stock_tools(&self, place: &Place, plain: &str) {
+        let stock = format!("{}-stock", self.database.name);
+        let server = Self::without(&stock);
+        server.sql("", &format!("CREATE DATABASE `{stock}`"));
+        // mariadb-dump names the database in the default of a column that counts by a sequence.
+        let dump = String::from_utf8(place.shell(plain, &[]))
+            .expect("UTF-8")
+            .replace(&format!("`{}`.", self.database.name), &format!("`{stock}`."));
+        server.sql(&stock, &dump);
         assert_eq!(server.dump(&stock), self.before);
     }
 }
