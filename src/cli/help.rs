@@ -177,6 +177,18 @@ const CLOSINGS: &[Closing] = &[
         ],
     },
     Closing {
+        command: "verify",
+        exit_status: &[0, 1, 2, 3, 10, 12, 20, 21, 22, 130],
+        examples: &[
+            ("backup-cli verify", "The newest backup of every series"),
+            ("backup-cli verify www@latest", "One backup"),
+            (
+                "backup-cli verify --all --level quick",
+                "A look at every object of the store",
+            ),
+        ],
+    },
+    Closing {
         command: "key",
         exit_status: &[0, 1, 2, 12, 21],
         examples: &[

@@ -25,6 +25,7 @@ pub mod reveal;
 pub mod several;
 mod streams;
 pub mod thaw;
+pub mod verify;
 
 /// What every use case needs from whoever calls it.
 #[derive(Clone)]
