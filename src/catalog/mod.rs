@@ -8,4 +8,5 @@ pub mod listing;
 pub mod manifest;
 pub mod patterns;
 pub mod private;
+mod seal;
 pub mod selection;
