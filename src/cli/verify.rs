@@ -1,5 +1,6 @@
 //! `verify`: checks backups where they lie.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,14 @@ use super::target::find;
 use super::words::{count, time};
 use super::{Context, TransferArgs, help};
 use crate::base::failure::{Failure, Kind, Result};
-use crate::base::units::{format_bytes, format_duration};
+use crate::base::units::{format_bytes, format_duration, parse_bytes, parse_duration};
+use crate::catalog::listing::Found;
+use crate::catalog::selection::Chosen;
 use crate::config::Flags;
 use crate::ops::Run;
-use crate::ops::verify::{Checked, Level, Subject, VerifyOptions, find_all, newest_of_each, verify, worse};
+use crate::ops::verify::{
+    Alarm, Checked, Guards, Level, Loss, Sample, Subject, VerifyOptions, find_all, newest_of_each, verify, watch, worse,
+};
 use crate::store::Store;
 use crate::ui::escape::escape_text;
 use crate::ui::table::{Column, render};
@@ -23,11 +28,27 @@ const ROWS_AT_ONCE: usize = 1000;
 
 /// Check backups where they lie
 ///
-/// Without BACKUP the newest backup of every series is checked, with --all every one. Damage is told by object, and nothing is
-/// ever changed. A store that does not answer is a failure (1), never damage (20).
+/// Without BACKUP the newest backup of every series is checked, with --all every one; safety backups of a restore only with
+/// --all or by name. Nothing is ever changed. Damage is told by object, with what is lost (the files or tables whose bytes lie
+/// in what is damaged), what can still be restored, and the next older backup that is all there. A store that does not answer
+/// is a failure (1), never damage (20), and so are bytes that are different each time they are read.
 ///
-/// Levels: quick looks at the manifest and once at each object (presence, length, entity tag, parts, version) and reads no
-/// data.
+/// quick reads the manifest, whose digest of itself covers its every byte, and asks the store once about each object: is it
+/// there, is it as long, is it the one that was written by its entity tag (where the store computes that from the content), its
+/// parts, its version. It reads no data. data reads every stored byte once: SHA-256 and MD5 of each object, each member by its
+/// own checksum and length, every line of the index against the members and the manifest, SHA-256 and length of the plaintext.
+/// deep also reads what the bytes are: an archive of files to its end, each entry compared with the index; an SQL dump to its
+/// end marker; an archive of pg_dump by pg_restore; an SQLite database by its integrity check, in a temporary file.
+///
+/// The level is data for backups that are named, because whoever names one wants to know whether it restores, and quick where
+/// none is named: to read all of a store takes hours and, at most providers, money. --sample reads a share of the data.
+///
+/// An encrypted backup is checked as far as its stored bytes if no key is given, and that is said. Data that lies in an archive
+/// cannot be read and is no damage; a backup that could not be checked as far as was asked makes the exit status 3. An object
+/// without a manifest is known to inflate to its end, and no more.
+///
+/// Of several causes the exit status is that of the first of these: 130 interrupted, 20 damage, 12 a key that does not fit,
+/// 1, 2 or 10 any other failure, 22 too old, 21 too small, 3 incomplete.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_long_help = help::closing("verify"))]
 pub struct Args {
@@ -39,9 +60,30 @@ pub struct Args {
     #[arg(long)]
     pub all: bool,
 
-    /// How thoroughly [default: quick]
+    /// How thoroughly [default: data for named backups or with --sample, else quick]
     #[arg(long, value_name = "LEVEL", value_enum)]
     pub level: Option<LevelArg>,
+
+    /// Read only a share of the data: a random one (10%), or one of several that together are everything (2/7)
+    #[arg(long, value_name = "SHARE")]
+    pub sample: Option<String>,
+
+    /// With a random sample, choose the same members as a run that named this number
+    #[arg(long, value_name = "NUMBER", requires = "sample", hide_short_help = true)]
+    pub seed: Option<u64>,
+
+    /// Fail (22) for each series whose newest complete backup is older, for example 26h
+    #[arg(long, value_name = "DURATION")]
+    pub max_age: Option<String>,
+
+    /// Fail (21) for each series whose newest complete backup has less content
+    #[arg(long, value_name = "SIZE")]
+    pub min_size: Option<String>,
+
+    /// Fail (21) for each series whose newest complete backup is smaller than the median of up to ten before it by more than
+    /// this, for example 50%
+    #[arg(long, value_name = "PERCENT")]
+    pub max_shrink: Option<String>,
 
     #[allow(missing_docs)]
     #[command(flatten)]
@@ -53,12 +95,18 @@ pub struct Args {
 pub enum LevelArg {
     /// The manifest, and one look at each object
     Quick,
+    /// Every stored byte
+    Data,
+    /// What the bytes are, too
+    Deep,
 }
 
 impl From<LevelArg> for Level {
     fn from(level: LevelArg) -> Self {
         match level {
             LevelArg::Quick => Self::Quick,
+            LevelArg::Data => Self::Data,
+            LevelArg::Deep => Self::Deep,
         }
     }
 }
@@ -69,6 +117,56 @@ impl Args {
     pub fn flags(&self) -> Flags {
         self.transfer.flags()
     }
+
+    fn options(&self, context: &Context) -> Result<VerifyOptions> {
+        let sample = match &self.sample {
+            Some(text) => Some(Sample::parse(
+                text,
+                self.seed.unwrap_or_else(|| u64::from(rand::random::<u32>())),
+            )?),
+            None => None,
+        };
+        let level = match (self.level, &sample) {
+            (Some(LevelArg::Quick), Some(_)) => {
+                return Err(Failure::new(
+                    Kind::Usage,
+                    "--level quick reads no data, of which --sample could be a share",
+                )
+                .hint("Leave one of them out"));
+            }
+            (Some(level), _) => level.into(),
+            (None, None) if self.backups.is_empty() => Level::Quick,
+            (None, _) => Level::Data,
+        };
+        if level == Level::Deep && sample.is_some() {
+            return Err(Failure::new(
+                Kind::Usage,
+                "--level deep reads the content as a whole, not a sample of it",
+            )
+            .hint("Use --level data with --sample"));
+        }
+        Ok(VerifyOptions {
+            level,
+            sample,
+            client_folder: context.settings.pg_client_folder.value.clone(),
+            threads: context.settings.threads.value,
+        })
+    }
+
+    fn guards(&self) -> Result<Guards> {
+        let percent = |text: &String| {
+            let number = text.trim().strip_suffix('%').unwrap_or(text).trim().parse::<u32>();
+            number.ok().filter(|number| (1..100).contains(number)).ok_or_else(|| {
+                Failure::new(Kind::Usage, format!("Not a percentage: `{text}`"))
+                    .hint("Write a number from 1 to 99, for example 50%")
+            })
+        };
+        Ok(Guards {
+            max_age: self.max_age.as_deref().map(parse_duration).transpose()?,
+            min_bytes: self.min_size.as_deref().map(parse_bytes).transpose()?,
+            max_shrink_percent: self.max_shrink.as_ref().map(percent).transpose()?,
+        })
+    }
 }
 
 /// What is told while backups are checked, and what of it decides the end.
@@ -78,6 +176,9 @@ struct Tale<'a> {
     details: Vec<String>,
     totals: Totals,
     failures: Vec<Failure>,
+    alarms: Vec<Alarm>,
+    /// The series of what was checked.
+    names: BTreeSet<String>,
 }
 
 #[derive(Default)]
@@ -99,51 +200,93 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let run = context.run();
     let began = Instant::now();
     context.listener.name_items("backups");
-    let options = VerifyOptions {
-        level: args.level.map_or(Level::Quick, Level::from),
-        threads: context.settings.threads.value,
-    };
+    let options = args.options(context)?;
+    let guards = args.guards()?;
     let mut tale = Tale {
         context,
         rows: Vec::new(),
         details: Vec::new(),
         totals: Totals::default(),
         failures: Vec::new(),
+        alarms: Vec::new(),
+        names: BTreeSet::new(),
     };
+    if let Some(sample) = &options.sample {
+        context.console.note(&format!("Of the data {sample} is read."));
+    }
+    let name = context.settings.name.value.as_deref();
     if args.backups.is_empty() {
         let store = open_store(&context.settings, &run)?;
-        let subjects = unnamed(args, &store, context, &run)?;
-        let name = context.settings.name.value.as_deref();
-        run.reporter.progress().set_totals(0, subjects.len() as u64);
+        let layout = layout(&context.settings, store.as_ref())?;
+        let found = find_all(&store, &layout, name, &run)?;
+        let subjects = unnamed(args, &store, &found, name, &run)?;
+        let names = name.map(|name| BTreeSet::from([name.to_owned()]));
+        if !guards.is_empty() {
+            tale.alarms = watch(&store, &found, names.as_ref(), &guards, &run)?;
+        }
+        drop(found);
+        run.reporter
+            .progress()
+            .set_totals(bytes_of(&subjects, &options), subjects.len() as u64);
         verify(&store, subjects, name, &options, &run, &mut |id, result| {
             tale.tell(id, result)
         })?;
     } else {
-        for text in &args.backups {
-            match find(text, None, context, &run) {
-                Ok(target) => {
-                    let subjects = vec![Subject::Chosen(Box::new(target.chosen))];
-                    verify(&target.store, subjects, None, &options, &run, &mut |id, result| {
-                        tale.tell(id, result)
-                    })?;
-                }
-                Err(failure) if failure.kind() == Kind::Interrupted => return Err(failure),
-                Err(failure) => tale.tell(text, Err(failure))?,
-            }
+        for (store, chosen) in named(args, &mut tale, context, &run)? {
+            let subjects = vec![Subject::Chosen(Box::new(chosen))];
+            verify(&store, subjects, None, &options, &run, &mut |id, result| {
+                tale.tell(id, result)
+            })?;
+        }
+        if !guards.is_empty() {
+            let store = open_store(&context.settings, &run)?;
+            let layout = layout(&context.settings, store.as_ref())?;
+            let found = find_all(&store, &layout, None, &run)?;
+            tale.alarms = watch(&store, &found, Some(&tale.names), &guards, &run)?;
         }
     }
     context.listener.end();
     tale.finish(began.elapsed(), &options)
 }
 
+/// The backups that are named; why one is not found is told.
+fn named(args: &Args, tale: &mut Tale<'_>, context: &Context, run: &Run) -> Result<Vec<(Arc<dyn Store>, Chosen)>> {
+    let mut chosen = Vec::new();
+    for text in &args.backups {
+        match find(text, None, context, run) {
+            Ok(target) => chosen.push((target.store, target.chosen)),
+            Err(failure) if failure.kind() == Kind::Interrupted => return Err(failure),
+            Err(failure) => tale.tell(text, Err(failure))?,
+        }
+    }
+    let bytes = chosen.iter().map(|(_, chosen)| chosen.found.data_bytes()).sum();
+    run.reporter.progress().set_totals(bytes, chosen.len() as u64);
+    Ok(chosen)
+}
+
+/// How many stored bytes will be read, as far as that is known.
+fn bytes_of(subjects: &[Subject], options: &VerifyOptions) -> u64 {
+    let bytes = |subject: &Subject| match subject {
+        Subject::Chosen(chosen) => chosen.found.data_bytes(),
+        Subject::Found(found) => found.data_bytes(),
+    };
+    match (options.level, &options.sample) {
+        (Level::Quick, _) | (_, Some(_)) => 0,
+        (Level::Data | Level::Deep, None) => subjects.iter().map(bytes).sum(),
+    }
+}
+
 /// What is checked where nothing is named.
-fn unnamed(args: &Args, store: &Arc<dyn Store>, context: &Context, run: &Run) -> Result<Vec<Subject>> {
-    let layout = layout(&context.settings, store.as_ref())?;
-    let name = context.settings.name.value.as_deref();
-    let found = find_all(store, &layout, name, run)?;
+fn unnamed(
+    args: &Args,
+    store: &Arc<dyn Store>,
+    found: &[Found],
+    name: Option<&str>,
+    run: &Run,
+) -> Result<Vec<Subject>> {
     let subjects: Vec<Subject> = match args.all {
-        true => found.into_iter().map(Subject::Found).collect(),
-        false => newest_of_each(store, found, name, run)?,
+        true => found.iter().cloned().map(Subject::Found).collect(),
+        false => newest_of_each(store, found.to_vec(), name, run)?,
     };
     if subjects.is_empty() {
         let of = name.map(|name| format!(" of `{name}`")).unwrap_or_default();
@@ -171,6 +314,7 @@ impl Tale<'_> {
     }
 
     fn tell_checked(&mut self, checked: &Checked) -> Result<()> {
+        self.names.insert(checked.name.clone());
         let totals = &mut self.totals;
         totals.checked += 1;
         totals.damaged += u64::from(checked.is_damaged());
@@ -236,6 +380,11 @@ impl Tale<'_> {
                 "objects": totals.objects,
                 "bytes_read": totals.stored_bytes,
                 "bytes_checked": totals.plain_bytes,
+                "alarms": self.alarms.iter().map(|alarm| serde_json::json!({
+                    "name": alarm.name,
+                    "code": alarm.kind.exit_code(),
+                    "message": alarm.what,
+                })).collect::<Vec<_>>(),
                 "total_duration": took.as_secs_f64(),
             }))?;
         } else if totals.checked > 0 {
@@ -258,12 +407,10 @@ impl Tale<'_> {
         let totals = &self.totals;
         if totals.damaged > 0 {
             let number = count(totals.checked, "backup", "backups");
+            let are = if totals.damaged == 1 { "is" } else { "are" };
             self.failures.push(
-                Failure::new(
-                    Kind::Damaged,
-                    format!("{} of {number} damaged", count(totals.damaged, "is", "are")),
-                )
-                .hint("Keep older backups until this is understood; `backup-cli list` shows them"),
+                Failure::new(Kind::Damaged, format!("{} of {number} {are} damaged", totals.damaged))
+                    .hint("Keep older backups until this is understood; `backup-cli list` shows them"),
             );
         }
         if totals.incomplete > 0 {
@@ -274,6 +421,13 @@ impl Tale<'_> {
                     count(totals.incomplete, "backup could", "backups could")
                 ),
             ));
+        }
+        for alarm in std::mem::take(&mut self.alarms) {
+            let hint = match alarm.kind {
+                Kind::TooOld => "Look at the last run of its backup: `backup-cli list` shows what is there",
+                _ => "Compare it with the one before: `backup-cli diff`; if it is meant to be smaller, lower the bound",
+            };
+            self.failures.push(Failure::new(alarm.kind, alarm.what).hint(hint));
         }
         let Some(worst) = self.failures.iter().map(Failure::kind).reduce(worse) else {
             return Ok(());
@@ -323,10 +477,50 @@ fn details(checked: &Checked) -> Option<String> {
     if more > 0 {
         text.push_str(&format!("  And {more} more.\n"));
     }
+    if let Some(loss) = &checked.loss {
+        text.push_str(&loss_in_words(loss, &checked.id));
+    }
     for remark in &checked.remarks {
         text.push_str(&format!("  {remark}\n"));
     }
     Some(text)
+}
+
+/// What is lost, what is not, and what can be had instead.
+fn loss_in_words(loss: &Loss, id: &str) -> String {
+    let mut text = String::new();
+    match (loss.is_known, loss.is_divisible) {
+        (false, _) => text.push_str("  Lost: what follows the damage cannot be told apart without a good index.\n"),
+        (true, false) => text.push_str(&format!(
+            "  Lost: {} of it, and with them the whole of it: nothing in it can be had alone.\n",
+            format_bytes(loss.plain_bytes)
+        )),
+        (true, true) => {
+            text.push_str(&format!(
+                "  Lost: {} of content, in {}:\n",
+                format_bytes(loss.plain_bytes),
+                count(loss.entries_lost, "entry", "entries")
+            ));
+            for entry in &loss.entries {
+                text.push_str(&format!("    {entry}\n"));
+            }
+            let more = loss.entries_lost - loss.entries.len() as u64;
+            if more > 0 {
+                text.push_str(&format!("    and {more} more\n"));
+            }
+            text.push_str(&format!(
+                "  Not lost: {}. Choose among them: `backup-cli restore {id} PATH --to DIR`, or --table for a dump.\n",
+                count(loss.entries_whole, "other entry", "other entries")
+            ));
+        }
+    }
+    match &loss.older {
+        Some(older) => text.push_str(&format!(
+            "  The next older backup of which all is there at a look: {older}.\n"
+        )),
+        None => text.push_str("  There is no older backup of the series that is all there.\n"),
+    }
+    text
 }
 
 fn as_json(checked: &Checked) -> serde_json::Value {
@@ -343,6 +537,14 @@ fn as_json(checked: &Checked) -> serde_json::Value {
             "object": damage.object,
             "message": damage.what,
         })).collect::<Vec<_>>(),
+        "lost": checked.loss.as_ref().map(|loss| serde_json::json!({
+            "bytes": loss.plain_bytes,
+            "entries": loss.entries,
+            "entries_lost": loss.entries_lost,
+            "entries_whole": loss.entries_whole,
+            "is_known": loss.is_known,
+            "older_snapshot_id": loss.older,
+        })),
         "remarks": checked.remarks,
         "incomplete": checked.is_incomplete,
         "objects": checked.amount.objects,

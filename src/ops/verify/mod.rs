@@ -3,6 +3,7 @@
 //! Damage is an answer and not a failure: every backup is checked to its end, and what is lost of it is told by name. A
 //! store that does not answer is a failure and never damage.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,12 +15,21 @@ use crate::base::report::Phase;
 use crate::catalog::listing::{Found, is_uncommitted, load_manifest};
 use crate::catalog::manifest::State;
 use crate::catalog::selection::Chosen;
-use crate::store::{Key, Store};
+use crate::store::{Key, ObjectMeta, Store};
 
+mod content;
+mod data;
+mod guards;
+mod index;
+mod loss;
 mod quick;
+mod sample;
 mod select;
 mod verdict;
 
+pub use guards::{Alarm, Guards, watch};
+pub use loss::Loss;
+pub use sample::Sample;
 pub use select::{find_all, newest_of_each};
 pub use verdict::worse;
 
@@ -55,6 +65,10 @@ impl std::fmt::Display for Level {
 pub struct VerifyOptions {
     /// How thoroughly.
     pub level: Level,
+    /// Only a share of the data, of what is read.
+    pub sample: Option<Sample>,
+    /// The one folder in which a database's clients are looked for.
+    pub client_folder: Option<PathBuf>,
     /// Threads that inflate.
     pub threads: usize,
 }
@@ -140,6 +154,8 @@ pub struct Checked {
     pub remarks: Vec<String>,
     /// Whether something that was asked for could not be done.
     pub is_incomplete: bool,
+    /// What is lost, if any of the data is.
+    pub loss: Option<Loss>,
 }
 
 impl Checked {
@@ -157,6 +173,7 @@ impl Checked {
             damage_count: 0,
             remarks: Vec::new(),
             is_incomplete: false,
+            loss: None,
         }
     }
 
@@ -204,7 +221,11 @@ pub fn verify(
     each: &mut dyn FnMut(&str, Result<Checked>) -> Result<()>,
 ) -> Result<()> {
     run.phase(Phase::Verifying);
-    for batch in subjects.chunks(QUICK_BATCH) {
+    let at_once = match options.level {
+        Level::Quick => QUICK_BATCH,
+        Level::Data | Level::Deep => 1,
+    };
+    for batch in subjects.chunks(at_once) {
         let looked = in_parallel(batch, |subject| {
             run.cancel.check()?;
             look(store, subject, name, options, run)
@@ -215,12 +236,14 @@ pub fn verify(
                 Subject::Chosen(chosen) => &chosen.found.id,
                 Subject::Found(found) => &found.id,
             };
-            match looked {
+            run.reporter.progress().set_current(id);
+            match looked.and_then(|looked| read(store, looked, options, run)) {
                 Ok(None) => {}
-                Ok(Some((_, checked))) => {
+                Ok(Some(checked)) => {
                     run.reporter.progress().add_item();
                     each(id, Ok(checked))?;
                 }
+                Err(failure) if failure.kind() == Kind::Interrupted => return Err(failure),
                 Err(failure) => {
                     run.reporter.progress().add_error();
                     each(id, Err(failure))?;
@@ -232,6 +255,41 @@ pub fn verify(
     Ok(())
 }
 
+/// Reads the data of a backup that has been looked at, if that was asked for.
+fn read(store: &Arc<dyn Store>, looked: Option<Looked>, options: &VerifyOptions, run: &Run) -> Result<Option<Checked>> {
+    let Some(Looked {
+        chosen,
+        metas,
+        mut checked,
+        can_be_read,
+    }) = looked
+    else {
+        return Ok(None);
+    };
+    if options.level == Level::Quick || !can_be_read {
+        return Ok(Some(checked));
+    }
+    data::check_data(store, &chosen, &metas, &mut checked, options, run)?;
+    Ok((!was_removed(store, &chosen, &checked)?).then_some(checked))
+}
+
+/// What was removed while it was looked at is not damaged.
+fn was_removed(store: &Arc<dyn Store>, chosen: &Chosen, checked: &Checked) -> Result<bool> {
+    match &chosen.found.manifest_key {
+        Some(key) if checked.is_damaged() => Ok(store.head(key)?.is_none()),
+        _ => Ok(false),
+    }
+}
+
+/// A backup after a look at it.
+struct Looked {
+    chosen: Chosen,
+    /// What the store knows of its objects, in the order of the manifest.
+    metas: Vec<Option<ObjectMeta>>,
+    checked: Checked,
+    can_be_read: bool,
+}
+
 /// Looks at one backup without reading its data; `None` if it is none, or not of the series.
 fn look(
     store: &Arc<dyn Store>,
@@ -239,7 +297,7 @@ fn look(
     name: Option<&str>,
     options: &VerifyOptions,
     run: &Run,
-) -> Result<Option<(Chosen, Checked)>> {
+) -> Result<Option<Looked>> {
     let (chosen, trouble) = match subject {
         Subject::Chosen(chosen) => ((**chosen).clone(), None),
         Subject::Found(found) => match load(store, found)? {
@@ -262,7 +320,12 @@ fn look(
         Some(failure) => {
             checked.remark(format!("{failure}; nothing of it was checked."));
             checked.is_incomplete = true;
-            return Ok(Some((chosen, checked)));
+            return Ok(Some(Looked {
+                chosen,
+                metas: Vec::new(),
+                checked,
+                can_be_read: false,
+            }));
         }
         None => {}
     }
@@ -276,15 +339,16 @@ fn look(
             manifest.problem_count
         ));
     }
-    quick::look_at_objects(store, &chosen, &mut checked, run)?;
-    // What was removed while it was looked at is not damaged.
-    if checked.is_damaged()
-        && let Some(key) = &chosen.found.manifest_key
-        && store.head(key)?.is_none()
-    {
+    let metas = quick::look_at_objects(store, &chosen, &mut checked, run)?;
+    if was_removed(store, &chosen, &checked)? {
         return Ok(None);
     }
-    Ok(Some((chosen, checked)))
+    Ok(Some(Looked {
+        chosen,
+        metas,
+        checked,
+        can_be_read: true,
+    }))
 }
 
 /// Reads the manifest; what is wrong with it stands beside the backup.

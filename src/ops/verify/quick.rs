@@ -11,11 +11,16 @@ use crate::catalog::selection::Chosen;
 use crate::store::archive::ThawState;
 use crate::store::{Key, ObjectMeta, Store};
 
-/// Looks at every object of a backup.
+/// Looks at every object of a backup; what the store knows of each, in order.
 ///
 /// # Errors
 /// If the store cannot tell.
-pub(super) fn look_at_objects(store: &Arc<dyn Store>, chosen: &Chosen, checked: &mut Checked, run: &Run) -> Result<()> {
+pub(super) fn look_at_objects(
+    store: &Arc<dyn Store>,
+    chosen: &Chosen,
+    checked: &mut Checked,
+    run: &Run,
+) -> Result<Vec<Option<ObjectMeta>>> {
     let keys: Vec<&Key> = match &chosen.manifest {
         Some(manifest) => manifest.objects.iter().map(|object| &object.key).collect(),
         None => chosen.found.data.iter().map(|(key, _)| key).collect(),
@@ -48,7 +53,7 @@ pub(super) fn look_at_objects(store: &Arc<dyn Store>, chosen: &Chosen, checked: 
         ));
     }
     checked.reached = Reached::Quick;
-    Ok(())
+    Ok(metas)
 }
 
 /// Whether an object lies in an archive from which it cannot be read now.

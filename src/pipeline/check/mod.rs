@@ -3,7 +3,7 @@
 //! One thread reads and decrypts and cuts the compressed bytes into members, by the index or by the members' own headers;
 //! worker threads inflate; one brings the answers in order and takes the plaintext's digests; one takes MD5s.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use super::codec::Expected;
 use super::codec::frame::{FRAME_HEAD_BYTES, FRAME_STORED_BYTES_MAX, FRAME_STORED_BYTES_MIN, Head, parse_head};
 use super::inflate::Input;
 use super::member::{
-    Header, MEMBER_HEADER_BYTES, MEMBER_STORED_BYTES_MAX, MEMBER_STORED_BYTES_MIN, MemberReader, parse_header,
+    Header, MEMBER_HEADER_BYTES, MEMBER_PLAIN_BYTES_MAX, MEMBER_STORED_BYTES_MAX, MEMBER_STORED_BYTES_MIN, parse_header,
 };
 use super::stop::Stop;
 use super::stored::StoredData;
 use super::workers::{Answer, Inflated, Inflaters};
 use crate::base::cancel::{Cancel, CancelGuard};
-use crate::base::failure::{Failure, Kind, Result};
+use crate::base::failure::{Failure, Result};
 use crate::catalog::codec::Codec;
 use crate::catalog::index::MemberSize;
 
@@ -62,11 +62,13 @@ pub struct MemberPlace {
 }
 
 /// What comes next.
-pub enum Piece<'a> {
-    /// A member and its plaintext.
-    Plain(&'a MemberPlace, &'a [u8]),
+pub enum Step {
+    /// A member; [`Checker::place`] and [`Checker::plain`] are its own until the next step.
+    Plain,
     /// Something that is damaged, and why, as the end of a sentence.
-    Lost(&'a MemberPlace, &'static str),
+    Lost(MemberPlace, &'static str),
+    /// Nothing more.
+    End,
 }
 
 /// What a stream was.
@@ -92,7 +94,6 @@ pub struct ReadData {
 /// A reader of all members, damaged ones included.
 pub struct Checker {
     current: Option<(MemberPlace, Inflated)>,
-    lost: Option<(MemberPlace, &'static str)>,
     ready: Receiver<Ready>,
     ended: Option<ReadData>,
     inflaters: Inflaters,
@@ -134,20 +135,22 @@ impl Checker {
         let inflaters = Inflaters::start(&stop, threads)?;
         let (order, items) = bounded(inflaters.in_flight_max());
         let (ready_sender, ready) = bounded(1);
+        let codec = data.codec.unwrap_or_default();
         let feeder = Feeder {
-            codec: data.codec.unwrap_or_default(),
             ends: stream_ends(&data),
             input: CompressedReader::new(stored, data),
-            inflaters: inflaters.clone(),
-            order,
-            stop: stop.clone(),
-            at: At::default(),
+            outlet: Outlet {
+                codec,
+                inflaters: inflaters.clone(),
+                order,
+                stop: stop.clone(),
+                at: At::default(),
+            },
         };
         stop.spawn("members", move |_| feeder.run(members))?;
         stop.spawn("plain-digest", move |stop| bring_in_order(stop, &items, &ready_sender))?;
         Ok(Self {
             current: None,
-            lost: None,
             ready,
             ended: None,
             inflaters,
@@ -156,29 +159,26 @@ impl Checker {
         })
     }
 
-    /// What comes next; `None` at the end.
+    /// Goes on to what comes next.
     ///
     /// # Errors
-    /// [`Kind::WrongKey`]; the store's failures; never damage.
-    pub fn next_piece(&mut self) -> Result<Option<Piece<'_>>> {
+    /// [`Kind::WrongKey`](crate::base::failure::Kind::WrongKey); the store's failures; never damage.
+    pub fn next_step(&mut self) -> Result<Step> {
         if let Some((_, done)) = self.current.take() {
             self.inflaters.recycle(done);
         }
         if self.ended.is_some() {
-            return Ok(None);
+            return Ok(Step::End);
         }
         match self.stop.receive(&self.ready) {
             Some(Ready::Plain(place, inflated)) => {
-                let (place, inflated) = self.current.insert((place, inflated));
-                Ok(Some(Piece::Plain(place, inflated.plain())))
+                self.current = Some((place, inflated));
+                Ok(Step::Plain)
             }
-            Some(Ready::Lost(place, why)) => {
-                let (place, why) = self.lost.insert((place, why));
-                Ok(Some(Piece::Lost(place, why)))
-            }
+            Some(Ready::Lost(place, why)) => Ok(Step::Lost(place, why)),
             Some(Ready::End(read)) => {
                 self.ended = Some(read);
-                Ok(None)
+                Ok(Step::End)
             }
             Some(Ready::Failed(failure)) => {
                 self.stop.fail(failure);
@@ -188,12 +188,24 @@ impl Checker {
         }
     }
 
+    /// Where the current member is; `None` if there is none.
+    #[must_use]
+    pub fn place(&self) -> Option<&MemberPlace> {
+        self.current.as_ref().map(|(place, _)| place)
+    }
+
+    /// The current member's plaintext.
+    #[must_use]
+    pub fn plain(&self) -> &[u8] {
+        self.current.as_ref().map_or(&[], |(_, inflated)| inflated.plain())
+    }
+
     /// Reads what is left, and says what all of it was.
     ///
     /// # Errors
-    /// As [`Checker::next_piece`].
+    /// As [`Checker::next_step`].
     pub fn finish(mut self) -> Result<ReadData> {
-        while self.next_piece()?.is_some() {}
+        while !matches!(self.next_step()?, Step::End) {}
         self.ended.take().ok_or_else(|| self.stop.failure())
     }
 }
@@ -223,10 +235,17 @@ fn bring_in_order(stop: &Stop, items: &Receiver<Item>, ready: &Sender<Ready>) {
     let mut stream = ReadStream::default();
     let mut sha256 = Sha256::new();
     let mut is_whole = true;
+    // Where the next member's plaintext begins, where only what came before tells it.
+    let mut plain = Some(0u64);
     while let Some(item) = stop.receive(items) {
         let next = match item {
-            Item::Member(place, answer) => match stop.receive(&answer) {
+            Item::Member(mut place, answer) => match stop.receive(&answer) {
                 Some(Ok(inflated)) => {
+                    let begin = plain;
+                    place.plain = place
+                        .plain
+                        .or_else(|| begin.map(|begin| begin..begin.saturating_add(inflated.bytes as u64)));
+                    plain = place.plain.as_ref().map(|plain| plain.end);
                     sha256.update(inflated.plain());
                     stream.members += 1;
                     stream.plain_bytes += inflated.bytes as u64;
@@ -234,12 +253,14 @@ fn bring_in_order(stop: &Stop, items: &Receiver<Item>, ready: &Sender<Ready>) {
                 }
                 Some(Err(why)) => {
                     is_whole = false;
+                    plain = place.plain.as_ref().map(|plain| plain.end);
                     Ready::Lost(place, why)
                 }
                 None => return,
             },
             Item::Lost(place, why) => {
                 is_whole = false;
+                plain = place.plain.as_ref().map(|plain| plain.end);
                 Ready::Lost(place, why)
             }
             Item::EndStream => {
@@ -269,14 +290,21 @@ type Early = Option<Failure>;
 struct At {
     stream: usize,
     stored: u64,
-    /// `None` after something whose length in plaintext is unknown.
+    /// Where the next member's plaintext begins, where members are known beforehand.
     plain: Option<u64>,
 }
 
+/// Cuts the compressed bytes into members and has them inflated.
 struct Feeder {
-    codec: Codec,
-    ends: Vec<u64>,
     input: CompressedReader,
+    /// Where each stream ends among the compressed bytes.
+    ends: Vec<u64>,
+    outlet: Outlet,
+}
+
+/// Where members go.
+struct Outlet {
+    codec: Codec,
     inflaters: Inflaters,
     order: Sender<Item>,
     stop: Arc<Stop>,
@@ -285,7 +313,6 @@ struct Feeder {
 
 impl Feeder {
     fn run(mut self, members: Members) {
-        self.at.plain = Some(0);
         let fed = match members {
             Members::Indexed(members) => self.feed_indexed(members),
             Members::Hopped => self.feed_hopped(),
@@ -298,46 +325,156 @@ impl Feeder {
             Err(Some(failure)) => Item::Failed(failure),
             Err(None) => return,
         };
-        self.stop.send(&self.order, last);
+        self.outlet.stop.send(&self.outlet.order, last);
     }
 
-    fn feed_indexed(
-        &mut self,
-        mut members: Box<dyn Iterator<Item = Result<IndexedMember>> + Send>,
-    ) -> Result<(), Early> {
+    fn feed_indexed(&mut self, members: Box<dyn Iterator<Item = Result<IndexedMember>> + Send>) -> Result<(), Early> {
+        let mut members = members.peekable();
+        let outlet = &mut self.outlet;
+        outlet.at.plain = Some(0);
         while let Some(stream) = self.input.next_stream().map_err(Some)? {
-            self.at.stream = stream;
+            outlet.at.stream = stream;
             let end = self.ends.get(stream).copied().unwrap_or(u64::MAX);
-            let mut began = false;
-            while self.at.stored < end || !began {
-                let Some(member) = members.next() else { break };
-                began = true;
+            while let Some(member) = members.next_if(|member| match member {
+                Ok(member) => outlet.at.stored < end || member.size.stored == 0,
+                Err(_) => true,
+            }) {
                 let member = member.map_err(Some)?;
-                let plain = self.inflaters.plain_buffer(&self.stop).ok_or(None)?;
-                let mut stored = self.inflaters.stored_buffer();
-                io::Read::take(&mut self.input, u64::from(member.size.stored))
-                    .read_to_end_into(&mut stored)
+                // The plaintext buffer first: having one is the right to hold a member in memory.
+                let plain = outlet.inflaters.plain_buffer(&outlet.stop).ok_or(None)?;
+                let mut stored = outlet.inflaters.stored_buffer();
+                (&mut self.input)
+                    .take(u64::from(member.size.stored))
+                    .read_to_end(&mut stored)
                     .map_err(|error| Some(read_failure(error)))?;
-                let place = self.step(u64::from(member.size.stored), Some(u64::from(member.size.plain)));
+                let place = outlet.step(u64::from(member.size.stored), Some(u64::from(member.size.plain)));
                 let expected = Expected {
                     plain_bytes: Some(member.size.plain),
                     crc32: member.crc32,
                 };
-                self.submit(place, stored, plain, expected)?;
+                outlet.submit(place, stored, plain, expected)?;
             }
-            self.pass_on(Item::EndStream)?;
+            let left = io::copy(&mut self.input, &mut io::sink()).map_err(|error| Some(read_failure(error)))?;
+            if left > 0 {
+                let place = outlet.step(left, None);
+                outlet.pass_on(Item::Lost(place, "the index does not name it"))?;
+            }
+            outlet.pass_on(Item::EndStream)?;
         }
         Ok(())
     }
 
     fn feed_hopped(&mut self) -> Result<(), Early> {
-        let mut checker = MemberReader::new();
-        let _ = &mut checker;
         while let Some(stream) = self.input.next_stream().map_err(Some)? {
-            self.at.stream = stream;
-            self.hop_stream()?;
-            self.pass_on(Item::EndStream)?;
+            self.outlet.at.stream = stream;
+            let mut input = Input::new(&mut self.input);
+            while !input.peek(1)?.is_empty() {
+                hop(&mut input, &mut self.outlet)?;
+            }
+            self.outlet.pass_on(Item::EndStream)?;
         }
         Ok(())
+    }
+}
+
+/// Takes the next member, or what stands before it.
+fn hop(input: &mut Input<&mut CompressedReader>, outlet: &mut Outlet) -> Result<(), Early> {
+    let plain = outlet.inflaters.plain_buffer(&outlet.stop).ok_or(None)?;
+    let Some(stored_bytes) = member_bytes(outlet.codec, input.peek(HEAD_BYTES)?) else {
+        outlet.inflaters.recycle(Inflated {
+            buffer: plain,
+            bytes: 0,
+        });
+        let skipped = skip_to_member(outlet.codec, input)?;
+        let place = outlet.step(skipped, None);
+        return outlet.pass_on(Item::Lost(place, "no member begins there"));
+    };
+    let mut stored = outlet.inflaters.stored_buffer();
+    input.read_into(&mut stored, stored_bytes)?;
+    let place = outlet.step(stored.len() as u64, None);
+    outlet.submit(place, stored, plain, Expected::default())
+}
+
+/// The longest beginning of a member that tells its length, in bytes.
+const HEAD_BYTES: usize = if FRAME_HEAD_BYTES > MEMBER_HEADER_BYTES {
+    FRAME_HEAD_BYTES
+} else {
+    MEMBER_HEADER_BYTES
+};
+
+/// How long the member is that begins with these bytes; `None` if none does.
+fn member_bytes(codec: Codec, head: &[u8]) -> Option<usize> {
+    let (stored_bytes, possible) = match codec {
+        Codec::Gzip => match parse_header(head) {
+            Header::Ours { stored_bytes } => (stored_bytes, MEMBER_STORED_BYTES_MIN..=MEMBER_STORED_BYTES_MAX),
+            Header::Foreign | Header::Other => return None,
+        },
+        Codec::Zstd => match parse_head(head) {
+            Head::Ours { stored_bytes } => (stored_bytes, FRAME_STORED_BYTES_MIN..=FRAME_STORED_BYTES_MAX),
+            Head::Foreign | Head::Other => return None,
+        },
+        Codec::None => return Some(MEMBER_PLAIN_BYTES_MAX),
+    };
+    let stored_bytes = usize::try_from(stored_bytes).ok()?;
+    possible.contains(&stored_bytes).then_some(stored_bytes)
+}
+
+/// Passes over everything up to where the next member begins, but at least a byte; returns how much.
+fn skip_to_member(codec: Codec, input: &mut Input<&mut CompressedReader>) -> Result<u64, Early> {
+    let first = match codec {
+        Codec::Zstd => 0x50,
+        Codec::Gzip | Codec::None => 0x1f,
+    };
+    let begin = input.offset();
+    loop {
+        let bytes = input.peek(SEARCH_BYTES)?;
+        let found = memchr::memchr_iter(first, bytes.get(1..).unwrap_or_default())
+            .map(|at| at + 1)
+            .find(|at| member_bytes(codec, &bytes[*at..]).is_some());
+        let skipped = match found {
+            Some(at) => at,
+            // One may begin in the last bytes.
+            None if bytes.len() == SEARCH_BYTES => SEARCH_BYTES - HEAD_BYTES,
+            None => bytes.len(),
+        };
+        input.consume(skipped);
+        if found.is_some() || skipped < SEARCH_BYTES - HEAD_BYTES {
+            return Ok(input.offset() - begin);
+        }
+    }
+}
+
+impl Outlet {
+    /// The place of what comes next, and goes on behind it.
+    fn step(&mut self, stored_bytes: u64, plain_bytes: Option<u64>) -> MemberPlace {
+        let stored = self.at.stored..self.at.stored.saturating_add(stored_bytes);
+        let plain = match (self.at.plain, plain_bytes) {
+            (Some(begin), Some(bytes)) => Some(begin..begin.saturating_add(bytes)),
+            _ => None,
+        };
+        self.at.stored = stored.end;
+        if let Some(plain) = &plain {
+            self.at.plain = Some(plain.end);
+        }
+        MemberPlace {
+            stream: self.at.stream,
+            stored,
+            plain,
+        }
+    }
+
+    fn submit(&self, place: MemberPlace, stored: Vec<u8>, plain: Vec<u8>, expected: Expected) -> Result<(), Early> {
+        let answer = self
+            .inflaters
+            .submit(&self.stop, self.codec, stored, plain, expected)
+            .ok_or(None)?;
+        self.pass_on(Item::Member(place, answer))
+    }
+
+    fn pass_on(&self, item: Item) -> Result<(), Early> {
+        match self.stop.send(&self.order, item) {
+            true => Ok(()),
+            false => Err(None),
+        }
     }
 }

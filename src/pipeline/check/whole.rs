@@ -174,7 +174,14 @@ impl WholeReader {
                 Ok(None) => self.break_off(format!("The object `{key}` ended early")),
                 // It was there when it was looked at.
                 Err(failure) if matches!(failure.kind(), Kind::Damaged | Kind::NotFound) => {
-                    self.break_off(failure.message().to_owned());
+                    match self.store.head(&key)? {
+                        Some(meta) if meta.bytes >= self.limit => {
+                            return Err(failure.with_kind(Kind::Unreachable).context(format!(
+                                "The store says that `{key}` is whole, and does not deliver all of it"
+                            )));
+                        }
+                        _ => self.break_off(failure.message().to_owned()),
+                    }
                 }
                 Err(failure) => return Err(failure),
             }
