@@ -273,7 +273,7 @@ impl Scene {
 
     fn stored(&self, end: &str) -> std::path::PathBuf {
         let mut files = crate::support::place::files_below(&self.folder.path().join("store"));
-        files.retain(|file| file.to_string_lossy().ends_with(end));
+        files.retain(|file| file.ends_with(end));
         self.folder.path().join("store").join(files.pop().unwrap())
     }
 }
