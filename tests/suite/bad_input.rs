@@ -1975,7 +1975,7 @@ Hint: Restore the whole backup instead; that needs no index
         code: 20,
         says: "\
 Error: Not a readable manifest: `[DAY]/tree_backup_[STAMP].tar.gz.manifest.json`
-Caused by: EOF while parsing a string at line 3 column 3
+Caused by: EOF while parsing a string at line 2 column 18
 Hint: The data beside it may be whole: name that object itself, by its s3:// URL or its path, and it is restored without the manifest
 ",
     },

@@ -148,7 +148,10 @@ impl Checker {
             },
         };
         stop.spawn("members", move |_| feeder.run(members))?;
-        stop.spawn("plain-digest", move |stop| bring_in_order(stop, &items, &ready_sender))?;
+        let home = inflaters.clone();
+        stop.spawn("plain-digest", move |stop| {
+            bring_in_order(stop, &home, &items, &ready_sender)
+        })?;
         Ok(Self {
             current: None,
             ready,
@@ -230,7 +233,7 @@ fn stream_ends(data: &StoredData) -> Vec<u64> {
     ends.collect()
 }
 
-fn bring_in_order(stop: &Stop, items: &Receiver<Item>, ready: &Sender<Ready>) {
+fn bring_in_order(stop: &Stop, inflaters: &Inflaters, items: &Receiver<Item>, ready: &Sender<Ready>) {
     let mut streams = Vec::new();
     let mut stream = ReadStream::default();
     let mut sha256 = Sha256::new();
@@ -253,6 +256,11 @@ fn bring_in_order(stop: &Stop, items: &Receiver<Item>, ready: &Sender<Ready>) {
                 }
                 Some(Err(why)) => {
                     is_whole = false;
+                    // Its plaintext's memory is gone with it; the right to hold one more member is not.
+                    inflaters.recycle(Inflated {
+                        buffer: Vec::new(),
+                        bytes: 0,
+                    });
                     plain = place.plain.as_ref().map(|plain| plain.end);
                     Ready::Lost(place, why)
                 }
