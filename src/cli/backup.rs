@@ -504,11 +504,13 @@ fn print_summary(manifest: &Manifest, took: Duration, outcomes: &[StoreOutcome],
             "counts": manifest.counts,
             "error_count": manifest.problem_count,
             "warnings": manifest.warnings,
-            "shape": manifest.shape,
             "backup_start": manifest.started,
             "backup_end": manifest.finished,
             "total_duration": took.as_secs_f64(),
         });
+        if let Some(shape) = &manifest.shape {
+            summary["shape"] = serde_json::json!(shape);
+        }
         if outcomes.len() > 1 {
             summary["stores"] = as_json(outcomes);
         }
