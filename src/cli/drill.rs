@@ -54,8 +54,8 @@ pub struct DrillArgs {
     #[arg(long, requires = "restore")]
     pub keep: bool,
 
-    /// Write metrics for Prometheus into this file, beside what others have written there
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    /// Write metrics of the drill for Prometheus into this file, beside what others have written there
+    #[arg(long, value_name = "FILE", requires = "restore", value_hint = clap::ValueHint::FilePath)]
     pub metrics_file: Option<PathBuf>,
 }
 

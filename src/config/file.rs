@@ -522,6 +522,20 @@ mod tests {
     }
 
     #[test]
+    fn a_table_for_drills_is_settings_with_its_name_before_them() {
+        let text = "[profile.shop.drill]\nto = \"postgres://h/\"\nchecks = [\"select 1\", { query = \"select 2\", expect = 2 }]\n";
+        let file = parse(text).unwrap();
+        let shop = file.profile("shop").unwrap();
+        assert_eq!(shop["drill-to"].raw, Raw::Text("postgres://h/".to_owned()));
+        assert_eq!(shop["drill-checks"].origin.to_string(), "profile shop (/c.toml:3)");
+        let checks = ["select 1", r#"{"expect":2,"query":"select 2"}"#].map(str::to_owned);
+        assert_eq!(shop["drill-checks"].raw, Raw::List(checks.to_vec()));
+        let wrong = &problems("[defaults.drill]\nchecks = [\"select 1; drop table x\"]\nchekcs = 1\n");
+        assert_eq!(wrong[0].0, "Wrong value of `drill-checks` in `/c.toml`, line 2");
+        assert_eq!(wrong[1].1, ["Did you mean `drill-checks`?"]);
+    }
+
+    #[test]
     fn a_malformed_file_is_named_with_its_line() {
         let found = problems("[defaults]\nlevel = \n");
         assert_eq!(found.len(), 1);

@@ -181,9 +181,10 @@ pub(super) fn drill(
         return outcome;
     }
     if let Err(failure) = dropped.close() {
-        let why = failure.causes().join(": ");
-        report.warnings.push(format!(
-            "The scratch database `{name}` could not be dropped: {why}. Drop it by hand."
+        // Said at once: a drill that failed for another reason has no report.
+        backup.run.warn(format!(
+            "The scratch database `{name}` could not be dropped: {}. Drop it by hand.",
+            failure.causes().join(": ")
         ));
     }
     outcome

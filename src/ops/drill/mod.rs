@@ -298,7 +298,7 @@ fn in_folder(backup: &Backup<'_>, options: &DrillOptions, report: &mut DrillRepo
         report.kept = Some(folder.path().display().to_string());
     }
     if let Err(failure) = folder.close() {
-        report.warnings.push(format!(
+        backup.run.warn(format!(
             "The scratch folder could not be removed: {}: {}.",
             failure.message(),
             failure.causes().join(": ")
