@@ -300,7 +300,7 @@ impl<'a> PathChecks<'a> {
         let mut of_paths = Vec::new();
         for check in checks {
             if let Check::Path { glob, bytes_min } = check {
-                let selection = PathSelection::new(&[glob.clone()], &[])?;
+                let selection = PathSelection::new(std::slice::from_ref(glob), &[])?;
                 of_paths.push((check, selection, *bytes_min, None));
             }
         }

@@ -229,10 +229,11 @@ fn note_unused_checks(way: &Way, options: &DrillOptions, report: &mut DrillRepor
     let unused = options
         .checks
         .iter()
-        .filter(|check| match (way, check) {
-            (Way::Postgres(_) | Way::Mysql(_) | Way::Sqlite, Check::Query { .. }) => false,
-            (Way::Tree, Check::Path { .. }) => false,
-            _ => true,
+        .filter(|check| {
+            !matches!(
+                (way, check),
+                (Way::Postgres(_) | Way::Mysql(_) | Way::Sqlite, Check::Query { .. }) | (Way::Tree, Check::Path { .. })
+            )
         })
         .count();
     if unused > 0 {

@@ -162,9 +162,9 @@ impl ScratchFolder {
                     .hint("Name a folder that is there with --to, with space for the whole backup"),
                 _ => failure,
             })?;
-        let lock = lock_in(&path).map_err(|failure| {
+        let lock = lock_in(&path).inspect_err(|_| {
+            // An empty folder, which the next drill removes.
             let _ = std::fs::remove_dir_all(&path);
-            failure
         })?;
         let folder = Self {
             path,
