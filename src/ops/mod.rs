@@ -13,6 +13,7 @@ pub mod backup;
 pub mod commit;
 pub mod copy;
 pub mod diff;
+pub mod doctor;
 pub mod find;
 pub mod list;
 pub mod located;

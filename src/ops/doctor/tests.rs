@@ -1,0 +1,1 @@
+//! Each verdict by itself.
