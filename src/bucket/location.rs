@@ -16,15 +16,21 @@ impl Bucket {
         let about = About::bucket(
             format!("ask where the bucket `{}` is", self.name()),
             "s3:GetBucketLocation",
-        );
-        let answer = self.requests.ask(about, |client, overrides| {
+        )
+        .taking_any_answer();
+        let outcome = self.requests.ask(about, |client, overrides| {
             client
                 .get_bucket_location()
                 .bucket(self.name())
                 .customize()
                 .config_override(overrides)
                 .send()
-        })?;
+        });
+        let answer = match outcome {
+            // Some servers answer in a form of their own, and have only one region.
+            Err(refusal) if refusal.status == Some(200) => return Ok(String::new()),
+            outcome => outcome?,
+        };
         Ok(match answer.location_constraint().map(|place| place.as_str()) {
             // The two oldest regions have names of their own here.
             None | Some("") if self.endpoint().is_none() => "us-east-1".to_owned(),

@@ -9,6 +9,7 @@ mod identity;
 mod lifecycle;
 mod location;
 mod object_lock;
+mod objects;
 mod trial;
 mod versioning;
 

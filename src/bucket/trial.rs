@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, EncodingType};
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -144,7 +144,7 @@ impl<'a> Trial<'a> {
     pub fn put(&self, body: &'static [u8], only_new: bool, checked: Checked) -> Result<Written, Refusal> {
         let mut about = self.about("write", "s3:PutObject").carrying(body.len());
         if checked == Checked::ByWrongMd5 {
-            about = about.trap();
+            about = about.taking_any_answer();
         }
         let digest = match checked {
             Checked::ByWrongMd5 => Md5::digest(b"something else"),
@@ -204,6 +204,7 @@ impl<'a> Trial<'a> {
             .doing(|| "write a temporary file")
             .map_err(|failure| Refusal {
                 why: Why::Rejected,
+                status: None,
                 code: None,
                 permission: "",
                 failure,
@@ -491,87 +492,6 @@ impl<'a> Trial<'a> {
 
 /// What the throw-away object says it is.
 const CONTENT_TYPE: &str = "application/octet-stream";
-
-impl Bucket {
-    /// The content of an object, or its beginning.
-    ///
-    /// # Errors
-    /// The refusal; [`Why::NotThere`] if there is none.
-    pub fn read_object(&self, key: &Key, first_bytes: Option<u64>) -> Result<Bytes, Refusal> {
-        let about = About::object(
-            format!("read `s3://{}/{key}`", self.name()),
-            "s3:GetObject",
-            key.as_str(),
-        );
-        let answer = self.requests.ask(about, |client, overrides| {
-            let range = first_bytes.map(|count| format!("bytes=0-{}", count.saturating_sub(1)));
-            let sent = client
-                .get_object()
-                .bucket(self.name())
-                .key(key.as_str())
-                .set_range(range)
-                .customize()
-                .config_override(overrides)
-                .send();
-            sent
-        })?;
-        let collected = self.requests.block_on(async move { answer.body.collect().await });
-        let failed = |failure| Refusal {
-            why: Why::Unreachable,
-            code: None,
-            permission: "s3:GetObject",
-            failure,
-        };
-        collected
-            .map_err(failed)?
-            .map(|bytes| bytes.into_bytes())
-            .map_err(|error| {
-                failed(
-                    crate::base::failure::Failure::new(
-                        crate::base::failure::Kind::Unreachable,
-                        format!("Could not read `s3://{}/{key}`", self.name()),
-                    )
-                    .caused_by(error),
-                )
-            })
-    }
-
-    /// Up to so many keys that begin with `prefix`.
-    ///
-    /// # Errors
-    /// The refusal.
-    pub fn first_keys(&self, prefix: &str, keys_max: i32) -> Result<Vec<Key>, Refusal> {
-        let about = About::bucket(
-            format!("list the objects of `s3://{}/{prefix}`", self.name()),
-            "s3:ListBucket",
-        );
-        let answer = self.requests.ask(about, |client, overrides| {
-            client
-                .list_objects_v2()
-                .bucket(self.name())
-                .prefix(prefix)
-                .max_keys(keys_max)
-                .encoding_type(EncodingType::Url)
-                .customize()
-                .config_override(overrides)
-                .send()
-        })?;
-        let is_encoded = answer.encoding_type() == Some(&EncodingType::Url);
-        Ok(answer
-            .contents()
-            .iter()
-            .filter_map(|object| object.key())
-            .map(|key| match is_encoded {
-                // The encoding is that of forms, in which a space is a plus.
-                true => percent_encoding::percent_decode_str(&key.replace('+', " "))
-                    .decode_utf8_lossy()
-                    .into_owned(),
-                false => key.to_owned(),
-            })
-            .map(Key::new)
-            .collect())
-    }
-}
 
 fn bare(etag: &str) -> String {
     etag.trim().trim_matches('"').to_owned()

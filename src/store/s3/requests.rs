@@ -56,6 +56,8 @@ pub enum Why {
 pub struct Refusal {
     /// The reason in short.
     pub why: Why,
+    /// The status of the answer, if there was one.
+    pub status: Option<u16>,
     /// The server's own word for it, if it said one.
     pub code: Option<String>,
     /// The permission that the request takes.
@@ -88,6 +90,7 @@ impl Refusal {
         };
         Self {
             why,
+            status: problem.status,
             code: problem.code.clone(),
             permission: request.permission,
             failure: session.explain(request, problem),
@@ -110,8 +113,9 @@ pub(crate) struct About<'a> {
     pub(crate) permission: &'static str,
     /// The object's key, if it is about one.
     pub(crate) key: Option<&'a str>,
-    /// Whether it is sent wrong on purpose: the refusal is then the answer, and nothing to be mended by sending it again.
-    pub(crate) is_trap: bool,
+    /// Whether an answer that makes no sense is the answer, and nothing to be mended by asking again: for what is sent
+    /// wrong on purpose, and for what a server may answer in a way of its own.
+    pub(crate) takes_any_answer: bool,
     /// How much its body carries, in bytes.
     pub(crate) bytes: u64,
 }
@@ -123,7 +127,7 @@ impl<'a> About<'a> {
             doing: doing.into(),
             permission,
             key: None,
-            is_trap: false,
+            takes_any_answer: false,
             bytes: 0,
         }
     }
@@ -144,9 +148,12 @@ impl<'a> About<'a> {
         }
     }
 
-    /// The same, sent wrong on purpose.
-    pub(crate) fn trap(self) -> Self {
-        Self { is_trap: true, ..self }
+    /// The same, of which any answer is taken as it is.
+    pub(crate) fn taking_any_answer(self) -> Self {
+        Self {
+            takes_any_answer: true,
+            ..self
+        }
     }
 }
 
@@ -241,7 +248,7 @@ impl Requests {
             let mut tries = Tries::new();
             loop {
                 match session.attempt(&request, &mut tries, &observed).await {
-                    Err(problem) if about.is_trap && problem.class == Class::Corrupted => return Ok(Err(problem)),
+                    Err(problem) if about.takes_any_answer && is_answer(&problem) => return Ok(Err(problem)),
                     Err(problem) => match session.recover(&request, &mut tries, problem).await {
                         Ok(()) => {}
                         Err(problem) => return Ok(Err(problem)),
@@ -255,6 +262,7 @@ impl Requests {
             Ok(Err(problem)) => Err(Refusal::new(session, &request, &problem)),
             Err(failure) => Err(Refusal {
                 why: Why::Rejected,
+                status: None,
                 code: None,
                 permission: request.permission,
                 failure,
@@ -286,6 +294,11 @@ impl Requests {
             false => Ok(()),
         }
     }
+}
+
+/// Whether the server has answered to the point, although the client cannot make sense of it.
+fn is_answer(problem: &Problem) -> bool {
+    problem.class == Class::Corrupted || problem.status.is_some_and(|status| (200..300).contains(&status))
 }
 
 /// Looks at the head of every answer.
