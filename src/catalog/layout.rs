@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use super::notes::{NoteKind, note_of};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::store::Key;
 
@@ -67,7 +68,7 @@ fn check_length(key: &Key) -> Result<()> {
     check_key_length(&key.with_suffix(MANIFEST_SUFFIX))
 }
 
-fn check_key_length(longest: &Key) -> Result<()> {
+pub(super) fn check_key_length(longest: &Key) -> Result<()> {
     let segment_bytes = longest.as_str().split('/').map(str::len).max().unwrap_or(0);
     if longest.as_str().len() <= KEY_BYTES_MAX && segment_bytes <= SEGMENT_BYTES_MAX {
         return Ok(());
@@ -209,7 +210,7 @@ impl Layout {
         if role_of(&key) != KeyRole::Data {
             return Err(Failure::new(
                 Kind::Usage,
-                format!("The extension `{extension}` would make the data look like an index or a manifest"),
+                format!("The extension `{extension}` would make the data look like an index, a manifest or a note"),
             )
             .hint("Choose another one, for example --extension bin"));
         }
@@ -289,6 +290,13 @@ pub enum KeyRole {
         /// The data object's key.
         of: Key,
     },
+    /// A note beside the data object `of`.
+    Note {
+        /// The data object's key.
+        of: Key,
+        /// What it says.
+        kind: NoteKind,
+    },
 }
 
 /// Says what a key is, by its name alone.
@@ -302,6 +310,9 @@ pub fn role_of(key: &Key) -> KeyRole {
         if let Some(of) = text.strip_suffix(suffix) {
             return KeyRole::Index { of: Key::new(of) };
         }
+    }
+    if let Some((of, kind)) = note_of(key) {
+        return KeyRole::Note { of, kind };
     }
     match place_of(key) {
         (of, _) if of != *key => KeyRole::Continuation { of },
@@ -416,10 +427,24 @@ pub fn name_and_time_of(key: &Key) -> (String, Option<Timestamp>) {
     let Some(start) = stamp_start(&id) else {
         return (id, None);
     };
-    let digits = &id[start..start + STAMP_BYTES];
-    let number = |from: usize, to: usize| digits[from..to].parse::<i16>().unwrap_or(-1);
+    let time = time_of_stamp(&id[start..start + STAMP_BYTES]);
+    let head = id[..start].trim_end_matches(['_', '-', '.']);
+    let name = head
+        .strip_suffix("_backup")
+        .or_else(|| head.strip_suffix("-backup"))
+        .unwrap_or(head);
+    let name = if name.is_empty() { "backup" } else { name };
+    (name.to_owned(), time)
+}
+
+/// The time of a `YYYYMMDD_HHMMSS`, UTC; `None` if there is no such time.
+pub(super) fn time_of_stamp(stamp: &str) -> Option<Timestamp> {
+    if stamp.len() != STAMP_BYTES || stamp_start(stamp) != Some(0) {
+        return None;
+    }
+    let number = |from: usize, to: usize| stamp[from..to].parse::<i16>().unwrap_or(-1);
     let small = |from: usize, to: usize| i8::try_from(number(from, to)).unwrap_or(-1);
-    let time = DateTime::new(
+    DateTime::new(
         number(0, 4),
         small(4, 6),
         small(6, 8),
@@ -429,14 +454,7 @@ pub fn name_and_time_of(key: &Key) -> (String, Option<Timestamp>) {
         0,
     )
     .ok()
-    .and_then(|at| TimeZone::UTC.to_timestamp(at).ok());
-    let head = id[..start].trim_end_matches(['_', '-', '.']);
-    let name = head
-        .strip_suffix("_backup")
-        .or_else(|| head.strip_suffix("-backup"))
-        .unwrap_or(head);
-    let name = if name.is_empty() { "backup" } else { name };
-    (name.to_owned(), time)
+    .and_then(|at| TimeZone::UTC.to_timestamp(at).ok())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod index_file;
 pub mod layout;
 pub mod listing;
 pub mod manifest;
+pub mod notes;
 pub mod patterns;
 pub mod private;
 pub mod selection;

@@ -20,6 +20,7 @@ pub mod located;
 pub mod lock;
 pub mod ls;
 mod many;
+pub mod notes;
 pub mod plaintext;
 pub mod restore;
 pub mod reveal;

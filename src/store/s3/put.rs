@@ -42,7 +42,7 @@ impl Session {
         let storage_class = match options.role {
             Role::Data => self.options.storage_class.as_deref().map(StorageClass::from),
             // They are read by every listing, and are smaller than the smallest size that cold classes bill.
-            Role::Index | Role::Manifest => None,
+            Role::Index | Role::Manifest | Role::Note => None,
         };
         let tags = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&self.options.tags)
@@ -202,7 +202,7 @@ impl Session {
     pub(super) fn creation_class(&self, role: Role) -> Option<String> {
         match role {
             Role::Data => super::stat::special_class(self.options.storage_class.as_deref()),
-            Role::Index | Role::Manifest => None,
+            Role::Index | Role::Manifest | Role::Note => None,
         }
     }
 }
