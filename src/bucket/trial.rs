@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -129,6 +129,11 @@ impl<'a> Trial<'a> {
         !standing.objects.is_empty() || !standing.uploads.is_empty()
     }
 
+    /// A multipart object's own checksum is made of the parts', as in this tool's uploads.
+    fn checksum_type(&self) -> Option<ChecksumType> {
+        self.creation.checksum.as_ref().map(|_| ChecksumType::FullObject)
+    }
+
     fn standing(&self) -> MutexGuard<'_, Standing> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -177,7 +182,7 @@ impl<'a> Trial<'a> {
                     .set_tagging(self.creation.tagging.clone())
                     .set_metadata(Some(self.creation.metadata.clone()))
                     .set_checksum_algorithm(match checked {
-                        Checked::Plainly | Checked::ByWrongMd5 => None,
+                        Checked::Plainly | Checked::ByWrongMd5 => self.creation.checksum.clone(),
                         Checked::ByCrc64Nvme => Some(ChecksumAlgorithm::Crc64Nvme),
                         Checked::ByCrc32 | Checked::ByTrailer => Some(ChecksumAlgorithm::Crc32),
                     })
@@ -334,6 +339,8 @@ impl<'a> Trial<'a> {
                 .set_ssekms_key_id(self.creation.kms_key_id.clone())
                 .set_tagging(self.creation.tagging.clone())
                 .set_metadata(Some(self.creation.metadata.clone()))
+                .set_checksum_algorithm(self.creation.checksum.clone())
+                .set_checksum_type(self.checksum_type())
                 .customize()
                 .config_override(overrides)
                 .send()
@@ -364,6 +371,7 @@ impl<'a> Trial<'a> {
                 .upload_id(&upload.upload_id)
                 .part_number(number)
                 .content_md5(&md5)
+                .set_checksum_algorithm(self.creation.checksum.clone())
                 .body(ByteStream::from(body.clone()))
                 .customize()
                 .config_override(overrides)
@@ -398,6 +406,7 @@ impl<'a> Trial<'a> {
                 .upload_id(&upload.upload_id)
                 .multipart_upload(parts.clone())
                 .set_if_none_match(only_new.then(|| "*".to_owned()))
+                .set_checksum_type(self.checksum_type())
                 .customize()
                 .config_override(overrides)
                 .send()

@@ -165,8 +165,14 @@ fn a_real_server_is_well_for_who_may_do_everything() {
     let _ = cli.run(["backup", "www"]).success();
     let (checks, outcome) = Checks::of(&cli, &["www"]);
     assert_eq!(outcome.code(), 0, "{outcome}");
-    checks.has("series.age", "ok", "`www` is").has("store.provider", "ok", "SeaweedFS");
-    assert_eq!(checks.0["settings"][0]["set"]["provider"], "seaweedfs", "{:#}", checks.0);
+    checks
+        .has("series.age", "ok", "`www` is")
+        .has("store.provider", "ok", "SeaweedFS");
+    assert_eq!(
+        checks.0["settings"][0]["set"]["provider"], "seaweedfs",
+        "{:#}",
+        checks.0
+    );
     assert_eq!(bucket.keys().len(), 3, "{:?}", bucket.keys());
 }
 
@@ -179,12 +185,24 @@ fn who_may_only_write_is_told_what_could_not_be_looked_at() {
         .has("store.write", "ok", "")
         .has("store.multipart", "ok", "")
         .has("store.create-only", "ok", "")
-        .has("store.read", "warning", "Not allowed: s3:GetObject. Right for a machine that only makes backups")
-        .has("store.list", "warning", "Not allowed: s3:ListBucket. Right for a machine that only makes backups")
+        .has(
+            "store.read",
+            "warning",
+            "Not allowed: s3:GetObject. Right for a machine that only makes backups",
+        )
+        .has(
+            "store.list",
+            "warning",
+            "Not allowed: s3:ListBucket. Right for a machine that only makes backups",
+        )
         .hints("store.list", "grant s3:ListBucket on `arn:aws:s3:::test-bucket-")
         .has("store.etag", "skipped", "not allowed: s3:GetObject")
         .has("bucket.versioning", "skipped", "not allowed: s3:GetBucketVersioning")
-        .has("bucket.lifecycle-expiry", "skipped", "not allowed: s3:GetLifecycleConfiguration");
+        .has(
+            "bucket.lifecycle-expiry",
+            "skipped",
+            "not allowed: s3:GetLifecycleConfiguration",
+        );
     nothing_is_left(&bucket);
 }
 
@@ -213,9 +231,11 @@ fn what_is_wrong_on_the_way_to_the_bucket_is_told_apart() {
     let (checks, outcome) = Checks::of(&as_user(&bucket, (ACCESS_KEY, "wrong-secret")), &[]);
     assert_eq!(outcome.code(), 1, "{outcome}");
     assert_eq!(checks.failed(), ["store.credentials"]);
-    checks
-        .hints("store.credentials", "secret access key")
-        .has("store.write", "skipped", "the credentials are not accepted");
+    checks.hints("store.credentials", "secret access key").has(
+        "store.write",
+        "skipped",
+        "the credentials are not accepted",
+    );
     let missing = as_user(&bucket, (ACCESS_KEY, SECRET_KEY)).env("BACKUP_STORE", "s3://no-such-bucket-here/backups");
     let (checks, _) = Checks::of(&missing, &[]);
     assert_eq!(checks.failed(), ["store.connection"]);
@@ -237,7 +257,9 @@ fn what_is_wrong_on_the_way_to_the_bucket_is_told_apart() {
 }
 
 fn faults_user(server: &FaultS3, bucket: &str) -> Cli {
-    Cli::new().envs(server.environment(bucket)).env("BACKUP_RETRY_DELAY", "100ms")
+    Cli::new()
+        .envs(server.environment(bucket))
+        .env("BACKUP_RETRY_DELAY", "100ms")
 }
 
 #[test]
@@ -268,7 +290,10 @@ fn a_server_with_other_habits_than_the_table_has_is_noticed() {
         .hints("store.etag", "--provider other")
         .has("store.provider", "warning", "does not do what is known of AWS");
     let set = &checks.0["settings"][0]["set"];
-    assert_eq!((&set["provider"], &set["region"]), (&"other".into(), &"eu-west-3".into()));
+    assert_eq!(
+        (&set["provider"], &set["region"]),
+        (&"other".into(), &"eu-west-3".into())
+    );
     assert_eq!(server.keys(&bucket), [""; 0]);
     assert_eq!(server.open_uploads(&bucket), []);
     // With these settings it is well.
@@ -291,8 +316,18 @@ fn each_missing_right_is_named_and_nothing_piles_up() {
         (Op::ListObjects, "store.list", "warning", "s3:ListBucket"),
         (Op::DeleteObject, "store.delete", "warning", "s3:DeleteObject"),
         (Op::CreateMultipartUpload, "store.multipart", "failed", "s3:PutObject"),
-        (Op::AbortMultipartUpload, "store.abort", "warning", "s3:AbortMultipartUpload"),
-        (Op::ListMultipartUploads, "store.unfinished", "skipped", "s3:ListBucketMultipartUploads"),
+        (
+            Op::AbortMultipartUpload,
+            "store.abort",
+            "warning",
+            "s3:AbortMultipartUpload",
+        ),
+        (
+            Op::ListMultipartUploads,
+            "store.unfinished",
+            "skipped",
+            "s3:ListBucketMultipartUploads",
+        ),
     ] {
         let bucket = server.bucket();
         server.heal();
@@ -378,15 +413,30 @@ fn what_a_bucket_is_set_to_is_judged() {
         .has("store.identity", "warning", ":root")
         .has("bucket.public-access", "warning", "BlockPublicPolicy")
         .has("bucket.versioning", "warning", "nothing removes them")
-        .has("bucket.lifecycle-expiry", "warning", "`old` removes backups after 60 days")
-        .has("bucket.lifecycle-archive", "warning", "`cold` moves backups to GLACIER after 30 days")
+        .has(
+            "bucket.lifecycle-expiry",
+            "warning",
+            "`old` removes backups after 60 days",
+        )
+        .has(
+            "bucket.lifecycle-archive",
+            "warning",
+            "`cold` moves backups to GLACIER after 30 days",
+        )
         .has("bucket.lifecycle-uploads", "warning", "No lifecycle rule")
         .has("store.etag", "ok", "KMS")
         .has("store.delete", "ok", "");
     // In a bucket that keeps versions nothing stays either, not even hidden.
     let versions = aws::run(
         &bucket.access,
-        &["--endpoint-url", endpoint, "s3api", "list-object-versions", "--bucket", name],
+        &[
+            "--endpoint-url",
+            endpoint,
+            "s3api",
+            "list-object-versions",
+            "--bucket",
+            name,
+        ],
     );
     let versions = String::from_utf8_lossy(&versions);
     assert!(!versions.contains("backup-cli-doctor"), "{versions}");
@@ -397,7 +447,7 @@ fn sources_are_tried_with_the_programs_that_dump_them() {
     let database = postgres::Database::fresh();
     let url = database.url();
     let cli = Cli::new();
-    let (checks, outcome) = Checks::of(&cli, &[&url]);
+    let (checks, outcome) = Checks::of(&cli, &[url.as_str()]);
     assert_eq!(outcome.code(), 0, "{outcome}");
     checks
         .has("source.connection", "ok", "The server answers")
@@ -411,7 +461,10 @@ fn sources_are_tried_with_the_programs_that_dump_them() {
     std::fs::write(&pg_dump, "#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.24'\n").unwrap();
     std::fs::set_permissions(&pg_dump, std::fs::Permissions::from_mode(0o755)).unwrap();
     std::os::unix::fs::symlink(postgres::server_programs().join("psql"), clients.join("psql")).unwrap();
-    let old = cli.command(["doctor", "--json", &url]).env("BACKUP_PG_CLIENT_FOLDER", &clients).run();
+    let old = cli
+        .command(["doctor", "--json", &url])
+        .env("BACKUP_PG_CLIENT_FOLDER", &clients)
+        .run();
     assert_eq!(old.code(), 1, "{old}");
     Checks(old.json())
         .has("source.tools", "failed", "`pg_dump` must not be older")
@@ -422,13 +475,14 @@ fn sources_are_tried_with_the_programs_that_dump_them() {
 
     let tables = mariadb::Database::fresh();
     tables.sql("CREATE TABLE kept (id INT PRIMARY KEY) ENGINE=InnoDB; CREATE TABLE loose (id INT) ENGINE=MyISAM;");
-    let (checks, outcome) = Checks::of(&cli, &[&tables.url()]);
+    let url = tables.url();
+    let (checks, outcome) = Checks::of(&cli, &[url.as_str()]);
     assert_eq!(outcome.code(), 0, "{outcome}");
     checks
         .has("source.consistency", "warning", "`loose` (MyISAM)")
         .has("source.tools", "ok", "mariadb-dump");
     tables.sql("DROP TABLE loose;");
-    Checks::of(&cli, &[&tables.url()]).0.has("source.consistency", "ok", "");
+    Checks::of(&cli, &[url.as_str()]).0.has("source.consistency", "ok", "");
 }
 
 #[test]
@@ -483,7 +537,8 @@ fn a_folder_that_is_read_only_or_full_or_open_to_all_is_noticed() {
         .has("store.case", "ok", "")
         .has("store.permissions", "warning", "mode 755")
         .hints("store.permissions", "chmod 700");
-    let nowhere = Cli::new().env("BACKUP_STORE", "/proc/none/store");
+    let nowhere = Cli::new().env("BACKUP_STORE", "./file/store");
+    std::fs::write(nowhere.home().join("file"), "x").unwrap();
     let (checks, _) = Checks::of(&nowhere, &[]);
     assert_eq!(checks.failed(), ["store.folder"]);
     checks.has("store.write", "skipped", "the folder cannot be used");
@@ -511,7 +566,11 @@ fn the_machines_own_troubles_are_told() {
         .run();
     let checks = Checks(run.json());
     checks
-        .has("machine.timer", "failed", "`backup-cli.service` did not end well: exit-code, exit status 1")
+        .has(
+            "machine.timer",
+            "failed",
+            "`backup-cli.service` did not end well: exit-code, exit status 1",
+        )
         .hints("machine.timer", "journalctl --unit=backup-cli.service")
         .has("machine.temporary-space", "failed", "/nonexistent")
         .has("machine.lock-folder", "failed", "/proc")
@@ -599,20 +658,19 @@ exit code: 1
 /// What a run printed without sizes, which differ from machine to machine.
 fn stable(outcome: &Outcome) -> String {
     let text = outcome.snapshot();
-    let mut out = String::new();
-    for word in text.split_inclusive([' ', '\n']) {
-        let bare = word.trim_end();
-        let is_number = !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        if matches!(bare, "B" | "KiB" | "MiB" | "GiB" | "TiB") && out.ends_with("[?] ") {
-            out.truncate(out.len() - "[?] ".len());
-            out.push_str("[N]");
-            out.push_str(&word[bare.len()..]);
-        } else if is_number && bare.contains('.') {
-            out.push_str("[?]");
-            out.push_str(&word[bare.len()..]);
-        } else {
-            out.push_str(word);
+    let mut lines = Vec::new();
+    for line in text.split('\n') {
+        let mut words: Vec<String> = Vec::new();
+        for word in line.split(' ') {
+            let is_unit = matches!(word.trim_end_matches(','), "B" | "KiB" | "MiB" | "GiB" | "TiB");
+            match words.last_mut() {
+                Some(number) if is_unit && number.starts_with(|c: char| c.is_ascii_digit()) => {
+                    *number = format!("[N]{}", &word[word.trim_end_matches(',').len()..]);
+                }
+                _ => words.push(word.to_owned()),
+            }
         }
+        lines.push(words.join(" "));
     }
-    out
+    lines.join("\n")
 }

@@ -91,6 +91,21 @@ fn exists(folder: &Path) -> Check {
         return Check::ok(ID, format!("`{}` is there", folder.display()));
     }
     let above = existing(folder);
+    // On the way there may be a file.
+    let is_blocked = folder
+        .ancestors()
+        .find(|path| path.symlink_metadata().is_ok())
+        .is_some_and(|path| !path.is_dir());
+    if is_blocked {
+        return Check::failed(
+            ID,
+            format!(
+                "`{}` cannot be created: something on the way is no folder",
+                folder.display()
+            ),
+            "Mend the path",
+        );
+    }
     match rustix::fs::accessat(
         rustix::fs::CWD,
         &above,

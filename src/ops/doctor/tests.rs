@@ -7,7 +7,7 @@ use md5::{Digest as _, Md5};
 
 use super::check::{Check, Status, in_order};
 use super::machine::{Machine, Room, Sealing, judge_room};
-use super::s3::facts::{Advice, BucketSettings, Condition, Facts, No, Reached, Trailer, Tried, TrialFacts};
+use super::s3::facts::{Advice, BucketSettings, Condition, Facts, No, Reached, Trailer, TrialFacts, Tried};
 use super::s3::trial::{BODIES, MULTIPART_BODY};
 use super::s3::{IDS, bucket, habits, lifecycle, rights, way};
 use super::sources::Sort;
@@ -16,8 +16,8 @@ use super::timers::{has_line, read_units};
 use super::{TRIAL_NAME, local, series, sources, timers};
 use crate::base::failure::{Failure, Kind};
 use crate::bucket::{
-    Caller, CredentialsFound, Encryption, Lifecycle, LifecycleRule, ObjectLock, PublicAccessBlock, Reading, Retention as Lock,
-    Seen, Transition, Versioning, Why, Written,
+    Caller, CredentialsFound, Encryption, Lifecycle, LifecycleRule, ObjectLock, PublicAccessBlock, Reading,
+    Retention as Lock, Seen, Transition, Versioning, Why, Written,
 };
 use crate::catalog::layout::{KeyRole, role_of};
 use crate::catalog::manifest::SourceInfo;
@@ -254,8 +254,12 @@ const CHANGES: &[Change] = &[
             arn: "arn:aws:iam::1:root".to_owned(),
         });
     }),
-    ("store.identity", Status::Skipped, |w| w.reached().caller = Reading::NotSupported),
-    ("store.region", Status::Warning, |w| w.facts.region_first = "us-east-1".to_owned()),
+    ("store.identity", Status::Skipped, |w| {
+        w.reached().caller = Reading::NotSupported
+    }),
+    ("store.region", Status::Warning, |w| {
+        w.facts.region_first = "us-east-1".to_owned()
+    }),
     ("store.region", Status::Failed, |w| {
         w.facts.location = Tried::Refused(no(Why::Region, ""));
         w.facts.reached = None;
@@ -266,16 +270,26 @@ const CHANGES: &[Change] = &[
         w.facts.location = Tried::Refused(no(Why::Clock, ""));
         w.facts.reached = None;
     }),
-    ("store.write", Status::Failed, |w| w.trial().write = denied("s3:PutObject")),
+    ("store.write", Status::Failed, |w| {
+        w.trial().write = denied("s3:PutObject")
+    }),
     ("store.write", Status::Warning, |w| {
         w.makes_backups = false;
         w.trial().write = denied("s3:PutObject");
     }),
-    ("store.write", Status::Failed, |w| w.trial().write = Tried::Refused(no(Why::Rejected, "s3:PutObject"))),
-    ("store.read", Status::Warning, |w| w.trial().read = denied("s3:GetObject")),
+    ("store.write", Status::Failed, |w| {
+        w.trial().write = Tried::Refused(no(Why::Rejected, "s3:PutObject"))
+    }),
+    ("store.read", Status::Warning, |w| {
+        w.trial().read = denied("s3:GetObject")
+    }),
     ("store.read", Status::Failed, |w| w.trial().read = Tried::Is(false)),
-    ("store.read", Status::Failed, |w| w.trial().read = Tried::Refused(no(Why::NotThere, "s3:GetObject"))),
-    ("store.list", Status::Warning, |w| w.trial().list = denied("s3:ListBucket")),
+    ("store.read", Status::Failed, |w| {
+        w.trial().read = Tried::Refused(no(Why::NotThere, "s3:GetObject"))
+    }),
+    ("store.list", Status::Warning, |w| {
+        w.trial().list = denied("s3:ListBucket")
+    }),
     ("store.list", Status::Failed, |w| w.trial().list = Tried::Is(false)),
     ("store.delete", Status::Warning, |w| {
         w.trial().delete = denied("s3:DeleteObject");
@@ -285,28 +299,46 @@ const CHANGES: &[Change] = &[
         w.trial().delete = denied("s3:DeleteObjectVersion");
         w.trial().hide = Tried::Is(());
     }),
-    ("store.delete", Status::Warning, |w| w.trial().left = Some(no(Why::Unreachable, "s3:DeleteObject"))),
-    ("store.create-only", Status::Warning, |w| w.trial().create_only = Tried::Is(Condition::Ignored)),
-    ("store.create-only", Status::Warning, |w| w.trial().create_only = Tried::Is(Condition::Unknown)),
+    ("store.delete", Status::Warning, |w| {
+        w.trial().left = Some(no(Why::Unreachable, "s3:DeleteObject"))
+    }),
+    ("store.create-only", Status::Warning, |w| {
+        w.trial().create_only = Tried::Is(Condition::Ignored)
+    }),
+    ("store.create-only", Status::Warning, |w| {
+        w.trial().create_only = Tried::Is(Condition::Unknown)
+    }),
     ("store.create-only", Status::Warning, |w| {
         w.provider = provider("other");
         w.trial().create_only = Tried::Is(Condition::Ignored);
     }),
-    ("store.multipart", Status::Failed, |w| w.trial().multipart = denied("s3:PutObject")),
-    ("store.multipart", Status::Failed, |w| w.trial().multipart = Tried::Refused(no(Why::NotSupported, ""))),
+    ("store.multipart", Status::Failed, |w| {
+        w.trial().multipart = denied("s3:PutObject")
+    }),
+    ("store.multipart", Status::Failed, |w| {
+        w.trial().multipart = Tried::Refused(no(Why::NotSupported, ""))
+    }),
     ("store.create-only-multipart", Status::Warning, |w| {
         w.trial().create_only_parts = Tried::Is(Condition::Ignored);
     }),
-    ("store.abort", Status::Warning, |w| w.trial().abort = denied("s3:AbortMultipartUpload")),
-    ("store.abort", Status::Failed, |w| w.trial().abort = Tried::Refused(no(Why::Rejected, ""))),
+    ("store.abort", Status::Warning, |w| {
+        w.trial().abort = denied("s3:AbortMultipartUpload")
+    }),
+    ("store.abort", Status::Failed, |w| {
+        w.trial().abort = Tried::Refused(no(Why::Rejected, ""))
+    }),
     ("store.part-minimum", Status::Failed, |w| {
         w.trial().unequal_parts = Tried::Refused(No {
             code: Some("EntityTooSmall".to_owned()),
             ..no(Why::Rejected, "")
         });
     }),
-    ("store.part-minimum", Status::Warning, |w| w.trial().least_part = Tried::Refused(no(Why::Rejected, ""))),
-    ("store.parts-equal", Status::Warning, |w| w.trial().unequal_parts = Tried::Is(false)),
+    ("store.part-minimum", Status::Warning, |w| {
+        w.trial().least_part = Tried::Refused(no(Why::Rejected, ""))
+    }),
+    ("store.parts-equal", Status::Warning, |w| {
+        w.trial().unequal_parts = Tried::Is(false)
+    }),
     ("store.part-count", Status::Ok, |_| {}),
     ("store.etag", Status::Failed, |w| {
         w.trial().seen = Tried::Is(Seen {
@@ -327,8 +359,12 @@ const CHANGES: &[Change] = &[
             ..seen()
         });
     }),
-    ("store.integrity", Status::Warning, |w| w.trial().wrong_md5 = Tried::Is(false)),
-    ("store.checksum", Status::Failed, |w| w.trial().crc64 = Tried::Refused(no(Why::NotSupported, ""))),
+    ("store.integrity", Status::Warning, |w| {
+        w.trial().wrong_md5 = Tried::Is(false)
+    }),
+    ("store.checksum", Status::Failed, |w| {
+        w.trial().crc64 = Tried::Refused(no(Why::NotSupported, ""))
+    }),
     ("store.checksum", Status::Ok, |w| {
         w.sends_checksums = false;
         w.trial().crc64 = Tried::Refused(no(Why::NotSupported, ""));
@@ -339,14 +375,18 @@ const CHANGES: &[Change] = &[
             is_intact: Some(false),
         });
     }),
-    ("store.provider", Status::Warning, |w| w.trial().unequal_parts = Tried::Is(false)),
+    ("store.provider", Status::Warning, |w| {
+        w.trial().unequal_parts = Tried::Is(false)
+    }),
     ("store.unfinished", Status::Warning, |w| {
         w.reached().unfinished = Tried::Is(vec![None, Some(now() - SignedDuration::from_hours(24 * 8))]);
     }),
     ("store.unfinished", Status::Ok, |w| {
         w.reached().unfinished = Tried::Is(vec![Some(now() - SignedDuration::from_hours(24 * 6))]);
     }),
-    ("bucket.versioning", Status::Warning, |w| w.rule().noncurrent_days = None),
+    ("bucket.versioning", Status::Warning, |w| {
+        w.rule().noncurrent_days = None
+    }),
     ("bucket.versioning", Status::Warning, |w| {
         w.settings().versioning = Reading::Is(Versioning {
             is_enabled: false,
@@ -377,7 +417,9 @@ const CHANGES: &[Change] = &[
             }),
         });
     }),
-    ("bucket.encryption", Status::Warning, |w| w.settings().encryption = Reading::NotConfigured),
+    ("bucket.encryption", Status::Warning, |w| {
+        w.settings().encryption = Reading::NotConfigured
+    }),
     ("bucket.encryption", Status::Ok, |w| {
         w.is_sealed = true;
         w.settings().encryption = Reading::NotConfigured;
@@ -385,11 +427,15 @@ const CHANGES: &[Change] = &[
     ("bucket.public-access", Status::Warning, |w| {
         w.settings().public_access_block = Reading::NotConfigured;
     }),
-    ("bucket.public-policy", Status::Failed, |w| w.settings().is_public_by_policy = Reading::Is(true)),
+    ("bucket.public-policy", Status::Failed, |w| {
+        w.settings().is_public_by_policy = Reading::Is(true)
+    }),
     ("bucket.ownership", Status::Warning, |w| {
         w.settings().ownership = Reading::Is("ObjectWriter".to_owned());
     }),
-    ("bucket.lifecycle-expiry", Status::Warning, |w| w.rule().expires_days = Some(30)),
+    ("bucket.lifecycle-expiry", Status::Warning, |w| {
+        w.rule().expires_days = Some(30)
+    }),
     ("bucket.lifecycle-expiry", Status::Failed, |w| {
         w.retention.keep_days = Some(90);
         w.rule().expires_days = Some(30);
@@ -402,7 +448,9 @@ const CHANGES: &[Change] = &[
         w.retention.delete_days = Some(365);
         w.rule().expires_days = Some(30);
     }),
-    ("bucket.lifecycle-expiry", Status::Failed, |w| w.rule().expires_on_date = true),
+    ("bucket.lifecycle-expiry", Status::Failed, |w| {
+        w.rule().expires_on_date = true
+    }),
     ("bucket.lifecycle-expiry", Status::Warning, |w| {
         w.rule().expires_days = Some(3650);
         w.rule().is_narrowed = true;
@@ -423,9 +471,15 @@ const CHANGES: &[Change] = &[
             class: "STANDARD_IA".to_owned(),
         }];
     }),
-    ("bucket.lifecycle-uploads", Status::Warning, |w| w.settings().lifecycle = Reading::NotConfigured),
-    ("bucket.lifecycle-uploads", Status::Warning, |w| w.rule().abort_days = Some(1)),
-    ("bucket.lifecycle-uploads", Status::Warning, |w| w.rule().is_enabled = false),
+    ("bucket.lifecycle-uploads", Status::Warning, |w| {
+        w.settings().lifecycle = Reading::NotConfigured
+    }),
+    ("bucket.lifecycle-uploads", Status::Warning, |w| {
+        w.rule().abort_days = Some(1)
+    }),
+    ("bucket.lifecycle-uploads", Status::Warning, |w| {
+        w.rule().is_enabled = false
+    }),
 ];
 
 #[test]
@@ -510,7 +564,14 @@ fn the_throw_away_object_is_taken_for_no_backup() {
 
 #[test]
 fn the_ids_stay_the_same() {
-    assert_ids(&[IDS, local::IDS, Sort::Database.ids(), Sort::File.ids(), Sort::Files.ids(), Sort::Program.ids()]);
+    assert_ids(&[
+        IDS,
+        local::IDS,
+        Sort::Database.ids(),
+        Sort::File.ids(),
+        Sort::Files.ids(),
+        Sort::Program.ids(),
+    ]);
 }
 
 /// Monitoring relies on these words: one that is changed or removed breaks somebody's alarm.
@@ -575,7 +636,11 @@ fn sources_that_cannot_be_used_fail_at_the_right_place() {
     assert_eq!(id(Sort::Database, Kind::Tool, "x"), "source.tools");
     assert_eq!(id(Sort::Database, Kind::Unreachable, "x"), "source.connection");
     assert_eq!(
-        id(Sort::Database, Kind::Denied, "The account of `x` lacks rights on the database"),
+        id(
+            Sort::Database,
+            Kind::Denied,
+            "The account of `x` lacks rights on the database"
+        ),
         "source.rights"
     );
     assert_eq!(id(Sort::Files, Kind::NotFound, "x"), "source.readable");
@@ -597,7 +662,11 @@ fn each_concern_of_a_source_makes_its_check_a_warning() {
         };
         for (concerns, status) in [(vec![concern], Status::Warning), (Vec::new(), Status::Ok)] {
             let checks = sources::judge(Sort::Database, &info, &concerns, &Ok((Some(1), None)));
-            assert_eq!(checks.iter().find(|check| check.id == id).unwrap().status, status, "{id}");
+            assert_eq!(
+                checks.iter().find(|check| check.id == id).unwrap().status,
+                status,
+                "{id}"
+            );
         }
     }
     let broken = sources::judge(Sort::Files, &info, &[], &Err(Failure::new(Kind::Failed, "No")));
@@ -645,8 +714,18 @@ fn keys_are_compared_with_the_recipients() {
         (names(&[]), names(&[]), false, (Status::Skipped, Status::Skipped)),
         (bad(), names(&[]), false, (Status::Failed, Status::Skipped)),
         (names(&["age1a"]), names(&[]), false, (Status::Ok, Status::Ok)),
-        (names(&["age1a", "age1b"]), names(&["age1b"]), false, (Status::Ok, Status::Ok)),
-        (names(&["age1a"]), names(&["age1c"]), false, (Status::Ok, Status::Warning)),
+        (
+            names(&["age1a", "age1b"]),
+            names(&["age1b"]),
+            false,
+            (Status::Ok, Status::Ok),
+        ),
+        (
+            names(&["age1a"]),
+            names(&["age1c"]),
+            false,
+            (Status::Ok, Status::Warning),
+        ),
         (names(&["age1a"]), bad(), false, (Status::Ok, Status::Failed)),
         (names(&["passphrase"]), names(&[]), true, (Status::Ok, Status::Ok)),
         (names(&["passphrase"]), names(&[]), false, (Status::Ok, Status::Skipped)),

@@ -132,13 +132,18 @@ fn delete(trial: &TrialFacts) -> Check {
         Some(_) => format!("; `{}` stays, a few bytes, always the same one", trial.address),
         None => String::new(),
     };
+    // An upload that cannot be aborted is another check's matter.
+    let left = trial
+        .left
+        .as_ref()
+        .filter(|_| !matches!(trial.abort, Tried::Refused(_)));
     match (&trial.delete, &trial.hide) {
-        (Tried::Is(()), _) if trial.left.is_none() => Check::ok(ID, "Objects can be removed (s3:DeleteObject)"),
+        (Tried::Is(()), _) if left.is_none() => Check::ok(ID, "Objects can be removed (s3:DeleteObject)"),
         (Tried::Is(()), _) => Check::warning(
             ID,
             format!(
                 "Not everything could be removed again: {}",
-                trial.left.as_ref().map_or("", |no| no.text.as_str())
+                left.map_or("", |no| no.text.as_str())
             ),
             format!("Remove `{}` and its unfinished uploads", trial.address),
         ),
@@ -168,7 +173,7 @@ fn multipart(trial: &TrialFacts, makes_backups: bool) -> Check {
     match (&trial.multipart, &trial.create_only_parts) {
         (Tried::Is(_), _) => Check::ok(ID, "Uploads in parts work"),
         (Tried::Refused(no), _) if no.why == Why::NotAllowed => {
-            let message = format!("Not allowed: {}. No backup can be sent in parts", no.text);
+            let message = format!("Not allowed: {}. No backup can be sent in parts", no.permission);
             let hint = format!("Grant {} on {}", no.permission, resource(trial, false));
             match makes_backups || trial.write.is().is_some() {
                 true => Check::failed(ID, message, hint),

@@ -6,7 +6,7 @@ use super::facts::{Condition, No, Trailer, TrialFacts, Tried};
 use super::look::folder;
 use crate::base::failure::Result;
 use crate::base::units::MIB;
-use crate::bucket::{Bucket, Checked, Refusal, Trial, Why, Written};
+use crate::bucket::{Bucket, Checked, Refusal, Trial, TrialUpload, Why, Written};
 use crate::store::Key;
 
 /// What the object says to whoever finds it.
@@ -79,12 +79,12 @@ fn try_all(
             seen: std::mem::replace(&mut facts.seen, Tried::untried("")),
             ..left_out
         };
-        facts.abort = Tried::of(try_abort(trial));
+        try_abort(trial, facts);
         return bucket.check();
     }
-    facts.abort = Tried::of(try_abort(trial));
+    try_abort(trial, facts);
     bucket.check()?;
-    let upload = try_taken(trial, facts)?;
+    let upload = try_taken(trial, facts);
     bucket.check()?;
     facts.delete = Tried::of(trial.delete());
     match &facts.delete {
@@ -157,24 +157,37 @@ fn try_reading_only(bucket: &Bucket, prefix: &str, facts: &mut TrialFacts) {
 }
 
 /// Begins an upload without a part, which costs nothing if it has to stay, and throws it away.
-fn try_abort(trial: &Trial<'_>) -> Result<(), Refusal> {
+fn try_abort(trial: &Trial<'_>, facts: &mut TrialFacts) {
     // One that an earlier run could not throw away answers the question too.
-    if let Ok(old) = trial.old_uploads()
-        && !old.is_empty()
-    {
-        return old.iter().try_for_each(|upload| trial.abort(upload));
-    }
-    let upload = trial.start_upload()?;
-    trial.abort(&upload)
+    let old = trial.old_uploads().unwrap_or_default();
+    let upload = match old.is_empty() {
+        false => old,
+        true => match trial.start_upload() {
+            Ok(upload) => vec![upload],
+            Err(refusal) => {
+                facts.multipart = Tried::Refused(No::of(&refusal));
+                facts.abort = Tried::untried("no upload could be begun");
+                return;
+            }
+        },
+    };
+    facts.abort = Tried::of(upload.iter().try_for_each(|upload| trial.abort(upload)));
 }
 
 /// Completes an upload onto the object that stands there, which must be refused; gives the upload back.
-fn try_taken(trial: &Trial<'_>, facts: &mut TrialFacts) -> Result<Option<crate::bucket::TrialUpload>> {
-    if matches!(facts.abort, Tried::Refused(_)) {
-        let why = "it would leave an upload that cannot be aborted";
-        facts.multipart = Tried::untried(why);
-        facts.create_only_parts = Tried::untried(why);
-        return Ok(None);
+fn try_taken(trial: &Trial<'_>, facts: &mut TrialFacts) -> Option<TrialUpload> {
+    match &facts.abort {
+        Tried::Is(()) => {}
+        Tried::Refused(_) => {
+            let why = "it would leave an upload that cannot be aborted";
+            facts.multipart = Tried::untried(why);
+            facts.create_only_parts = Tried::untried(why);
+            return None;
+        }
+        Tried::Untried(why) => {
+            facts.create_only_parts = Tried::untried(why.clone());
+            return None;
+        }
     }
     let begun = trial.start_upload().and_then(|mut upload| {
         trial
@@ -186,11 +199,11 @@ fn try_taken(trial: &Trial<'_>, facts: &mut TrialFacts) -> Result<Option<crate::
         Err(refusal) => {
             facts.multipart = Tried::Refused(No::of(&refusal));
             facts.create_only_parts = Tried::untried("no upload could be begun");
-            return Ok(None);
+            return None;
         }
     };
     // Where single writes ignore the condition, completing would replace the object; nothing is lost by that either.
-    Ok(match trial.complete(&upload, true) {
+    match trial.complete(&upload, true) {
         Ok(written) => {
             facts.create_only_parts = Tried::Is(Condition::Ignored);
             facts.multipart = Tried::Is(written);
@@ -206,11 +219,11 @@ fn try_taken(trial: &Trial<'_>, facts: &mut TrialFacts) -> Result<Option<crate::
             facts.multipart = Tried::untried(NOT_REMOVED);
             Some(upload)
         }
-    })
+    }
 }
 
 /// Completes the upload now that its key is free. A server may have dropped it when it refused; then another one is made.
-fn try_completing(trial: &Trial<'_>, upload: Option<crate::bucket::TrialUpload>, facts: &mut TrialFacts) {
+fn try_completing(trial: &Trial<'_>, upload: Option<TrialUpload>, facts: &mut TrialFacts) {
     let Some(upload) = upload else { return };
     let again = || {
         let mut upload = trial.start_upload()?;
