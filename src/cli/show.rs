@@ -3,7 +3,7 @@
 use clap::Args as ClapArgs;
 
 use super::assemble::keys;
-use super::target::find;
+use super::target::{Target, find};
 use super::words::{count, counts, lines, sizes, time};
 use super::{Context, help};
 use crate::base::failure::{Kind, Result};
@@ -14,6 +14,7 @@ use crate::catalog::manifest::{Manifest, State};
 use crate::catalog::selection::Chosen;
 use crate::ops::Run;
 use crate::ops::reveal::reveal;
+use crate::ops::shape::flag_of;
 use crate::source::postgres::selecting;
 use crate::ui::escape::escape_text;
 
@@ -67,7 +68,10 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     context.listener.end();
     match &target.chosen.manifest {
         Some(manifest) if context.console.is_json() => context.console.answer_json(manifest),
-        Some(manifest) => context.console.answer(&describe(manifest, &target.chosen)),
+        Some(manifest) => {
+            let shape = shape_of(manifest, &target)?;
+            context.console.answer(&describe(manifest, &target.chosen, shape))
+        }
         None if context.console.is_json() => context.console.answer_json(&serde_json::json!({
             "id": target.chosen.found.id,
             "name": target.chosen.found.name_hint,
@@ -81,7 +85,20 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
 }
 
-fn describe(manifest: &Manifest, chosen: &Chosen) -> String {
+/// How it compares with the backups before it; nothing if it was not compared.
+fn shape_of(manifest: &Manifest, target: &Target) -> Result<String> {
+    let Some(shape) = &manifest.shape else {
+        return Ok(String::new());
+    };
+    let others = count(u64::from(shape.compared_with), "backup", "backups");
+    Ok(match (&shape.why, flag_of(&target.store, &target.chosen)?) {
+        (None, _) => format!("as the {others} before it"),
+        (Some(why), Some(_)) => format!("FLAGGED: {why} (the {others} before it)"),
+        (Some(why), None) => format!("accepted: {why} (the {others} before it)"),
+    })
+}
+
+fn describe(manifest: &Manifest, chosen: &Chosen, shape: String) -> String {
     let source = &manifest.source;
     let took = manifest.finished.duration_since(manifest.started).unsigned_abs();
     let state = match manifest.state {
@@ -107,6 +124,7 @@ fn describe(manifest: &Manifest, chosen: &Chosen) -> String {
         ("took", format_duration(took)),
         ("content", counts(&manifest.counts)),
         ("size", sizes(manifest)),
+        ("shape", shape),
         ("format", format_of(manifest)),
         (
             "sha256",

@@ -136,6 +136,8 @@ pub enum Shape {
     Bytes,
     /// A duration such as `15m`.
     Duration,
+    /// A part of a whole such as `50%`, or `off`, which is read as 0.
+    PercentOrOff,
     /// One of a few words.
     Choice(&'static [&'static str]),
     /// A file or folder.
@@ -163,7 +165,7 @@ pub enum Value {
     Text(String),
     /// [`Shape::Switch`].
     Switch(bool),
-    /// [`Shape::Integer`] and [`Shape::Bytes`].
+    /// [`Shape::Integer`], [`Shape::Bytes`] and [`Shape::PercentOrOff`].
     Number(u64),
     /// [`Shape::Duration`].
     Duration(Duration),
@@ -221,6 +223,7 @@ impl Shape {
             Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Self::Bytes => "a size such as 64MiB".to_owned(),
             Self::Duration => "a duration such as 15m".to_owned(),
+            Self::PercentOrOff => "a percentage from 1% to 99%, or off".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Path => "a path".to_owned(),
             Self::Paths => "an array of paths".to_owned(),
@@ -273,6 +276,16 @@ impl Shape {
             (Self::Duration, Raw::Text(text)) => units::parse_duration(text)
                 .map(Value::Duration)
                 .map_err(|_| described()),
+            (Self::PercentOrOff, Raw::Text(text)) => {
+                match text.trim().strip_suffix('%').map(|digits| digits.trim().parse()) {
+                    Some(Ok(percent @ 1..=99)) => Ok(Value::Number(percent)),
+                    None if matches!(text.trim().to_ascii_lowercase().as_str(), "off" | "no" | "false") => {
+                        Ok(Value::Number(0))
+                    }
+                    _ => Err(described()),
+                }
+            }
+            (Self::PercentOrOff, Raw::Switch(false)) => Ok(Value::Number(0)),
             (Self::Path, Raw::Text(text)) => Ok(Value::Path(located(text, origin))),
             (Self::Stores, Raw::Text(_) | Raw::List(_)) => {
                 let texts = match raw {

@@ -22,9 +22,11 @@ pub mod ls;
 mod many;
 pub mod notes;
 pub mod plaintext;
+mod recent;
 pub mod restore;
 pub mod reveal;
 pub mod several;
+pub mod shape;
 mod streams;
 pub mod thaw;
 
