@@ -118,10 +118,12 @@ impl Bucket {
         F: Fn(Client, Builder) -> W,
         W: Future<Output = Result<Answer, SdkError<E, HttpResponse>>>,
     {
-        let about = About::bucket(format!("read {what} of `s3://{}`", self.name()), permission);
+        let about = About::bucket(format!("read {what} of `s3://{}`", self.name()), permission).taking_any_answer();
         match self.requests.ask(about, operation) {
             Ok(answer) => take(answer),
             Err(refusal) if refusal.says(unset) => Reading::NotConfigured,
+            // A server that does not know the question answers another one: with a list of objects, for example.
+            Err(refusal) if refusal.status == Some(200) && refusal.code.is_none() => Reading::NotSupported,
             Err(refusal) => match refusal.why {
                 Why::NotAllowed => Reading::NotAllowed { permission },
                 // Servers that lack a setting answer with whatever they have for a path that does not exist.

@@ -12,7 +12,7 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Recorder;
 use crate::catalog::layout::Layout;
 use crate::config::settings::{ChecksumMode as ConfiguredChecksums, Settings, StoreChoice};
-use crate::config::{Flags, table};
+use crate::config::{Environment, Flags, table};
 use crate::ops::Run;
 use crate::ops::doctor::{
     Beside, Check, Machine, Retention, Sealing, Section, SourceToCheck, Status, StoreToCheck, StoreVerdict,
@@ -52,7 +52,7 @@ impl Args {
 /// A passing trouble is waited for this long at most: who asks what is wrong wants an answer.
 const RETRY: RetryOptions = RetryOptions {
     first_wait: std::time::Duration::from_secs(1),
-    max_wait: std::time::Duration::from_secs(2),
+    max_wait: std::time::Duration::from_secs(1),
     budget: std::time::Duration::from_secs(5),
     sdk_attempts: 1,
 };
@@ -118,7 +118,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let recipients = recipients(settings);
     let beside = Beside {
-        retention: Retention::default(),
+        retention: retention(&context.loaded.environment)?,
         is_sealed: matches!(recipients, Ok(Some(_))),
         makes_backups: !names.is_empty() || has_sources(settings),
         plain_bytes,
@@ -149,6 +149,20 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         .collect();
     context.listener.end();
     answer(&sections, &advice, context)
+}
+
+/// How long backups are meant to be kept, by the variables that the field uses for it.
+fn retention(environment: &Environment) -> Result<Retention> {
+    let days = |name: &str| match environment.read(name)? {
+        None | Some("") => Ok(None),
+        Some(text) => text.trim().parse().map(Some).map_err(|error: std::num::ParseIntError| {
+            Failure::new(Kind::Config, format!("Not a number of days in {name}: `{text}`")).caused_by(error)
+        }),
+    };
+    Ok(Retention {
+        keep_days: days("BACKUP_S3_RETENTION_DAYS")?,
+        delete_days: days("BACKUP_S3_DELETE_DAYS")?,
+    })
 }
 
 fn has_sources(settings: &Settings) -> bool {
