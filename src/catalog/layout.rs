@@ -57,9 +57,10 @@ pub fn check_name(name: &str) -> Result<()> {
 fn check_extension(extension: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let is_one = !extension.starts_with('.') && !extension.ends_with('.') && extension.chars().all(allowed);
-    is_one.then_some(()).ok_or_else(|| {
+    // The last time in a name is the backup's own, and what stands before it the series.
+    (is_one && stamp_start(extension).is_none()).then_some(()).ok_or_else(|| {
         Failure::new(Kind::Usage, format!("Not an extension: `{extension}`"))
-            .hint("Use letters, digits, `.`, `_` and `-`, for example --extension sql")
+            .hint("Use letters, digits, `.`, `_` and `-`, but nothing that looks like a time, for example --extension sql")
     })
 }
 

@@ -8,6 +8,7 @@ use crate::base::failure::{Failure, Kind, Result};
 mod backup;
 mod check;
 mod copy;
+pub(in crate::source) mod ending;
 mod files;
 mod held;
 mod holders;
