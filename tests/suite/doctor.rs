@@ -266,7 +266,7 @@ fn a_server_with_other_habits_than_the_table_has_is_noticed() {
         conditions: false,
         parts_equal: true,
         etags_are_md5: false,
-        clock_ahead_secs: 3600,
+        clock_ahead_secs: 600,
         region: Some(("eu-west-3".to_owned(), 400)),
         ..Options::default()
     });
