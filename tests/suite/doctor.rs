@@ -287,6 +287,9 @@ fn a_server_with_other_habits_than_the_table_has_is_noticed() {
         .has("store.etag", "failed", "no MD5 sums")
         .hints("store.etag", "--provider other")
         .has("store.provider", "warning", "does not do what is known of AWS");
+    // Checksums behind the body are really sent so.
+    let has_trailer = |request: &Request| request.headers.iter().any(|(name, _)| name == "x-amz-trailer");
+    assert!(server.requests_of(Op::PutObject).iter().any(has_trailer));
     let set = &checks.0["settings"][0]["set"];
     assert_eq!(
         (&set["provider"], &set["region"]),
