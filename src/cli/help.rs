@@ -188,6 +188,24 @@ const CLOSINGS: &[Closing] = &[
         ],
     },
     Closing {
+        command: "doctor",
+        exit_status: &[0, 1, 2, 130],
+        examples: &[
+            (
+                "backup-cli doctor",
+                "The store and the sources of the settings, and this machine",
+            ),
+            (
+                "backup-cli doctor -p shop --json",
+                "Those of a profile, for monitoring: each check has an id that stays the same",
+            ),
+            (
+                "backup-cli --store s3://my-backups/web doctor /srv/www",
+                "Another store and source, before they are used for the first time",
+            ),
+        ],
+    },
+    Closing {
         command: "key",
         exit_status: &[0, 1, 2, 12, 21],
         examples: &[

@@ -14,6 +14,7 @@ pub mod context;
 pub mod copy;
 mod databases;
 pub mod diff;
+pub mod doctor;
 pub mod drill;
 pub mod find;
 pub mod generate;
@@ -77,6 +78,7 @@ pub enum Command {
     Find(find::Args),
     Diff(diff::Args),
     Restore(Box<restore::Args>),
+    Doctor(doctor::Args),
     Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -242,6 +244,7 @@ impl Command {
             Self::Backup(args) => args.flags(),
             Self::Restore(args) => args.flags(),
             Self::Copy(args) => args.flags(),
+            Self::Doctor(args) => args.flags(),
             _ => Flags::default(),
         }
     }
@@ -256,7 +259,7 @@ impl Command {
     fn takes_several_profiles(&self) -> bool {
         matches!(
             self,
-            Self::Backup(_) | Self::List(_) | Self::Find(_) | Self::Copy(_) | Self::Config(_)
+            Self::Backup(_) | Self::List(_) | Self::Find(_) | Self::Copy(_) | Self::Doctor(_) | Self::Config(_)
         )
     }
 }
@@ -309,6 +312,7 @@ impl Cli {
                 Command::Find(args) => find::run(args, &context),
                 Command::Diff(args) => diff::run(args, &context),
                 Command::Restore(args) => restore::run(args, &context),
+                Command::Doctor(args) => doctor::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Key(_)
                 | Command::Config(_)

@@ -13,6 +13,7 @@ pub mod backup;
 pub mod commit;
 pub mod copy;
 pub mod diff;
+pub mod doctor;
 pub mod drill;
 pub mod find;
 pub mod list;

@@ -21,6 +21,7 @@ mod commit_faults;
 mod copies;
 mod copy_faults;
 mod directory_readers;
+mod doctor;
 mod dump_faults;
 mod dying_sources;
 mod encryption;

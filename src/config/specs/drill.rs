@@ -21,8 +21,8 @@ specs! {
         shape: Shape::Checks,
         environment: &["BACKUP_DRILL_CHECKS"],
         chapter: Chapter::Run,
-        doc: "What must hold of a restored backup: questions that a database answers with true or as expected, paths that must be there; in a table `[profile.NAME.drill]` it is called `checks`.",
-        example: r#"["select count(*) > 0 from users", { query = "select count(*) from orders", expect = ">= 1000" }]"#,
+        doc: "What must hold of a restored backup: questions that a database answers with true, or `{ query = \"…\", expect = \">= 1000\" }`; paths that must be there, or `{ path = \"…\", min-size = \"1KiB\" }`. In a table `[profile.NAME.drill]` it is called `checks`.",
+        example: r#"["select count(*) > 0 from users", "www/index.html"]"#,
     }
     /// Where metrics are written.
     METRICS_FILE = {
