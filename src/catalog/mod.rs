@@ -11,3 +11,4 @@ pub mod patterns;
 pub mod private;
 mod seal;
 pub mod selection;
+pub mod shape;

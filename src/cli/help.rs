@@ -7,7 +7,10 @@ pub const EXIT_STATUS: [(u8, &str); 11] = [
     (0, "done"),
     (1, "failed"),
     (2, "wrong usage or configuration"),
-    (3, "done, but incomplete: some items could not be read or restored"),
+    (
+        3,
+        "done, but incomplete or doubtful: some items could not be read or restored, or the backup is far smaller than those before it",
+    ),
     (10, "no such bucket, prefix, profile or backup"),
     (11, "locked by another run"),
     (12, "wrong or missing decryption key"),
@@ -72,6 +75,14 @@ const CLOSINGS: &[Closing] = &[
                 "Two profiles of the configuration file, one after the other",
             ),
         ],
+    },
+    Closing {
+        command: "accept",
+        exit_status: &[0, 1, 2, 10, 20, 21, 130],
+        examples: &[(
+            "backup-cli accept shop@latest --why 'the old orders were archived'",
+            "A backup that is rightly so much smaller than those before it",
+        )],
     },
     Closing {
         command: "list",
@@ -176,6 +187,24 @@ const CLOSINGS: &[Closing] = &[
             (
                 "backup-cli restore --from-s3-latest --dry-run",
                 "What would happen, without doing it",
+            ),
+        ],
+    },
+    Closing {
+        command: "doctor",
+        exit_status: &[0, 1, 2, 130],
+        examples: &[
+            (
+                "backup-cli doctor",
+                "The store and the sources of the settings, and this machine",
+            ),
+            (
+                "backup-cli doctor -p shop --json",
+                "Those of a profile, for monitoring: each check has an id that stays the same",
+            ),
+            (
+                "backup-cli --store s3://my-backups/web doctor /srv/www",
+                "Another store and source, before they are used for the first time",
             ),
         ],
     },

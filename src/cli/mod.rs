@@ -4,6 +4,7 @@
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+pub mod accept;
 pub mod assemble;
 pub mod backup;
 pub mod completions;
@@ -13,6 +14,8 @@ pub mod context;
 pub mod copy;
 mod databases;
 pub mod diff;
+pub mod doctor;
+pub mod drill;
 pub mod find;
 pub mod generate;
 pub mod help;
@@ -20,6 +23,7 @@ pub mod key;
 pub mod list;
 pub mod ls;
 mod manual;
+mod metrics;
 pub mod page;
 pub mod restore;
 pub mod show;
@@ -67,6 +71,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Backup(Box<backup::Args>),
+    Accept(accept::Args),
     List(list::Args),
     Show(show::Args),
     Ls(ls::Args),
@@ -74,6 +79,7 @@ pub enum Command {
     Find(find::Args),
     Diff(diff::Args),
     Restore(Box<restore::Args>),
+    Doctor(doctor::Args),
     Verify(Box<verify::Args>),
     Key(key::Args),
     Config(config::Args),
@@ -240,6 +246,7 @@ impl Command {
             Self::Backup(args) => args.flags(),
             Self::Restore(args) => args.flags(),
             Self::Copy(args) => args.flags(),
+            Self::Doctor(args) => args.flags(),
             Self::Verify(args) => args.flags(),
             _ => Flags::default(),
         }
@@ -255,7 +262,13 @@ impl Command {
     fn takes_several_profiles(&self) -> bool {
         matches!(
             self,
-            Self::Backup(_) | Self::List(_) | Self::Find(_) | Self::Copy(_) | Self::Verify(_) | Self::Config(_)
+            Self::Backup(_)
+                | Self::List(_)
+                | Self::Find(_)
+                | Self::Copy(_)
+                | Self::Doctor(_)
+                | Self::Verify(_)
+                | Self::Config(_)
         )
     }
 }
@@ -300,6 +313,7 @@ impl Cli {
         for context in contexts {
             let result = started.run_one(&context, several, || match command {
                 Command::Backup(args) => backup::run(args, &context),
+                Command::Accept(args) => accept::run(args, &context),
                 Command::List(args) => list::run(args, &context),
                 Command::Show(args) => show::run(args, &context),
                 Command::Ls(args) => ls::run(args, &context),
@@ -307,6 +321,7 @@ impl Cli {
                 Command::Find(args) => find::run(args, &context),
                 Command::Diff(args) => diff::run(args, &context),
                 Command::Restore(args) => restore::run(args, &context),
+                Command::Doctor(args) => doctor::run(args, &context),
                 Command::Verify(args) => verify::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Key(_)

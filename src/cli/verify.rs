@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::assemble::{layout, open_store};
+use super::drill::{self, DrillArgs};
 use super::target::find;
 use super::words::{count, time};
 use super::{Context, TransferArgs, help};
@@ -87,6 +88,10 @@ pub struct Args {
 
     #[allow(missing_docs)]
     #[command(flatten)]
+    pub drill: DrillArgs,
+
+    #[allow(missing_docs)]
+    #[command(flatten)]
     pub transfer: TransferArgs,
 }
 
@@ -115,7 +120,7 @@ impl Args {
     /// These options as a layer of settings.
     #[must_use]
     pub fn flags(&self) -> Flags {
-        self.transfer.flags()
+        self.drill.flags().and(self.transfer.flags())
     }
 
     fn options(&self, context: &Context) -> Result<VerifyOptions> {
@@ -197,6 +202,9 @@ struct Totals {
 /// # Errors
 /// [`Kind::Damaged`] if any is damaged; else the worst of what kept others from being checked.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
+    if args.drill.restore {
+        return drill::run(&args.backups, &args.drill, context);
+    }
     let run = context.run();
     let began = Instant::now();
     context.listener.name_items("backups");
