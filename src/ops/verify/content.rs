@@ -168,6 +168,10 @@ impl<'a> Content<'a> {
                     let IndexItem::Entry(entry) = item else {
                         return Ok(ControlFlow::Continue(()));
                     };
+                    // Older indexes name only the tables of a dump, and nothing else in it.
+                    if entry.kind == EntryKind::Object {
+                        return Ok(ControlFlow::Continue(()));
+                    }
                     Ok(match sender.send(entry) {
                         Ok(()) => ControlFlow::Continue(()),
                         Err(_) => ControlFlow::Break(()),
@@ -224,7 +228,7 @@ struct Comparing {
 
 impl Comparing {
     fn next(&mut self, found: &Entry) {
-        if self.difference.is_some() {
+        if self.difference.is_some() || found.kind == EntryKind::Object {
             return;
         }
         let place = |entry: &Entry| format!("`{}` at {}, {} bytes", entry.path.display(), entry.offset, entry.length);
