@@ -508,7 +508,7 @@ fn a_file_that_cannot_be_read_is_named_and_a_missing_source_fails() {
     std::fs::create_dir(&tree).unwrap();
     std::fs::write(tree.join("open"), "x").unwrap();
     std::fs::write(tree.join("shut"), "x").unwrap();
-    std::fs::set_permissions(tree.join("shut"), std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(tree.join("shut"), std::fs::Permissions::from_mode(0o000)).unwrap();
     let (checks, outcome) = Checks::of(&cli, &["tree"]);
     assert_eq!(outcome.code(), 0, "{outcome}");
     checks.has("source.readable", "warning", "cannot read 1 of the 3 items");
