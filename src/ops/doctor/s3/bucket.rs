@@ -92,7 +92,8 @@ fn object_lock(reading: &Reading<ObjectLock>, retention: Retention) -> Check {
     let Some(default) = &lock.default_retention else {
         return Check::ok(ID, "Objects can be locked; new ones are not by themselves");
     };
-    let message = format!("New objects are locked for {} days ({})", default.days, default.mode);
+    let days = if default.days == 1 { "day" } else { "days" };
+    let message = format!("New objects are locked for {} {days} ({})", default.days, default.mode);
     match retention.keep_days {
         Some(keep) if u64::from(default.days) > keep => Check::warning(
             ID,
