@@ -326,7 +326,7 @@ _backup__cli() {
             return 0
             ;;
         backup__subcmd__cli__subcmd__backup)
-            opts="-x -n -p -q -v -h --command --shell --stdin-name --extension --tag --exclude --exclude-file --exclude-caches --one-file-system --table --exclude-table --schema --exclude-schema --exclude-table-data --format --jobs --globals --all-databases --pg-dump-arg --mysql-dump-arg --dry-run --shape-guard --lock-timeout --host --key-template --compression --level --threads --parts-in-flight --memory --part-size --expected-size --storage-class --sse --sse-kms-key-id --object-tag --checksum --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
+            opts="-x -n -p -q -v -h --command --shell --stdin-name --extension --tag --exclude --exclude-file --exclude-caches --one-file-system --table --exclude-table --schema --exclude-schema --exclude-table-data --format --jobs --globals --all-databases --pg-dump-arg --mysql-dump-arg --dry-run --shape-guard --lock-timeout --metrics-file --host --key-template --compression --level --threads --parts-in-flight --memory --part-size --expected-size --storage-class --sse --sse-kms-key-id --object-tag --checksum --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -409,6 +409,21 @@ _backup__cli() {
                     ;;
                 --lock-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --host)

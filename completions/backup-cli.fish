@@ -81,6 +81,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l pg-dump
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l mysql-dump-arg -d 'A further argument for mariadb-dump or mysqldump; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l shape-guard -d 'Flag a backup that is smaller than this part of the median of the last ones, or `off` [default: 50%]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock-timeout -d 'How long to wait for another run of the same series [default: 0s]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l metrics-file -d 'Write metrics for Prometheus into this file, beside what others have written there' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l host -d 'The host name to record [default: this machine\'s]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l key-template -d 'The layout of keys below the prefix' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l compression -d 'How the backup is compressed [default: gzip]' -r -f -a "gzip\t''

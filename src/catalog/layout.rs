@@ -483,7 +483,8 @@ pub fn name_and_time_of(key: &Key) -> (String, Option<Timestamp>) {
 }
 
 /// The time of a `YYYYMMDD_HHMMSS`, UTC; `None` if there is no such time.
-pub(super) fn time_of_stamp(stamp: &str) -> Option<Timestamp> {
+#[must_use]
+pub fn time_of_stamp(stamp: &str) -> Option<Timestamp> {
     if stamp.len() != STAMP_BYTES || stamp_start(stamp) != Some(0) {
         return None;
     }

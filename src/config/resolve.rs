@@ -135,6 +135,9 @@ impl Resolver<'_> {
             lock_folder: self.lock_folder(),
             host: self.host(),
             safety_backup: self.required(&table::SAFETY_BACKUP),
+            drill_to: self.required(&table::DRILL_TO),
+            drill_checks: self.required(&table::DRILL_CHECKS),
+            metrics_file: self.optional(&table::METRICS_FILE),
             warnings: Vec::new(),
             shown: Vec::new(),
         };

@@ -134,6 +134,12 @@ pub struct Settings {
     pub host: Setting<String>,
     /// Whether a restore backs up first what it replaces.
     pub safety_backup: Setting<bool>,
+    /// Where drills may restore into: URLs of servers, a folder.
+    pub drill_to: Setting<Vec<String>>,
+    /// What must hold of a backup that a drill has restored, as [`crate::ops::drill::check::Check`] reads it.
+    pub drill_checks: Setting<Vec<String>>,
+    /// Where metrics are written.
+    pub metrics_file: Setting<Option<PathBuf>>,
     /// What the user should look into, in full sentences.
     pub warnings: Vec<String>,
     /// Every setting as it is shown, in the order of the table.

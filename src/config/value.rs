@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::units;
+use crate::ops::drill::check::Check;
 use crate::store::address::StoreAddress;
 
 /// A value as it was found, before it is read as what the setting expects.
@@ -154,6 +155,8 @@ pub enum Shape {
     Lines,
     /// A command line: an array of arguments, or a text that is split as a shell would.
     Words,
+    /// What must hold of a restored backup: an array of texts and tables, or one a line, tables as JSON.
+    Checks,
     /// `key=value` texts: an array, or separated by commas or line ends.
     Pairs,
 }
@@ -230,6 +233,7 @@ impl Shape {
             Self::Stores => "s3://bucket/prefix, file:///folder, a folder or @PROFILE, or an array of such".to_owned(),
             Self::Sources => "an array of URLs or paths".to_owned(),
             Self::List | Self::Lines => "an array of texts".to_owned(),
+            Self::Checks => "an array of questions, paths and tables".to_owned(),
             Self::Words => "an array of arguments".to_owned(),
             Self::Pairs => "an array of key=value texts".to_owned(),
         }
@@ -318,6 +322,13 @@ impl Shape {
             )),
             (Self::List, Raw::Text(_) | Raw::List(_)) => Ok(Value::List(items(raw, &['\n', ',']))),
             (Self::Lines, Raw::Text(_) | Raw::List(_)) => Ok(Value::List(items(raw, &['\n']))),
+            (Self::Checks, Raw::Text(_) | Raw::List(_)) => {
+                let checks = items(raw, &['\n']);
+                match checks.iter().find_map(|check| Check::parse(check).err()) {
+                    Some(failure) => Err(one_sentence(&failure)),
+                    None => Ok(Value::List(checks)),
+                }
+            }
             (Self::Pairs, Raw::Text(_) | Raw::List(_)) => {
                 let pairs = items(raw, &['\n', ',']);
                 match pairs.iter().find(|pair| pair.find('=').is_none_or(|at| at == 0)) {

@@ -173,12 +173,13 @@ fn stream_one<S: Source + ?Sized>(
 pub mod command;
 mod command_line;
 mod content;
-mod dated;
+pub mod dated;
 pub mod detect;
 pub mod directory;
 mod dump_writer;
 pub mod mysql;
 pub mod postgres;
+pub mod scratch;
 pub mod script;
 pub mod sqlite;
 pub mod stdin;

@@ -13,6 +13,7 @@ mod files;
 mod held;
 mod holders;
 mod restore;
+mod scratch;
 mod target;
 mod trouble;
 mod url;
@@ -20,6 +21,7 @@ mod url;
 pub use backup::{SqliteOptions, SqliteSource};
 pub use files::{begins_as_database, is_database};
 pub use restore::{SqliteRestoreOptions, SqliteRestoreReport, restore_database};
+pub use scratch::SqliteScratch;
 pub use target::{SqliteTarget, inspect_target};
 pub use url::{is_sqlite, parse_url};
 
