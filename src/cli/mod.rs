@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 pub mod accept;
 pub mod assemble;
 pub mod backup;
+pub mod bucket;
 pub mod completions;
 pub mod config;
 mod console;
@@ -79,6 +80,7 @@ pub enum Command {
     Diff(diff::Args),
     Restore(Box<restore::Args>),
     Doctor(doctor::Args),
+    Bucket(bucket::Args),
     Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -313,6 +315,7 @@ impl Cli {
                 Command::Diff(args) => diff::run(args, &context),
                 Command::Restore(args) => restore::run(args, &context),
                 Command::Doctor(args) => doctor::run(args, &context),
+                Command::Bucket(args) => bucket::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Key(_)
                 | Command::Config(_)
