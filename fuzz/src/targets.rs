@@ -1,7 +1,7 @@
-//! What the fuzzer calls, and what the suite calls with every file of the corpus: each reader of bytes that may be anybody's.
-//!
-//! A target panics if a promise is broken: a reader that panics, gives something else the second time, or writes outside of
-//! its target. It returns for every input, good or bad.
+// What the fuzzer calls, and what the suite calls with every file of the corpus: each reader of bytes that may be anybody's.
+//
+// A target panics if a promise is broken: a reader that panics, gives something else the second time, or writes outside of
+// its target. It returns for every input, good or bad.
 
 use std::io::{Cursor, Read, Write};
 use std::ops::ControlFlow;

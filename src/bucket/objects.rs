@@ -22,15 +22,14 @@ impl Bucket {
         );
         let answer = self.requests.ask(about, |client, overrides| {
             let range = first_bytes.map(|count| format!("bytes=0-{}", count.saturating_sub(1)));
-            let sent = client
+            client
                 .get_object()
                 .bucket(self.name())
                 .key(key.as_str())
                 .set_range(range)
                 .customize()
                 .config_override(overrides)
-                .send();
-            sent
+                .send()
         })?;
         let collected = self.requests.block_on(async move { answer.body.collect().await });
         let failed = |failure| Refusal {

@@ -267,7 +267,7 @@ impl<'a> Trial<'a> {
     /// The refusal.
     pub fn is_listed(&self) -> Result<bool, Refusal> {
         let keys = self.bucket.first_keys(self.key.as_str(), 1)?;
-        Ok(keys.iter().any(|key| *key == self.key))
+        Ok(keys.contains(&self.key))
     }
 
     /// Removes what stands there. In a bucket that keeps versions each of ours is removed, not only hidden.
@@ -491,11 +491,11 @@ impl<'a> Trial<'a> {
                 parts: Vec::new(),
             })
             .collect();
-        let aborted = uploads
-            .iter()
-            .map(|upload| self.abort(upload))
-            .fold(Ok(()), |all: Result<(), Refusal>, one| all.and(one));
-        self.delete().and(aborted)
+        let mut outcome = self.delete();
+        for upload in &uploads {
+            outcome = outcome.and(self.abort(upload));
+        }
+        outcome
     }
 }
 

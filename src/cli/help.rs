@@ -229,6 +229,22 @@ const CLOSINGS: &[Closing] = &[
         ],
     },
     Closing {
+        command: "bucket",
+        exit_status: &[0, 1, 2, 10, 130],
+        examples: &[(
+            "backup-cli bucket check",
+            "What the bucket should be set to otherwise, and why",
+        )],
+    },
+    Closing {
+        command: "bucket check",
+        exit_status: &[0, 1, 2, 10, 130],
+        examples: &[(
+            "backup-cli --store s3://my-backups/web bucket check --json",
+            "The same for a program; exit status 1 if anything differs",
+        )],
+    },
+    Closing {
         command: "key",
         exit_status: &[0, 1, 2, 12, 21],
         examples: &[

@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 pub mod accept;
 pub mod assemble;
 pub mod backup;
+pub mod bucket;
 pub mod completions;
 pub mod config;
 mod console;
@@ -81,6 +82,7 @@ pub enum Command {
     Restore(Box<restore::Args>),
     Doctor(doctor::Args),
     Verify(Box<verify::Args>),
+    Bucket(bucket::Args),
     Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -323,6 +325,7 @@ impl Cli {
                 Command::Restore(args) => restore::run(args, &context),
                 Command::Doctor(args) => doctor::run(args, &context),
                 Command::Verify(args) => verify::run(args, &context),
+                Command::Bucket(args) => bucket::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Key(_)
                 | Command::Config(_)

@@ -10,6 +10,7 @@ use crate::pipeline::crypt::Keys;
 use crate::source::SourceContext;
 
 pub mod backup;
+pub mod bucket_check;
 pub mod commit;
 pub mod copy;
 pub mod diff;

@@ -177,6 +177,69 @@ fn a_real_server_is_well_for_who_may_do_everything() {
 }
 
 #[test]
+fn a_bucket_that_keeps_or_locks_what_is_written_does_not_fill_up() {
+    let kept = weed().bucket();
+    let locked = weed().bucket();
+    let endpoint = kept.access.endpoint.as_str();
+    let policy = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Principal":"*","Action":"s3:DeleteObjectVersion",
+            "Resource":"arn:aws:s3:::{}/*"}}]}}"#,
+        kept.name
+    );
+    let script = r#"
+        aws --endpoint-url "$URL" s3api put-bucket-versioning --bucket "$KEPT" --versioning-configuration Status=Enabled
+        aws --endpoint-url "$URL" s3api put-bucket-policy --bucket "$KEPT" --policy "$POLICY"
+        aws --endpoint-url "$URL" s3api create-bucket --bucket "$LOCKED-lock" --object-lock-enabled-for-bucket >/dev/null
+        aws --endpoint-url "$URL" s3api put-object-lock-configuration --bucket "$LOCKED-lock" --object-lock-configuration \
+            '{"ObjectLockEnabled":"Enabled","Rule":{"DefaultRetention":{"Mode":"GOVERNANCE","Days":30}}}'
+    "#;
+    let variables = [
+        ("URL", endpoint),
+        ("KEPT", &kept.name),
+        ("LOCKED", &locked.name),
+        ("POLICY", &policy),
+    ];
+    let _ = aws::shell(&kept.access, script, &variables);
+    let locked = Bucket {
+        name: format!("{}-lock", locked.name),
+        ..locked
+    };
+    for _ in 0..2 {
+        let (checks, outcome) = Checks::of(&as_user(&kept, (ACCESS_KEY, SECRET_KEY)), &[]);
+        assert_eq!(outcome.code(), 0, "{outcome}");
+        checks
+            .has("store.delete", "warning", "Not allowed: s3:DeleteObjectVersion")
+            .has("store.delete", "warning", "backup-cli-doctor.index.gz` stays")
+            .has("store.parts-equal", "skipped", "cannot be removed");
+        let cli = as_user(&locked, (ACCESS_KEY, SECRET_KEY)).env("BACKUP_S3_RETENTION_DAYS", "14");
+        let (checks, outcome) = Checks::of(&cli, &[]);
+        assert_eq!(outcome.code(), 0, "{outcome}");
+        checks
+            .has(
+                "bucket.object-lock",
+                "warning",
+                "locked for 30 days (GOVERNANCE), longer than the 14 days",
+            )
+            .has("store.delete", "skipped", "locks every new object")
+            .has("store.abort", "ok", "");
+    }
+    for bucket in [&kept, &locked] {
+        let arguments = [
+            "--endpoint-url",
+            endpoint,
+            "s3api",
+            "list-object-versions",
+            "--bucket",
+            &bucket.name,
+        ];
+        let listed: serde_json::Value = serde_json::from_slice(&aws::run(&bucket.access, &arguments)).unwrap();
+        assert_eq!(listed["Versions"].as_array().unwrap().len(), 1, "{listed}");
+        assert!(listed.get("DeleteMarkers").is_none(), "{listed}");
+        assert_eq!(bucket.uploads(), [""; 0]);
+    }
+}
+
+#[test]
 fn who_may_only_write_is_told_what_could_not_be_looked_at() {
     let bucket = weed().bucket();
     let (checks, outcome) = Checks::of(&as_user(&bucket, WRITER), &[]);
@@ -433,6 +496,27 @@ fn what_a_bucket_is_set_to_is_judged() {
         .has("bucket.lifecycle-uploads", "warning", "No lifecycle rule")
         .has("store.etag", "ok", "KMS")
         .has("store.delete", "ok", "");
+    // The settings alone, point by point.
+    let compared = cli.run(["bucket", "check", "--json"]).exits_with(1);
+    let document = compared.json();
+    let verdict = |id: &str| {
+        let points = document["points"].as_array().unwrap();
+        points.iter().find(|point| point["id"] == id).unwrap()["verdict"].clone()
+    };
+    assert_eq!(verdict("versioning"), "right", "{document:#}");
+    assert_eq!(verdict("public-access"), "different", "{document:#}");
+    assert_eq!(verdict("unfinished-uploads"), "different", "{document:#}");
+    let _ = cli
+        .run(["bucket", "check"])
+        .exits_with(1)
+        .stdout_has("off: BlockPublicPolicy")
+        .stdout_has("would make the backups public")
+        .stderr_has("differs in");
+    let _ = cli
+        .run(["bucket", "check", "--store", "s3://no-such-bucket-here"])
+        .exits_with(10);
+    let _ = cli.run(["bucket", "check", "--store", "./store"]).exits_with(2);
+    assert_eq!(bucket.keys(), [""; 0]);
     // With what is to be kept, the rule that removes too soon is a failure.
     let (checks, outcome) = Checks::of(&cli.env("BACKUP_S3_RETENTION_DAYS", "90"), &[]);
     assert_eq!(outcome.code(), 1, "{outcome}");
@@ -508,7 +592,7 @@ fn a_file_that_cannot_be_read_is_named_and_a_missing_source_fails() {
     std::fs::create_dir(&tree).unwrap();
     std::fs::write(tree.join("open"), "x").unwrap();
     std::fs::write(tree.join("shut"), "x").unwrap();
-    std::fs::set_permissions(tree.join("shut"), std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(tree.join("shut"), std::fs::Permissions::from_mode(0o000)).unwrap();
     let (checks, outcome) = Checks::of(&cli, &["tree"]);
     assert_eq!(outcome.code(), 0, "{outcome}");
     checks.has("source.readable", "warning", "cannot read 1 of the 3 items");
@@ -549,6 +633,18 @@ fn a_folder_that_is_read_only_or_full_or_open_to_all_is_noticed() {
         .has("store.case", "ok", "")
         .has("store.permissions", "warning", "mode 755")
         .hints("store.permissions", "chmod 700");
+    // Each of several stores has its own lines.
+    let several = Cli::new();
+    std::fs::create_dir(several.home().join("a")).unwrap();
+    let (checks, _) = Checks::of(&several, &["--store", "./a", "--store", "./file/b"]);
+    let subjects: Vec<&str> = checks.0["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|check| check["id"] == "store.folder")
+        .filter_map(|check| check["subject"].as_str())
+        .collect();
+    assert!(subjects.len() == 2 && subjects[0] != subjects[1], "{subjects:?}");
     let nowhere = Cli::new().env("BACKUP_STORE", "./file/store");
     std::fs::write(nowhere.home().join("file"), "x").unwrap();
     let (checks, _) = Checks::of(&nowhere, &[]);

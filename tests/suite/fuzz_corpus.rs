@@ -4,8 +4,9 @@
 //! Each target runs in a process of its own whose memory is limited, so that one that takes too much fails its test.
 //! `BACKUP_CLI_TEST_FUZZ_SECS=60` goes on changing files for so long. `fuzz/README.md` says how to fuzz in earnest.
 
-#[path = "../../fuzz/src/targets.rs"]
-mod targets;
+mod targets {
+    include!("../../fuzz/src/targets.rs");
+}
 
 use std::path::PathBuf;
 use std::process::Command;

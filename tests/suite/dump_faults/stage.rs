@@ -25,6 +25,9 @@ pub const PLACES: usize = 100;
 /// How long a program that hangs is watched before the run is interrupted.
 const HANG: Duration = Duration::from_millis(150);
 
+/// How many series the runs take turns in.
+const SERIES: u64 = 32;
+
 /// Small enough for the shortest dump here to have several parts.
 const PART_BYTES: u64 = 16 << 10;
 
@@ -235,7 +238,6 @@ impl Bench {
         let store: Arc<dyn Store> = Arc::new(memory.clone());
         let mut options = options("faults", Some(PART_BYTES));
         options.transfer.threads = 1;
-        // A child that another test is just starting has the lock's file open until it has become the new program.
         options.lock_timeout = Duration::from_secs(60);
         Self {
             memory,
@@ -245,12 +247,22 @@ impl Bench {
         }
     }
 
+    /// The options of one more run, of a series that none of the last few runs was of: a child that another test is just
+    /// starting has the lock's file open until it has become the new program.
+    fn next_options(&self) -> BackupOptions {
+        let number = self.runs.fetch_add(1, Ordering::Relaxed);
+        BackupOptions {
+            name: format!("faults-{}", number % SERIES),
+            ..self.options.clone()
+        }
+    }
+
     /// Runs a backup that must fail; nothing of it may be left.
     #[track_caller]
     pub fn fails(&self, source: &mut dyn Source, what: &str) {
         let (run, _) = run_at("2026-01-02T03:04:05Z");
-        self.runs.fetch_add(1, Ordering::Relaxed);
-        match backup(&self.store, source, &self.options, &run) {
+        let options = self.next_options();
+        match backup(&self.store, source, &options, &run) {
             Ok(done) => panic!("a false complete: {what}: {:?}", done.manifest),
             Err(failure) => assert_eq!(failure.kind(), Kind::Source, "{what}: {failure:?}"),
         }
@@ -261,10 +273,10 @@ impl Bench {
     #[track_caller]
     pub fn hangs(&self, source: &mut dyn Source, what: &str) {
         let (run, _) = run_at("2026-01-02T03:04:05Z");
-        self.runs.fetch_add(1, Ordering::Relaxed);
+        let options = self.next_options();
         let cancel = run.cancel.clone();
         let ended = std::thread::scope(|scope| {
-            let running = scope.spawn(|| backup(&self.store, source, &self.options, &run));
+            let running = scope.spawn(|| backup(&self.store, source, &options, &run));
             std::thread::sleep(HANG);
             assert!(!running.is_finished(), "{what}: it did not wait");
             assert_eq!(self.memory.keys(), Vec::<String>::new(), "{what}");

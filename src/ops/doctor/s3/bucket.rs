@@ -1,8 +1,7 @@
 //! What the bucket is set to.
 
-use super::facts::BucketSettings;
 use super::way::unread;
-use crate::bucket::{Encryption, ObjectLock, PublicAccessBlock, Reading, Versioning};
+use crate::bucket::{BucketSettings, Encryption, ObjectLock, PublicAccessBlock, Reading, Versioning};
 use crate::ops::doctor::check::Check;
 use crate::ops::doctor::stores::Retention;
 
@@ -92,7 +91,8 @@ fn object_lock(reading: &Reading<ObjectLock>, retention: Retention) -> Check {
     let Some(default) = &lock.default_retention else {
         return Check::ok(ID, "Objects can be locked; new ones are not by themselves");
     };
-    let message = format!("New objects are locked for {} days ({})", default.days, default.mode);
+    let days = if default.days == 1 { "day" } else { "days" };
+    let message = format!("New objects are locked for {} {days} ({})", default.days, default.mode);
     match retention.keep_days {
         Some(keep) if u64::from(default.days) > keep => Check::warning(
             ID,

@@ -144,7 +144,7 @@ fn by_server(server: &str) -> Option<&'static Provider> {
     PROVIDERS
         .iter()
         .filter(|line| line.name != "other")
-        .find(|line| is_in(&line.name) || line.aliases.iter().any(|alias| is_in(&alias)))
+        .find(|line| is_in(&line.name) || line.aliases.iter().any(is_in))
 }
 
 /// Shorter names would be found in too many others.

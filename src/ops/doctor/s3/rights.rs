@@ -138,7 +138,15 @@ fn delete(trial: &TrialFacts) -> Check {
         .as_ref()
         .filter(|_| !matches!(trial.abort, Tried::Refused(_)));
     match (&trial.delete, &trial.hide) {
-        (Tried::Is(()), _) if left.is_none() => Check::ok(ID, "Objects can be removed (s3:DeleteObject)"),
+        (Tried::Is(()), _) if left.is_none() => {
+            match trial.write.is().and_then(|written| written.version_id.as_ref()) {
+                Some(_) => Check::ok(
+                    ID,
+                    "Objects can be removed with their versions (s3:DeleteObjectVersion)",
+                ),
+                None => Check::ok(ID, "Objects can be removed (s3:DeleteObject)"),
+            }
+        }
         (Tried::Is(()), _) => Check::warning(
             ID,
             format!(
