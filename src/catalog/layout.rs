@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use super::notes::{NoteKind, note_of};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::store::Key;
 
@@ -56,9 +57,10 @@ pub fn check_name(name: &str) -> Result<()> {
 fn check_extension(extension: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let is_one = !extension.starts_with('.') && !extension.ends_with('.') && extension.chars().all(allowed);
-    is_one.then_some(()).ok_or_else(|| {
+    // The last time in a name is the backup's own, and what stands before it the series.
+    (is_one && stamp_start(extension).is_none()).then_some(()).ok_or_else(|| {
         Failure::new(Kind::Usage, format!("Not an extension: `{extension}`"))
-            .hint("Use letters, digits, `.`, `_` and `-`, for example --extension sql")
+            .hint("Use letters, digits, `.`, `_` and `-`, but nothing that looks like a time, for example --extension sql")
     })
 }
 
@@ -67,7 +69,7 @@ fn check_length(key: &Key) -> Result<()> {
     check_key_length(&key.with_suffix(MANIFEST_SUFFIX))
 }
 
-fn check_key_length(longest: &Key) -> Result<()> {
+pub(super) fn check_key_length(longest: &Key) -> Result<()> {
     let segment_bytes = longest.as_str().split('/').map(str::len).max().unwrap_or(0);
     if longest.as_str().len() <= KEY_BYTES_MAX && segment_bytes <= SEGMENT_BYTES_MAX {
         return Ok(());
@@ -209,7 +211,7 @@ impl Layout {
         if role_of(&key) != KeyRole::Data {
             return Err(Failure::new(
                 Kind::Usage,
-                format!("The extension `{extension}` would make the data look like an index or a manifest"),
+                format!("The extension `{extension}` would make the data look like an index, a manifest or a note"),
             )
             .hint("Choose another one, for example --extension bin"));
         }
@@ -261,11 +263,55 @@ impl Layout {
         let folders = head
             .expand(name, "", DateTime::constant(2026, 1, 1, 0, 0, 0, 0))
             .unwrap_or_default();
-        if self.prefix.is_empty() {
-            folders
-        } else {
-            format!("{}/{folders}", self.prefix)
+        self.below_prefix(&folders)
+    }
+
+    fn below_prefix(&self, key: &str) -> String {
+        match self.prefix.is_empty() {
+            true => key.to_owned(),
+            false => format!("{}/{key}", self.prefix),
         }
+    }
+
+    /// What follows in the template after what every key of a series begins with.
+    fn changing_part(&self) -> &str {
+        let first = ["{date}", "{time}", "{host}"]
+            .iter()
+            .filter_map(|variable| self.template.find(variable))
+            .min();
+        &self.template[first.unwrap_or(0)..]
+    }
+
+    /// Whether the "folders" right below [`Layout::series_prefix`] are called by the days on which backups were begun.
+    #[must_use]
+    pub fn has_folders_of_days(&self) -> bool {
+        let stable = &self.template[..self.template.len() - self.changing_part().len()];
+        self.changing_part().starts_with("{date}/") && (stable.is_empty() || stable.ends_with('/'))
+    }
+
+    /// Whether the day on which a backup was begun follows [`Layout::series_prefix`] in its key.
+    #[must_use]
+    pub fn has_days_in_names(&self) -> bool {
+        self.changing_part().starts_with("{date}")
+    }
+
+    /// What the keys of the series `name` begin with that were begun on `day` (`YYYYMMDD`), if the template has the date
+    /// first among what changes.
+    #[must_use]
+    pub fn day_prefix(&self, name: &str, day: &str) -> String {
+        let known = ["{time}", "{host}"]
+            .iter()
+            .filter_map(|variable| self.template.find(variable))
+            .min()
+            .unwrap_or(self.template.len());
+        let head = Self {
+            template: self.template[..known].replace("{date}", day),
+            ..self.clone()
+        };
+        let key = head
+            .expand(name, "", DateTime::constant(2026, 1, 1, 0, 0, 0, 0))
+            .unwrap_or_default();
+        self.below_prefix(&key)
     }
 }
 
@@ -289,6 +335,13 @@ pub enum KeyRole {
         /// The data object's key.
         of: Key,
     },
+    /// A note beside the data object `of`.
+    Note {
+        /// The data object's key.
+        of: Key,
+        /// What it says.
+        kind: NoteKind,
+    },
 }
 
 /// Says what a key is, by its name alone.
@@ -302,6 +355,9 @@ pub fn role_of(key: &Key) -> KeyRole {
         if let Some(of) = text.strip_suffix(suffix) {
             return KeyRole::Index { of: Key::new(of) };
         }
+    }
+    if let Some((of, kind)) = note_of(key) {
+        return KeyRole::Note { of, kind };
     }
     match place_of(key) {
         (of, _) if of != *key => KeyRole::Continuation { of },
@@ -416,10 +472,25 @@ pub fn name_and_time_of(key: &Key) -> (String, Option<Timestamp>) {
     let Some(start) = stamp_start(&id) else {
         return (id, None);
     };
-    let digits = &id[start..start + STAMP_BYTES];
-    let number = |from: usize, to: usize| digits[from..to].parse::<i16>().unwrap_or(-1);
+    let time = time_of_stamp(&id[start..start + STAMP_BYTES]);
+    let head = id[..start].trim_end_matches(['_', '-', '.']);
+    let name = head
+        .strip_suffix("_backup")
+        .or_else(|| head.strip_suffix("-backup"))
+        .unwrap_or(head);
+    let name = if name.is_empty() { "backup" } else { name };
+    (name.to_owned(), time)
+}
+
+/// The time of a `YYYYMMDD_HHMMSS`, UTC; `None` if there is no such time.
+#[must_use]
+pub fn time_of_stamp(stamp: &str) -> Option<Timestamp> {
+    if stamp.len() != STAMP_BYTES || stamp_start(stamp) != Some(0) {
+        return None;
+    }
+    let number = |from: usize, to: usize| stamp[from..to].parse::<i16>().unwrap_or(-1);
     let small = |from: usize, to: usize| i8::try_from(number(from, to)).unwrap_or(-1);
-    let time = DateTime::new(
+    DateTime::new(
         number(0, 4),
         small(4, 6),
         small(6, 8),
@@ -429,14 +500,7 @@ pub fn name_and_time_of(key: &Key) -> (String, Option<Timestamp>) {
         0,
     )
     .ok()
-    .and_then(|at| TimeZone::UTC.to_timestamp(at).ok());
-    let head = id[..start].trim_end_matches(['_', '-', '.']);
-    let name = head
-        .strip_suffix("_backup")
-        .or_else(|| head.strip_suffix("-backup"))
-        .unwrap_or(head);
-    let name = if name.is_empty() { "backup" } else { name };
-    (name.to_owned(), time)
+    .and_then(|at| TimeZone::UTC.to_timestamp(at).ok())
 }
 
 #[cfg(test)]

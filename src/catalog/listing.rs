@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::layout::{KeyRole, id_of, name_and_time_of, place_of, role_of};
 use super::manifest::{MANIFEST_BYTES_MAX, Manifest};
+use super::notes::{FoundNote, NoteKind};
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, Kind, Result, from_io};
 use crate::store::{Key, ObjectMeta, Store};
@@ -29,9 +30,18 @@ pub struct Found {
     pub storage_class: Option<String>,
     /// The manifest, if there is one: then the backup is committed.
     pub manifest_key: Option<Key>,
+    /// The notes beside it, in the order of their keys; none are known of a backup that was found without a listing, for
+    /// which [`super::notes::notes_beside`] looks.
+    pub notes: Vec<FoundNote>,
 }
 
 impl Found {
+    /// Whether a note of this kind stands beside it.
+    #[must_use]
+    pub fn has_note(&self, kind: NoteKind) -> bool {
+        self.notes.iter().any(|note| note.kind == kind)
+    }
+
     /// The stored length of the data objects that are there, in bytes.
     #[must_use]
     pub fn data_bytes(&self) -> u64 {
@@ -44,9 +54,10 @@ struct Group {
     data: Option<ObjectMeta>,
     continuations: Vec<(Key, u64)>,
     manifest: Option<(Key, Option<Timestamp>)>,
+    notes: Vec<FoundNote>,
 }
 
-/// Everything below `prefix`, newest first. An index or a continuation alone is not a backup and is left out.
+/// Everything below `prefix`, newest first. An index, a continuation or a note alone is not a backup and is left out.
 ///
 /// # Errors
 /// If the listing fails anywhere: an incomplete listing is never taken for a whole one.
@@ -63,6 +74,11 @@ pub fn scan(store: &dyn Store, prefix: &str, cancel: &Cancel) -> Result<Vec<Foun
             }
             KeyRole::Continuation { of } => groups.entry(of).or_default().continuations.push((meta.key, meta.bytes)),
             KeyRole::Manifest { of } => groups.entry(of).or_default().manifest = Some((meta.key, meta.modified)),
+            KeyRole::Note { of, kind } => groups
+                .entry(of)
+                .or_default()
+                .notes
+                .push(FoundNote { key: meta.key, kind }),
             KeyRole::Index { .. } => {}
         }
         Ok(ControlFlow::Continue(()))
@@ -93,6 +109,7 @@ fn into_found(data_key: Key, mut group: Group) -> Found {
         data: first.into_iter().chain(group.continuations).collect(),
         storage_class: group.data.and_then(|meta| meta.storage_class),
         manifest_key: group.manifest.map(|(key, _)| key),
+        notes: group.notes,
     }
 }
 

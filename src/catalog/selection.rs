@@ -290,7 +290,9 @@ fn by_found(store: &dyn Store, found: Found) -> Result<Chosen> {
 fn by_key(store: &dyn Store, key: &Key) -> Result<Chosen> {
     let data_key = match role_of(key) {
         KeyRole::Data => key.clone(),
-        KeyRole::Continuation { of } | KeyRole::Index { of } | KeyRole::Manifest { of } => of,
+        KeyRole::Continuation { of } | KeyRole::Index { of } | KeyRole::Manifest { of } | KeyRole::Note { of, .. } => {
+            of
+        }
     };
     let manifest_key = data_key.with_suffix(super::layout::MANIFEST_SUFFIX);
     let manifest_meta = store.head(&manifest_key)?;
@@ -329,6 +331,7 @@ fn by_key(store: &dyn Store, key: &Key) -> Result<Chosen> {
         storage_class: metas.first().and_then(|meta| meta.storage_class.clone()),
         data: metas.into_iter().map(|meta| (meta.key, meta.bytes)).collect(),
         manifest_key: has_manifest.then_some(manifest_key),
+        notes: Vec::new(),
         data_key,
     };
     Ok(Chosen { found, manifest })

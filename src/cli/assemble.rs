@@ -78,15 +78,21 @@ pub fn destinations(settings: &Settings, run: &Run) -> Result<Vec<Destination>> 
 pub fn open_store_at(address: &StoreAddress, settings: &Settings, run: &Run) -> Result<Arc<dyn Store>> {
     match address {
         StoreAddress::Local { folder } => Ok(Arc::new(LocalStore::open(folder.clone())?)),
-        StoreAddress::S3 { bucket, prefix } => {
-            let options = s3_options(settings, bucket, prefix)?;
-            Ok(Arc::new(S3Store::open(
-                options,
-                run.cancel.clone(),
-                run.reporter.clone(),
-            )?))
-        }
+        StoreAddress::S3 { bucket, prefix } => Ok(Arc::new(s3_store(settings, bucket, prefix, run, |_| {})?)),
     }
+}
+
+/// Opens a bucket with the settings' options, of which `change` may make others.
+pub fn s3_store(
+    settings: &Settings,
+    bucket: &str,
+    prefix: &str,
+    run: &Run,
+    change: impl FnOnce(&mut S3Options),
+) -> Result<S3Store> {
+    let mut options = s3_options(settings, bucket, prefix)?;
+    change(&mut options);
+    S3Store::open(options, run.cancel.clone(), run.reporter.clone())
 }
 
 /// Opens the store that a text on the command line names, and says where keys lie in it: `@PROFILE` has that profile's
@@ -190,6 +196,7 @@ pub fn backup_options(settings: &Settings, store: &dyn Store, name: &str) -> Res
         recipients: recipients(settings)?,
         transfer: transfer_options(settings),
         expected_bytes: settings.expected_bytes.value,
+        shape_guard_percent: settings.shape_guard_percent.value,
         lock_folder: settings.lock_folder.value.clone(),
         lock_timeout: settings.lock_timeout.value,
     })

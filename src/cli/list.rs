@@ -15,7 +15,7 @@ use crate::ui::table::{Column, render};
 /// List backups, newest first
 ///
 /// Prints id, name, time, age, size, stored size, state and storage class. Objects without a manifest, such as those of an
-/// earlier script, are listed as unmanaged. With the class it says whether data that lies in an archive can be read. --name lists one series only.
+/// earlier script, are listed as unmanaged. With the class it says whether data that lies in an archive can be read. A state `flagged` is that of a backup that is far smaller than those before it. A column tells the last drill (`verify --restore`), if there was any. --name lists one series only.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_long_help = help::closing("list"))]
 pub struct Args {
@@ -59,6 +59,12 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
         if let Some(trouble) = &backup.trouble {
             console.warning(&format!("`{}`: {trouble}.", backup.id));
         }
+        if let Some(why) = &backup.flagged {
+            console.note(&format!(
+                "`{}` is flagged. {why}; if that is right: `backup-cli accept {}`.",
+                backup.id, backup.id
+            ));
+        }
     }
     if report.backups.is_empty() {
         let of = options
@@ -68,7 +74,8 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
             .unwrap_or_default();
         return console.answer(&format!("No backups{of} in {store_url}."));
     }
-    let columns = [
+    let has_drills = report.backups.iter().any(|backup| backup.drill.is_some());
+    let mut columns = vec![
         Column::left("ID"),
         Column::left("NAME"),
         Column::left("TIME"),
@@ -78,19 +85,39 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
         Column::left("STATE"),
         Column::left("CLASS"),
     ];
+    if has_drills {
+        columns.push(Column::left("DRILL"));
+    }
     let rows = report.backups.iter().map(|backup| {
-        vec![
+        let mut row = vec![
             backup.id.clone(),
             backup.name.clone(),
             time(backup.time),
             age(backup.time, now),
             backup.plain_bytes.map_or_else(|| "-".to_owned(), format_bytes),
             format_bytes(backup.stored_bytes),
-            state(backup.state).to_owned(),
+            state_of(backup),
             class(backup),
-        ]
+        ];
+        if has_drills {
+            row.push(drill(backup, now));
+        }
+        row
     });
     console.answer(&render(&columns, rows))
+}
+
+/// How the last drill ended, and how long ago it was.
+fn drill(backup: &Listed, now: Timestamp) -> String {
+    let Some(drill) = backup.drill else {
+        return "-".to_owned();
+    };
+    let result = match drill.passed {
+        Some(true) => "passed",
+        Some(false) => "FAILED",
+        None => "unreadable",
+    };
+    format!("{result}, {}", age(drill.time, now))
 }
 
 /// The storage class, and whether what lies in an archive can be read.
@@ -102,6 +129,13 @@ fn class(backup: &Listed) -> String {
         (Some(ListedArchive::Thawing), _) => format!("{class}, being thawed"),
         (Some(ListedArchive::Thawed), None) => format!("{class}, thawed"),
         (Some(ListedArchive::Thawed), Some(until)) => format!("{class}, thawed until {}", time(until)),
+    }
+}
+
+fn state_of(backup: &Listed) -> String {
+    match backup.flagged {
+        None => state(backup.state).to_owned(),
+        Some(_) => format!("{}, flagged", state(backup.state)),
     }
 }
 

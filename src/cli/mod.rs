@@ -4,8 +4,10 @@
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+pub mod accept;
 pub mod assemble;
 pub mod backup;
+pub mod bucket;
 pub mod completions;
 pub mod config;
 mod console;
@@ -13,6 +15,8 @@ pub mod context;
 pub mod copy;
 mod databases;
 pub mod diff;
+pub mod doctor;
+pub mod drill;
 pub mod find;
 pub mod generate;
 pub mod help;
@@ -20,6 +24,7 @@ pub mod key;
 pub mod list;
 pub mod ls;
 mod manual;
+mod metrics;
 pub mod page;
 pub mod restore;
 pub mod show;
@@ -27,6 +32,7 @@ pub mod signals;
 mod start;
 mod stores;
 pub mod target;
+pub mod verify;
 pub mod version;
 pub mod words;
 
@@ -66,6 +72,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Backup(Box<backup::Args>),
+    Accept(accept::Args),
     List(list::Args),
     Show(show::Args),
     Ls(ls::Args),
@@ -73,6 +80,9 @@ pub enum Command {
     Find(find::Args),
     Diff(diff::Args),
     Restore(Box<restore::Args>),
+    Doctor(doctor::Args),
+    Verify(Box<verify::Args>),
+    Bucket(bucket::Args),
     Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -238,6 +248,8 @@ impl Command {
             Self::Backup(args) => args.flags(),
             Self::Restore(args) => args.flags(),
             Self::Copy(args) => args.flags(),
+            Self::Doctor(args) => args.flags(),
+            Self::Verify(args) => args.flags(),
             _ => Flags::default(),
         }
     }
@@ -252,7 +264,13 @@ impl Command {
     fn takes_several_profiles(&self) -> bool {
         matches!(
             self,
-            Self::Backup(_) | Self::List(_) | Self::Find(_) | Self::Copy(_) | Self::Config(_)
+            Self::Backup(_)
+                | Self::List(_)
+                | Self::Find(_)
+                | Self::Copy(_)
+                | Self::Doctor(_)
+                | Self::Verify(_)
+                | Self::Config(_)
         )
     }
 }
@@ -297,6 +315,7 @@ impl Cli {
         for context in contexts {
             let result = started.run_one(&context, several, || match command {
                 Command::Backup(args) => backup::run(args, &context),
+                Command::Accept(args) => accept::run(args, &context),
                 Command::List(args) => list::run(args, &context),
                 Command::Show(args) => show::run(args, &context),
                 Command::Ls(args) => ls::run(args, &context),
@@ -304,6 +323,9 @@ impl Cli {
                 Command::Find(args) => find::run(args, &context),
                 Command::Diff(args) => diff::run(args, &context),
                 Command::Restore(args) => restore::run(args, &context),
+                Command::Doctor(args) => doctor::run(args, &context),
+                Command::Verify(args) => verify::run(args, &context),
+                Command::Bucket(args) => bucket::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Key(_)
                 | Command::Config(_)

@@ -130,12 +130,20 @@ pub struct Settings {
     pub stall_timeout: Setting<Duration>,
     /// How long to wait for the lock of the series; zero refuses at once.
     pub lock_timeout: Setting<Duration>,
+    /// Below which part of the median of earlier backups, in percent, a backup is flagged; `None` switches this off.
+    pub shape_guard_percent: Setting<Option<u8>>,
     /// Where locks are kept.
     pub lock_folder: Setting<PathBuf>,
     /// The host name that is recorded.
     pub host: Setting<String>,
     /// Whether a restore backs up first what it replaces.
     pub safety_backup: Setting<bool>,
+    /// Where drills may restore into: URLs of servers, a folder.
+    pub drill_to: Setting<Vec<String>>,
+    /// What must hold of a backup that a drill has restored, as [`crate::ops::drill::check::Check`] reads it.
+    pub drill_checks: Setting<Vec<String>>,
+    /// Where metrics are written.
+    pub metrics_file: Setting<Option<PathBuf>>,
     /// What the user should look into, in full sentences.
     pub warnings: Vec<String>,
     /// Every setting as it is shown, in the order of the table.

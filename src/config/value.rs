@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::units;
+use crate::ops::drill::check::Check;
 use crate::store::address::StoreAddress;
 
 /// A value as it was found, before it is read as what the setting expects.
@@ -136,6 +137,8 @@ pub enum Shape {
     Bytes,
     /// A duration such as `15m`.
     Duration,
+    /// A part of a whole such as `50%`, or `off`, which is read as 0.
+    PercentOrOff,
     /// One of a few words.
     Choice(&'static [&'static str]),
     /// A file or folder.
@@ -152,6 +155,8 @@ pub enum Shape {
     Lines,
     /// A command line: an array of arguments, or a text that is split as a shell would.
     Words,
+    /// What must hold of a restored backup: an array of texts and tables, or one a line, tables as JSON.
+    Checks,
     /// `key=value` texts: an array, or separated by commas or line ends.
     Pairs,
 }
@@ -163,7 +168,7 @@ pub enum Value {
     Text(String),
     /// [`Shape::Switch`].
     Switch(bool),
-    /// [`Shape::Integer`] and [`Shape::Bytes`].
+    /// [`Shape::Integer`], [`Shape::Bytes`] and [`Shape::PercentOrOff`].
     Number(u64),
     /// [`Shape::Duration`].
     Duration(Duration),
@@ -221,12 +226,14 @@ impl Shape {
             Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Self::Bytes => "a size such as 64MiB".to_owned(),
             Self::Duration => "a duration such as 15m".to_owned(),
+            Self::PercentOrOff => "a percentage from 1% to 99%, or off".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Path => "a path".to_owned(),
             Self::Paths => "an array of paths".to_owned(),
             Self::Stores => "s3://bucket/prefix, file:///folder, a folder or @PROFILE, or an array of such".to_owned(),
             Self::Sources => "an array of URLs or paths".to_owned(),
             Self::List | Self::Lines => "an array of texts".to_owned(),
+            Self::Checks => "an array of questions, paths and tables".to_owned(),
             Self::Words => "an array of arguments".to_owned(),
             Self::Pairs => "an array of key=value texts".to_owned(),
         }
@@ -273,6 +280,16 @@ impl Shape {
             (Self::Duration, Raw::Text(text)) => units::parse_duration(text)
                 .map(Value::Duration)
                 .map_err(|_| described()),
+            (Self::PercentOrOff, Raw::Text(text)) => {
+                match text.trim().strip_suffix('%').map(|digits| digits.trim().parse()) {
+                    Some(Ok(percent @ 1..=99)) => Ok(Value::Number(percent)),
+                    None if matches!(text.trim().to_ascii_lowercase().as_str(), "off" | "no" | "false") => {
+                        Ok(Value::Number(0))
+                    }
+                    _ => Err(described()),
+                }
+            }
+            (Self::PercentOrOff, Raw::Switch(false)) => Ok(Value::Number(0)),
             (Self::Path, Raw::Text(text)) => Ok(Value::Path(located(text, origin))),
             (Self::Stores, Raw::Text(_) | Raw::List(_)) => {
                 let texts = match raw {
@@ -305,6 +322,13 @@ impl Shape {
             )),
             (Self::List, Raw::Text(_) | Raw::List(_)) => Ok(Value::List(items(raw, &['\n', ',']))),
             (Self::Lines, Raw::Text(_) | Raw::List(_)) => Ok(Value::List(items(raw, &['\n']))),
+            (Self::Checks, Raw::Text(_) | Raw::List(_)) => {
+                let checks = items(raw, &['\n']);
+                match checks.iter().find_map(|check| Check::parse(check).err()) {
+                    Some(failure) => Err(one_sentence(&failure)),
+                    None => Ok(Value::List(checks)),
+                }
+            }
             (Self::Pairs, Raw::Text(_) | Raw::List(_)) => {
                 let pairs = items(raw, &['\n', ',']);
                 match pairs.iter().find(|pair| pair.find('=').is_none_or(|at| at == 0)) {

@@ -32,7 +32,7 @@ pub(super) fn put_options(role: Role, backup_name: &str) -> PutOptions {
         content_type: match role {
             Role::Data => "application/octet-stream",
             Role::Index => "application/gzip",
-            Role::Manifest => "application/json",
+            Role::Manifest | Role::Note => "application/json",
         },
         metadata: [("backup-cli-name".to_owned(), backup_name.to_owned())].into(),
     }

@@ -72,6 +72,8 @@ pub enum Role {
     Index,
     /// The commit record; always in the store's standard class, so that it can be read at once.
     Manifest,
+    /// A remark beside a backup, in the standard class too; it may be taken back, so that nothing locks it.
+    Note,
 }
 
 /// How an object is to be created.

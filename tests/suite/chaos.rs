@@ -26,10 +26,10 @@ use crate::support::server::process_folder;
 use crate::support::trees::Noise;
 
 /// Seeds whose faults are on the wire; each takes some thirty requests and its own connections.
-const WIRE_SEEDS: u64 = 300;
+const WIRE_SEEDS: u64 = 150;
 
 /// Seeds whose faults are in the calls of the store.
-const CALL_SEEDS: u64 = 700;
+const CALL_SEEDS: u64 = 850;
 
 /// How many seeds run at the same time: those on the wire wait much of their time.
 const WORKERS: usize = 6;

@@ -1,8 +1,7 @@
-//! `kill -9` at random times and at every nth system call of a backup and of a restore: nothing that was committed is lost,
+//! `kill -9` at random times of a backup and of a restore: nothing that was committed is lost,
 //! nothing is committed falsely, a target is the old one or the new one, and the next run works.
 //!
-//! `BACKUP_CLI_TEST_SEED=n` chooses other times, `BACKUP_CLI_TEST_FULL=1` ends runs at every system call of the classes
-//! instead of a share of them.
+//! `BACKUP_CLI_TEST_SEED=n` chooses other times.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,6 @@ use crate::round_trips::id_of;
 use crate::support::cli::{Cli, Outcome};
 use crate::support::fault_s3::{Content, FaultS3, Options};
 use crate::support::server::process_folder;
-use crate::support::system_tool;
 use crate::support::trees::{Compare, differences, make_small_tree};
 
 /// How many runs are ended at random times, of each of the four ways.
@@ -104,8 +102,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// `through` is what the run is started through.
-    fn new(way: Way, through: &[String]) -> Self {
+    fn new(way: Way) -> Self {
         let top = crate::support::server::fresh_folder("killed");
         let server = (way == Way::BackupToS3).then(|| {
             let server = FaultS3::with(Options::default());
@@ -124,12 +121,7 @@ impl Scene {
             std::fs::create_dir(top.path().join("target")).unwrap();
             copy_tree(&fixture().old, &top.path().join("target"));
         }
-        Self {
-            way,
-            server,
-            cli: cli.through(through),
-            top,
-        }
+        Self { way, server, cli, top }
     }
 
     fn target(&self) -> PathBuf {
@@ -264,14 +256,14 @@ fn a_run_that_is_killed_at_any_time_loses_nothing_and_leaves_nothing_half() {
         .iter()
         .enumerate()
         .map(|(number, way)| {
-            let scene = Scene::new(*way, &[]);
+            let scene = Scene::new(*way);
             (number, scene.cli.run(scene.words()).success().took())
         })
         .collect();
     let ends = Mutex::new((0, 0));
     in_parallel(WAYS.len() * usize::try_from(KILLS_EACH).unwrap(), |number| {
         let which = number % WAYS.len();
-        let scene = Scene::new(WAYS[which], &[]);
+        let scene = Scene::new(WAYS[which]);
         // From the very beginning to a little after the end, spread evenly and shifted by the seed.
         let share = ((number / WAYS.len()) as u64 * 7_919 + seed * 104_729) % 1000;
         let time = took[&which].mul_f64(1.3 * share as f64 / 1000.0);
@@ -297,68 +289,4 @@ fn a_run_that_is_killed_at_any_time_loses_nothing_and_leaves_nothing_half() {
         killed + ended
     );
     assert!(killed > 100, "{killed} were killed, {ended} had ended before");
-}
-
-/// The system calls that change files or speak to a server.
-const CALLS: &str = "openat,mkdir,mkdirat,write,pwrite64,writev,rename,renameat,renameat2,unlink,unlinkat,rmdir,link,linkat,\
-                     symlinkat,fsync,fdatasync,ftruncate,fchmod,fchmodat,fchown,utimensat,connect,sendto,recvfrom";
-
-/// Of the system calls of each kind so many are tried, spread evenly, unless all of them are.
-const CALLS_TRIED: usize = 3;
-
-#[test]
-fn a_run_that_is_killed_at_any_system_call_loses_nothing_and_leaves_nothing_half() {
-    let strace = system_tool("strace").display().to_string();
-    let through = |trace: &Path, options: &[String]| {
-        let mut words = vec![strace.clone()];
-        words.extend(["-f", "--seccomp-bpf", "-qqq", "-o"].map(str::to_owned));
-        words.push(text(trace).to_owned());
-        words.extend_from_slice(options);
-        words.push("--".to_owned());
-        words
-    };
-    let filter = format!("--trace={CALLS}");
-    let full = std::env::var_os("BACKUP_CLI_TEST_FULL").is_some();
-    let mut points = Vec::new();
-    let mut all = 0;
-    for way in WAYS {
-        let trace = process_folder().join(format!("kills-{way:?}"));
-        let scene = Scene::new(way, &through(&trace, std::slice::from_ref(&filter)));
-        let _ = scene.cli.run(scene.words()).success();
-        let mut times: BTreeMap<String, usize> = BTreeMap::new();
-        for line in std::fs::read_to_string(&trace).unwrap().lines() {
-            let call = line.split_whitespace().nth(1).unwrap_or_default();
-            if let Some((name, _)) = call.split_once('(') {
-                *times.entry(name.to_owned()).or_default() += 1;
-            }
-        }
-        for (call, times) in times {
-            all += times;
-            let step = if full { 1 } else { times.div_ceil(CALLS_TRIED).max(1) };
-            // The last one of each kind is the one that commits, if any does.
-            let tried = (1..=times).rev().step_by(step);
-            points.extend(tried.map(|nth| (way, call.clone(), nth)));
-        }
-    }
-    let killed = AtomicUsize::new(0);
-    in_parallel(points.len(), |number| {
-        let (way, call, nth) = &points[number];
-        let inject = format!("--inject={call}:signal=KILL:when={nth}");
-        let scene = Scene::new(*way, &through(Path::new("/dev/null"), &[filter.clone(), inject]));
-        let outcome = scene.cli.run(scene.words());
-        if outcome.code() != 0 {
-            killed.fetch_add(1, Ordering::Relaxed);
-        }
-        scene.check(&format!("killed at {call} {nth}"), &outcome);
-    });
-    let killed = killed.into_inner();
-    println!(
-        "{} of {all} system calls tried: {killed} runs were killed, 0 violations",
-        points.len()
-    );
-    assert!(
-        killed > points.len() / 2,
-        "{killed} of {} runs were killed",
-        points.len()
-    );
 }

@@ -27,22 +27,25 @@ macro_rules! specs {
 }
 
 mod console;
+mod drill;
 mod encryption;
 mod running;
 mod source;
 mod store;
 
 pub use console::*;
+pub use drill::*;
 pub use encryption::*;
 pub use running::*;
 pub use source::*;
 pub use store::*;
 
-const PARTS: [&[&Spec]; 5] = [
+const PARTS: [&[&Spec]; 6] = [
     source::ROWS,
     store::ROWS,
     encryption::ROWS,
     running::ROWS,
+    drill::ROWS,
     console::ROWS,
 ];
 

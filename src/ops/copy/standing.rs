@@ -6,7 +6,7 @@ use super::super::Run;
 use super::CopyTarget;
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, Kind, Result};
-use crate::catalog::layout::{MANIFEST_SUFFIX, id_of};
+use crate::catalog::layout::{KeyRole, id_of, role_of};
 use crate::catalog::listing::{Found, contradiction, load_manifest, scan};
 use crate::catalog::manifest::{Manifest, ObjectRecord};
 use crate::store::{Key, Role};
@@ -58,7 +58,8 @@ pub(super) fn look(target: &CopyTarget, data_key: &Key, manifest: &Manifest, can
         leftovers.push(meta.key);
         Ok(ControlFlow::Continue(()))
     })?;
-    leftovers.retain(|key| !key.as_str().ends_with(MANIFEST_SUFFIX));
+    // A note that outlived its backup is in nobody's way.
+    leftovers.retain(|key| !matches!(role_of(key), KeyRole::Manifest { .. } | KeyRole::Note { .. }));
     Ok(match leftovers.is_empty() {
         true => Standing::Free,
         false => Standing::Leftovers(leftovers),
@@ -99,6 +100,8 @@ fn is_same(one: &Manifest, other: &Manifest) -> bool {
         let mut told = Manifest {
             objects: Vec::new(),
             copied_from: None,
+            // Each store has a history of its own to be compared with.
+            shape: None,
             ..manifest.clone()
         };
         told.streams.iter_mut().for_each(|stream| stream.objects = 0);

@@ -26,6 +26,7 @@ mod options;
 mod provider;
 mod put;
 mod read;
+mod requests;
 mod retry;
 mod session;
 mod stat;
@@ -37,6 +38,9 @@ mod tests;
 
 pub use options::{ChecksumMode, MIN_THROUGHPUT_BYTES_PER_SEC, S3Options, Sse, StaticCredentials};
 pub use provider::{ConditionalWrites, PROVIDERS, Provider};
+pub(crate) use put::Creation;
+pub(crate) use requests::{About, Requests};
+pub use requests::{Heads, Refusal, Why};
 pub use retry::RetryOptions;
 
 use errors::Class;

@@ -20,13 +20,13 @@ use super::session::{Request, Session, Stop, Tries};
 use super::stat::{Standing, bare_etag, real_version};
 
 /// The headers that both ways of creating an object share.
-pub(super) struct Creation {
-    pub(super) storage_class: Option<StorageClass>,
-    pub(super) sse: Option<ServerSideEncryption>,
-    pub(super) kms_key_id: Option<String>,
-    pub(super) tagging: Option<String>,
-    pub(super) metadata: std::collections::HashMap<String, String>,
-    pub(super) checksum: Option<ChecksumAlgorithm>,
+pub(crate) struct Creation {
+    pub(crate) storage_class: Option<StorageClass>,
+    pub(crate) sse: Option<ServerSideEncryption>,
+    pub(crate) kms_key_id: Option<String>,
+    pub(crate) tagging: Option<String>,
+    pub(crate) metadata: std::collections::HashMap<String, String>,
+    pub(crate) checksum: Option<ChecksumAlgorithm>,
 }
 
 impl Session {
@@ -42,7 +42,7 @@ impl Session {
         let storage_class = match options.role {
             Role::Data => self.options.storage_class.as_deref().map(StorageClass::from),
             // They are read by every listing, and are smaller than the smallest size that cold classes bill.
-            Role::Index | Role::Manifest => None,
+            Role::Index | Role::Manifest | Role::Note => None,
         };
         let tags = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&self.options.tags)
@@ -202,7 +202,7 @@ impl Session {
     pub(super) fn creation_class(&self, role: Role) -> Option<String> {
         match role {
             Role::Data => super::stat::special_class(self.options.storage_class.as_deref()),
-            Role::Index | Role::Manifest => None,
+            Role::Index | Role::Manifest | Role::Note => None,
         }
     }
 }

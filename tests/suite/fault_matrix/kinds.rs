@@ -24,12 +24,19 @@ impl Kind {
         (self.survived)(op)
     }
 
-    /// Nobody can tell from the answer that it is wrong: S3 has no sums of listings, and what is gone is gone.
+    /// Nobody can tell from the answer that it is wrong, or it says that an object is damaged: S3 has no sums of listings,
+    /// and an object that is sent instead of another one is shown as what it is.
     pub fn is_undetectable(&self, op: Op) -> bool {
         match op {
             Op::ListObjects => matches!(self.name, "empty list" | "the answer before this one" | "reply twice"),
+            Op::GetObject => matches!(self.name, "wrong ETag" | "the answer before this one" | "reply twice"),
             _ => false,
         }
+    }
+
+    /// A store that says for ever of an object that it is not there, or is another one, cannot be proved wrong.
+    pub fn is_a_lie_about_what_is_there(&self, op: Op) -> bool {
+        op == Op::HeadObject && (self.name.starts_with("404 ") || self.name == "the answer before this one")
     }
 }
 
