@@ -10,6 +10,8 @@ mod lifecycle;
 mod location;
 mod object_lock;
 mod objects;
+mod policy;
+mod settings;
 mod trial;
 mod versioning;
 
@@ -28,6 +30,8 @@ pub use encryption::Encryption;
 pub use identity::{Caller, CredentialsFound};
 pub use lifecycle::{Lifecycle, LifecycleRule, Transition};
 pub use object_lock::{ObjectLock, Retention};
+pub use policy::{demands_new_keys, demands_tls};
+pub use settings::BucketSettings;
 pub use trial::{Checked, Seen, Trial, TrialUpload, Written};
 pub use versioning::Versioning;
 

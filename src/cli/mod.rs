@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 pub mod accept;
 pub mod assemble;
 pub mod backup;
+pub mod bucket;
 pub mod completions;
 pub mod config;
 mod console;
@@ -31,6 +32,7 @@ pub mod signals;
 mod start;
 mod stores;
 pub mod target;
+pub mod verify;
 pub mod version;
 pub mod words;
 
@@ -79,6 +81,8 @@ pub enum Command {
     Diff(diff::Args),
     Restore(Box<restore::Args>),
     Doctor(doctor::Args),
+    Verify(Box<verify::Args>),
+    Bucket(bucket::Args),
     Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -245,6 +249,7 @@ impl Command {
             Self::Restore(args) => args.flags(),
             Self::Copy(args) => args.flags(),
             Self::Doctor(args) => args.flags(),
+            Self::Verify(args) => args.flags(),
             _ => Flags::default(),
         }
     }
@@ -259,7 +264,13 @@ impl Command {
     fn takes_several_profiles(&self) -> bool {
         matches!(
             self,
-            Self::Backup(_) | Self::List(_) | Self::Find(_) | Self::Copy(_) | Self::Doctor(_) | Self::Config(_)
+            Self::Backup(_)
+                | Self::List(_)
+                | Self::Find(_)
+                | Self::Copy(_)
+                | Self::Doctor(_)
+                | Self::Verify(_)
+                | Self::Config(_)
         )
     }
 }
@@ -313,6 +324,8 @@ impl Cli {
                 Command::Diff(args) => diff::run(args, &context),
                 Command::Restore(args) => restore::run(args, &context),
                 Command::Doctor(args) => doctor::run(args, &context),
+                Command::Verify(args) => verify::run(args, &context),
+                Command::Bucket(args) => bucket::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Key(_)
                 | Command::Config(_)

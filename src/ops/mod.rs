@@ -10,6 +10,7 @@ use crate::pipeline::crypt::Keys;
 use crate::source::SourceContext;
 
 pub mod backup;
+pub mod bucket_check;
 pub mod commit;
 pub mod copy;
 pub mod diff;
@@ -31,6 +32,7 @@ pub mod several;
 pub mod shape;
 mod streams;
 pub mod thaw;
+pub mod verify;
 
 /// What every use case needs from whoever calls it.
 #[derive(Clone)]

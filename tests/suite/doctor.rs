@@ -496,6 +496,27 @@ fn what_a_bucket_is_set_to_is_judged() {
         .has("bucket.lifecycle-uploads", "warning", "No lifecycle rule")
         .has("store.etag", "ok", "KMS")
         .has("store.delete", "ok", "");
+    // The settings alone, point by point.
+    let compared = cli.run(["bucket", "check", "--json"]).exits_with(1);
+    let document = compared.json();
+    let verdict = |id: &str| {
+        let points = document["points"].as_array().unwrap();
+        points.iter().find(|point| point["id"] == id).unwrap()["verdict"].clone()
+    };
+    assert_eq!(verdict("versioning"), "right", "{document:#}");
+    assert_eq!(verdict("public-access"), "different", "{document:#}");
+    assert_eq!(verdict("unfinished-uploads"), "different", "{document:#}");
+    let _ = cli
+        .run(["bucket", "check"])
+        .exits_with(1)
+        .stdout_has("off: BlockPublicPolicy")
+        .stdout_has("would make the backups public")
+        .stderr_has("differs in");
+    let _ = cli
+        .run(["bucket", "check", "--store", "s3://no-such-bucket-here"])
+        .exits_with(10);
+    let _ = cli.run(["bucket", "check", "--store", "./store"]).exits_with(2);
+    assert_eq!(bucket.keys(), [""; 0]);
     // With what is to be kept, the rule that removes too soon is a failure.
     let (checks, outcome) = Checks::of(&cli.env("BACKUP_S3_RETENTION_DAYS", "90"), &[]);
     assert_eq!(outcome.code(), 1, "{outcome}");

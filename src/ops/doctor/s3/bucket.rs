@@ -1,8 +1,7 @@
 //! What the bucket is set to.
 
-use super::facts::BucketSettings;
 use super::way::unread;
-use crate::bucket::{Encryption, ObjectLock, PublicAccessBlock, Reading, Versioning};
+use crate::bucket::{BucketSettings, Encryption, ObjectLock, PublicAccessBlock, Reading, Versioning};
 use crate::ops::doctor::check::Check;
 use crate::ops::doctor::stores::Retention;
 

@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::base::failure::Failure;
-use crate::bucket::{
-    Caller, CredentialsFound, Encryption, Lifecycle, ObjectLock, PublicAccessBlock, Reading, Refusal, Seen, Versioning,
-    Why, Written,
-};
+use crate::bucket::{BucketSettings, Caller, CredentialsFound, Reading, Refusal, Seen, Why, Written};
 use crate::store::s3::Heads;
 
 /// What became of something that was tried.
@@ -117,18 +114,6 @@ pub(in crate::ops::doctor) struct Reached {
     pub(in crate::ops::doctor) trial: TrialFacts,
     /// When the uploads below the prefix that nobody ended were begun.
     pub(in crate::ops::doctor) unfinished: Tried<Vec<Option<Timestamp>>>,
-}
-
-/// What the bucket is set to.
-#[derive(Debug)]
-pub(in crate::ops::doctor) struct BucketSettings {
-    pub(in crate::ops::doctor) versioning: Reading<Versioning>,
-    pub(in crate::ops::doctor) object_lock: Reading<ObjectLock>,
-    pub(in crate::ops::doctor) encryption: Reading<Encryption>,
-    pub(in crate::ops::doctor) public_access_block: Reading<PublicAccessBlock>,
-    pub(in crate::ops::doctor) is_public_by_policy: Reading<bool>,
-    pub(in crate::ops::doctor) ownership: Reading<String>,
-    pub(in crate::ops::doctor) lifecycle: Reading<Lifecycle>,
 }
 
 /// What the throw-away object told.

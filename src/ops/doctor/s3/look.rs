@@ -1,6 +1,6 @@
 //! Asks a bucket everything that can be asked.
 
-use super::facts::{BucketSettings, Facts, No, Reached, Tried};
+use super::facts::{Facts, No, Reached, Tried};
 use super::trial::try_object;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::bucket::{Bucket, Reading, Why};
@@ -52,15 +52,7 @@ pub(in crate::ops::doctor) fn is_answer(location: &Tried<String>) -> bool {
 fn reach(store: &S3Store, bucket: &Bucket, key: &Key) -> Result<Reached> {
     let caller = bucket.caller();
     bucket.check()?;
-    let settings = BucketSettings {
-        versioning: bucket.versioning(),
-        object_lock: bucket.object_lock(),
-        encryption: bucket.encryption(),
-        public_access_block: bucket.public_access_block(),
-        is_public_by_policy: bucket.is_public_by_policy(),
-        ownership: bucket.ownership(),
-        lifecycle: bucket.lifecycle(),
-    };
+    let settings = bucket.settings();
     bucket.check()?;
     let locks_by_itself =
         matches!(&settings.object_lock, Reading::Is(lock) if lock.is_enabled && lock.default_retention.is_some());

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use md5::{Digest as _, Md5};
 
 use super::check::{Check, Status, in_order};
-use super::s3::facts::{Advice, BucketSettings, Condition, Facts, No, Reached, Trailer, TrialFacts, Tried};
+use super::s3::facts::{Advice, Condition, Facts, No, Reached, Trailer, TrialFacts, Tried};
 use super::s3::trial::{BODIES, MULTIPART_BODY};
 use super::s3::{IDS, bucket, habits, lifecycle, rights, way};
 use super::sources::Sort;
@@ -14,8 +14,8 @@ use super::stores::Retention;
 use super::{TRIAL_NAME, local};
 use crate::base::failure::{Failure, Kind};
 use crate::bucket::{
-    Caller, CredentialsFound, Encryption, Lifecycle, LifecycleRule, ObjectLock, PublicAccessBlock, Reading,
-    Retention as Lock, Seen, Transition, Versioning, Why, Written,
+    BucketSettings, Caller, CredentialsFound, Encryption, Lifecycle, LifecycleRule, ObjectLock, PublicAccessBlock,
+    Reading, Retention as Lock, Seen, Transition, Versioning, Why, Written,
 };
 use crate::catalog::layout::{KeyRole, role_of};
 use crate::store::Key;
@@ -101,6 +101,8 @@ fn good() -> Facts {
                 }),
                 public_access_block: Reading::Is(blocks),
                 is_public_by_policy: Reading::Is(false),
+                policy: Reading::NotConfigured,
+                cors: Reading::NotConfigured,
                 ownership: Reading::Is("BucketOwnerEnforced".to_owned()),
                 lifecycle: Reading::Is(Lifecycle {
                     rules: vec![rule],
