@@ -32,6 +32,7 @@ pub mod signals;
 mod start;
 mod stores;
 pub mod target;
+pub mod verify;
 pub mod version;
 pub mod words;
 
@@ -80,6 +81,7 @@ pub enum Command {
     Diff(diff::Args),
     Restore(Box<restore::Args>),
     Doctor(doctor::Args),
+    Verify(Box<verify::Args>),
     Bucket(bucket::Args),
     Key(key::Args),
     Config(config::Args),
@@ -247,6 +249,7 @@ impl Command {
             Self::Restore(args) => args.flags(),
             Self::Copy(args) => args.flags(),
             Self::Doctor(args) => args.flags(),
+            Self::Verify(args) => args.flags(),
             _ => Flags::default(),
         }
     }
@@ -261,7 +264,13 @@ impl Command {
     fn takes_several_profiles(&self) -> bool {
         matches!(
             self,
-            Self::Backup(_) | Self::List(_) | Self::Find(_) | Self::Copy(_) | Self::Doctor(_) | Self::Config(_)
+            Self::Backup(_)
+                | Self::List(_)
+                | Self::Find(_)
+                | Self::Copy(_)
+                | Self::Doctor(_)
+                | Self::Verify(_)
+                | Self::Config(_)
         )
     }
 }
@@ -315,6 +324,7 @@ impl Cli {
                 Command::Diff(args) => diff::run(args, &context),
                 Command::Restore(args) => restore::run(args, &context),
                 Command::Doctor(args) => doctor::run(args, &context),
+                Command::Verify(args) => verify::run(args, &context),
                 Command::Bucket(args) => bucket::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Key(_)
