@@ -4,6 +4,7 @@ use clap::Args as ClapArgs;
 
 use std::time::Duration;
 
+use super::afterwards::{prune_stores, tidy};
 use super::assemble::{Job, backup_options, destinations, jobs};
 use super::start::worse;
 use super::stores::{as_json, committed, judge};
@@ -130,6 +131,12 @@ pub struct Args {
     #[arg(long, short = 'n')]
     pub dry_run: bool,
 
+    /// Prune the series afterwards, by the rules of the profile and the --keep options of `prune` in it
+    ///
+    /// Only after a backup that was made without any trouble: not after one that is partial, flagged, or not in every store.
+    #[arg(long)]
+    pub prune: bool,
+
     /// How long to wait for another run of the same series [default: 0s]
     #[arg(long, value_name = "DURATION", hide_short_help = true)]
     pub lock_timeout: Option<String>,
@@ -217,6 +224,7 @@ impl Args {
             .switch(&table::ALL_DATABASES, "--all-databases", given(self.all_databases))
             .list(&table::PG_DUMP_ARGUMENTS, "--pg-dump-arg", &self.pg_dump_arg)
             .list(&table::MYSQL_DUMP_ARGUMENTS, "--mysql-dump-arg", &self.mysql_dump_arg)
+            .switch(&table::PRUNE, "--prune", given(self.prune))
             .text(&table::LOCK_TIMEOUT, "--lock-timeout", self.lock_timeout.as_deref())
             .text(&table::HOST, "--host", self.host.as_deref())
             .text(&table::KEY_TEMPLATE, "--key-template", self.key_template.as_deref())
@@ -344,6 +352,13 @@ fn one(
 ) -> Result<Option<String>> {
     let Some(first) = stores.first() else { return Ok(None) };
     let options = backup_options(&context.settings, first.store.as_ref(), name)?;
+    if context.settings.prune.value && context.settings.policy.is_empty() {
+        return Err(Failure::new(
+            Kind::Usage,
+            "The series is to be pruned afterwards, but no rule says what is to be kept",
+        )
+        .hint("Set rules in the profile, for example keep-daily = 7, or leave --prune out"));
+    }
     job.warnings.iter().for_each(|warning| context.console.warning(warning));
     if args.dry_run {
         let planned = plan_several(stores, job.source.as_mut(), &options, run)?;
@@ -367,6 +382,7 @@ fn one(
         .iter()
         .for_each(|warning| context.console.warning(&sentence(warning)));
     print_summary(&manifest, began.elapsed(), &outcomes, context)?;
+    tidy(name, stores, context, run);
     judge(outcomes, context)?;
     if manifest.state == State::Partial {
         return Err(Failure::new(
@@ -381,6 +397,14 @@ fn one(
             "It can be restored as it is; `backup-cli show {}` names what is missing",
             manifest.id
         )));
+    }
+    if context.settings.prune.value {
+        prune_stores(name, stores, context, run).map_err(|failure| {
+            failure.context(format!(
+                "The backup `{}` was made, but the series could not be pruned",
+                manifest.id
+            ))
+        })?;
     }
     Ok(Some(manifest.id))
 }

@@ -4,8 +4,10 @@
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+mod afterwards;
 pub mod assemble;
 pub mod backup;
+pub mod cleanup;
 pub mod completions;
 pub mod config;
 mod console;
@@ -21,7 +23,10 @@ pub mod list;
 pub mod ls;
 mod manual;
 pub mod page;
+pub mod pin;
+pub mod prune;
 pub mod restore;
+pub mod retention;
 pub mod show;
 pub mod signals;
 mod start;
@@ -73,6 +78,10 @@ pub enum Command {
     Find(find::Args),
     Diff(diff::Args),
     Restore(Box<restore::Args>),
+    Prune(Box<prune::Args>),
+    Pin(pin::PinArgs),
+    Unpin(pin::UnpinArgs),
+    Cleanup(cleanup::Args),
     Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -238,6 +247,8 @@ impl Command {
             Self::Backup(args) => args.flags(),
             Self::Restore(args) => args.flags(),
             Self::Copy(args) => args.flags(),
+            Self::Prune(args) => args.flags(),
+            Self::Cleanup(args) => args.flags(),
             _ => Flags::default(),
         }
     }
@@ -252,7 +263,13 @@ impl Command {
     fn takes_several_profiles(&self) -> bool {
         matches!(
             self,
-            Self::Backup(_) | Self::List(_) | Self::Find(_) | Self::Copy(_) | Self::Config(_)
+            Self::Backup(_)
+                | Self::List(_)
+                | Self::Find(_)
+                | Self::Copy(_)
+                | Self::Config(_)
+                | Self::Prune(_)
+                | Self::Cleanup(_)
         )
     }
 }
@@ -304,6 +321,10 @@ impl Cli {
                 Command::Find(args) => find::run(args, &context),
                 Command::Diff(args) => diff::run(args, &context),
                 Command::Restore(args) => restore::run(args, &context),
+                Command::Prune(args) => prune::run(args, &context),
+                Command::Pin(args) => pin::run_pin(args, &context),
+                Command::Unpin(args) => pin::run_unpin(args, &context),
+                Command::Cleanup(args) => cleanup::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Key(_)
                 | Command::Config(_)

@@ -132,6 +132,11 @@ impl Resolver<'_> {
             lock_folder: self.lock_folder(),
             host: self.host(),
             safety_backup: self.required(&table::SAFETY_BACKUP),
+            policy: self.policy(),
+            min_keep: self.required::<u64>(&table::MIN_KEEP).map(as_usize),
+            prune: self.required(&table::PRUNE),
+            purge_versions: self.required(&table::PURGE_VERSIONS),
+            cleanup_older_than: self.required(&table::CLEANUP_OLDER_THAN),
             warnings: Vec::new(),
             shown: Vec::new(),
         };

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::units;
+use crate::retention::{Count, KeepSpan};
 use crate::store::address::StoreAddress;
 
 /// A value as it was found, before it is read as what the setting expects.
@@ -136,6 +137,10 @@ pub enum Shape {
     Bytes,
     /// A duration such as `15m`.
     Duration,
+    /// A number of backups, or `unlimited`.
+    Count,
+    /// Years, months, days and hours such as `2y5m7d3h`.
+    Span,
     /// One of a few words.
     Choice(&'static [&'static str]),
     /// A file or folder.
@@ -159,7 +164,7 @@ pub enum Shape {
 /// A value that has been read as what its setting expects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// [`Shape::Text`] and [`Shape::Choice`].
+    /// [`Shape::Text`], [`Shape::Choice`], [`Shape::Count`] and [`Shape::Span`].
     Text(String),
     /// [`Shape::Switch`].
     Switch(bool),
@@ -221,6 +226,8 @@ impl Shape {
             Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Self::Bytes => "a size such as 64MiB".to_owned(),
             Self::Duration => "a duration such as 15m".to_owned(),
+            Self::Count => "a whole number, or unlimited".to_owned(),
+            Self::Span => "years, months, days and hours such as 2y5m7d3h".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Path => "a path".to_owned(),
             Self::Paths => "an array of paths".to_owned(),
@@ -273,6 +280,21 @@ impl Shape {
             (Self::Duration, Raw::Text(text)) => units::parse_duration(text)
                 .map(Value::Duration)
                 .map_err(|_| described()),
+            (Self::Count, Raw::Integer(_) | Raw::Text(_)) => {
+                let text = match raw {
+                    Raw::Text(text) => text.clone(),
+                    Raw::Integer(number) => number.to_string(),
+                    Raw::Switch(_) | Raw::List(_) => String::new(),
+                };
+                let count: Result<Count, _> = text.parse();
+                count
+                    .map(|count| Value::Text(count.to_string()))
+                    .map_err(|_| described())
+            }
+            (Self::Span, Raw::Text(text)) => {
+                let span: Result<KeepSpan, _> = text.parse();
+                span.map(|span| Value::Text(span.to_string())).map_err(|_| described())
+            }
             (Self::Path, Raw::Text(text)) => Ok(Value::Path(located(text, origin))),
             (Self::Stores, Raw::Text(_) | Raw::List(_)) => {
                 let texts = match raw {

@@ -20,6 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["source"],
     &["pipeline"],
     &["catalog"],
+    &["retention"],
     &["store"],
     &["base"],
 ];
