@@ -269,11 +269,55 @@ impl Layout {
         let folders = head
             .expand(name, "", DateTime::constant(2026, 1, 1, 0, 0, 0, 0))
             .unwrap_or_default();
-        if self.prefix.is_empty() {
-            folders
-        } else {
-            format!("{}/{folders}", self.prefix)
+        self.below_prefix(&folders)
+    }
+
+    fn below_prefix(&self, key: &str) -> String {
+        match self.prefix.is_empty() {
+            true => key.to_owned(),
+            false => format!("{}/{key}", self.prefix),
         }
+    }
+
+    /// What follows in the template after what every key of a series begins with.
+    fn changing_part(&self) -> &str {
+        let first = ["{date}", "{time}", "{host}"]
+            .iter()
+            .filter_map(|variable| self.template.find(variable))
+            .min();
+        &self.template[first.unwrap_or(0)..]
+    }
+
+    /// Whether the "folders" right below [`Layout::series_prefix`] are called by the days on which backups were begun.
+    #[must_use]
+    pub fn has_folders_of_days(&self) -> bool {
+        let stable = &self.template[..self.template.len() - self.changing_part().len()];
+        self.changing_part().starts_with("{date}/") && (stable.is_empty() || stable.ends_with('/'))
+    }
+
+    /// Whether the day on which a backup was begun follows [`Layout::series_prefix`] in its key.
+    #[must_use]
+    pub fn has_days_in_names(&self) -> bool {
+        self.changing_part().starts_with("{date}")
+    }
+
+    /// What the keys of the series `name` begin with that were begun on `day` (`YYYYMMDD`), if the template has the date
+    /// first among what changes.
+    #[must_use]
+    pub fn day_prefix(&self, name: &str, day: &str) -> String {
+        let known = ["{time}", "{host}"]
+            .iter()
+            .filter_map(|variable| self.template.find(variable))
+            .min()
+            .unwrap_or(self.template.len());
+        let head = Self {
+            template: self.template[..known].replace("{date}", day),
+            ..self.clone()
+        };
+        let key = head
+            .expand(name, "", DateTime::constant(2026, 1, 1, 0, 0, 0, 0))
+            .unwrap_or_default();
+        self.below_prefix(&key)
     }
 }
 

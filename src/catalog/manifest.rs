@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::Codec;
 use super::private::{Private, PrivateCore};
+use super::shape::Shape;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::store::{Key, Role};
 
@@ -230,6 +231,9 @@ pub struct Manifest {
     /// Sums over the content.
     #[serde(default)]
     pub counts: Counts,
+    /// How it compares with the backups of its series before it, if it was compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
     /// Where it was copied from, if another store holds the backup that was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied_from: Option<CopiedFrom>,

@@ -10,3 +10,4 @@ pub mod notes;
 pub mod patterns;
 pub mod private;
 pub mod selection;
+pub mod shape;

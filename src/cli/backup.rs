@@ -137,6 +137,15 @@ pub struct Args {
     #[arg(long)]
     pub prune: bool,
 
+    /// Flag a backup that is smaller than this part of the median of the last ones, or `off` [default: 50%]
+    ///
+    /// Stored size, plain size, tables, rows and files are compared, whichever are known, with the newest complete backups of
+    /// the series that are not flagged themselves, up to seven; with fewer than three nothing is said. A flagged backup is
+    /// published like any other, but `list` and `show` say so, `prune` removes nothing older of its series, and the exit
+    /// status is 3, until `accept` says that it is right as it is.
+    #[arg(long, value_name = "PERCENT")]
+    pub shape_guard: Option<String>,
+
     /// How long to wait for another run of the same series [default: 0s]
     #[arg(long, value_name = "DURATION", hide_short_help = true)]
     pub lock_timeout: Option<String>,
@@ -225,6 +234,7 @@ impl Args {
             .list(&table::PG_DUMP_ARGUMENTS, "--pg-dump-arg", &self.pg_dump_arg)
             .list(&table::MYSQL_DUMP_ARGUMENTS, "--mysql-dump-arg", &self.mysql_dump_arg)
             .switch(&table::PRUNE, "--prune", given(self.prune))
+            .text(&table::SHAPE_GUARD, "--shape-guard", self.shape_guard.as_deref())
             .text(&table::LOCK_TIMEOUT, "--lock-timeout", self.lock_timeout.as_deref())
             .text(&table::HOST, "--host", self.host.as_deref())
             .text(&table::KEY_TEMPLATE, "--key-template", self.key_template.as_deref())
@@ -383,7 +393,18 @@ fn one(
         .for_each(|warning| context.console.warning(&sentence(warning)));
     print_summary(&manifest, began.elapsed(), &outcomes, context)?;
     tidy(name, stores, context, run);
+    let flagged = why_flagged(&outcomes);
     judge(outcomes, context)?;
+    // Partial is the greater trouble; the flag stands in `list` either way.
+    if let (State::Complete, Some(why)) = (manifest.state, flagged) {
+        return Err(Failure::new(
+            Kind::Incomplete,
+            format!("The backup `{}` was made and is listed, but flagged", manifest.id),
+        )
+        .caused_by(anyhow::anyhow!("{why}"))
+        .hint("Look whether the source has lost something; until then `prune` keeps the backups before it")
+        .hint(format!("If it is right as it is: `backup-cli accept {}`", manifest.id)));
+    }
     if manifest.state == State::Partial {
         return Err(Failure::new(
             Kind::Incomplete,
@@ -407,6 +428,17 @@ fn one(
         })?;
     }
     Ok(Some(manifest.id))
+}
+
+/// Why the backup is flagged in the first store where it is.
+fn why_flagged(outcomes: &[StoreOutcome]) -> Option<String> {
+    committed(outcomes).find_map(|(url, made)| {
+        let why = made.manifest.shape.as_ref()?.why.clone()?;
+        Some(match outcomes.len() {
+            1 => why,
+            _ => format!("{why} in {url}"),
+        })
+    })
 }
 
 /// A warning of a tool as a sentence: tools do not end theirs with a stop.
@@ -500,6 +532,9 @@ fn print_summary(manifest: &Manifest, took: Duration, outcomes: &[StoreOutcome],
             "backup_end": manifest.finished,
             "total_duration": took.as_secs_f64(),
         });
+        if let Some(shape) = &manifest.shape {
+            summary["shape"] = serde_json::json!(shape);
+        }
         if outcomes.len() > 1 {
             summary["stores"] = as_json(outcomes);
         }

@@ -9,7 +9,7 @@ pub const EXIT_STATUS: [(u8, &str); 11] = [
     (2, "wrong usage or configuration"),
     (
         3,
-        "done, but incomplete: some items could not be read, restored or removed",
+        "done, but incomplete or doubtful: some items could not be read, restored or removed, or the backup is far smaller than those before it",
     ),
     (10, "no such bucket, prefix, profile or backup"),
     (11, "locked by another run"),
@@ -72,6 +72,14 @@ const CLOSINGS: &[Closing] = &[
                 "Two profiles of the configuration file, one after the other",
             ),
         ],
+    },
+    Closing {
+        command: "accept",
+        exit_status: &[0, 1, 2, 10, 20, 21, 130],
+        examples: &[(
+            "backup-cli accept shop@latest --why 'the old orders were archived'",
+            "A backup that is rightly so much smaller than those before it",
+        )],
     },
     Closing {
         command: "list",

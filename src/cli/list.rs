@@ -15,7 +15,7 @@ use crate::ui::table::{Column, render};
 /// List backups, newest first
 ///
 /// Prints id, name, time, age, size, stored size, state and storage class. Objects without a manifest, such as those of an
-/// earlier script, are listed as unmanaged. With the class it says whether data that lies in an archive can be read. --name lists one series only.
+/// earlier script, are listed as unmanaged. With the class it says whether data that lies in an archive can be read. A state `flagged` is that of a backup that is far smaller than those before it; a `pinned` one is never pruned. --name lists one series only.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_long_help = help::closing("list"))]
 pub struct Args {
@@ -59,6 +59,12 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
         if let Some(trouble) = &backup.trouble {
             console.warning(&format!("`{}`: {trouble}.", backup.id));
         }
+        if let Some(why) = &backup.flagged {
+            console.note(&format!(
+                "`{}` is flagged. {why}; if that is right: `backup-cli accept {}`.",
+                backup.id, backup.id
+            ));
+        }
     }
     if report.backups.is_empty() {
         let of = options
@@ -86,7 +92,7 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
             age(backup.time, now),
             backup.plain_bytes.map_or_else(|| "-".to_owned(), format_bytes),
             format_bytes(backup.stored_bytes),
-            state(backup.state).to_owned(),
+            state_of(backup),
             class(backup),
         ]
     });
@@ -103,6 +109,17 @@ fn class(backup: &Listed) -> String {
         (Some(ListedArchive::Thawed), None) => format!("{class}, thawed"),
         (Some(ListedArchive::Thawed), Some(until)) => format!("{class}, thawed until {}", time(until)),
     }
+}
+
+fn state_of(backup: &Listed) -> String {
+    let mut words = state(backup.state).to_owned();
+    if backup.flagged.is_some() {
+        words.push_str(", flagged");
+    }
+    if backup.pinned {
+        words.push_str(", pinned");
+    }
+    words
 }
 
 fn state(state: ListedState) -> &'static str {

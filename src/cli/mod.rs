@@ -4,6 +4,7 @@
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+pub mod accept;
 mod afterwards;
 pub mod assemble;
 pub mod backup;
@@ -71,6 +72,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Backup(Box<backup::Args>),
+    Accept(accept::Args),
     List(list::Args),
     Show(show::Args),
     Ls(ls::Args),
@@ -314,6 +316,7 @@ impl Cli {
         for context in contexts {
             let result = started.run_one(&context, several, || match command {
                 Command::Backup(args) => backup::run(args, &context),
+                Command::Accept(args) => accept::run(args, &context),
                 Command::List(args) => list::run(args, &context),
                 Command::Show(args) => show::run(args, &context),
                 Command::Ls(args) => ls::run(args, &context),

@@ -3,7 +3,7 @@
 use clap::Args as ClapArgs;
 
 use super::assemble::keys;
-use super::target::find;
+use super::target::{Target, find};
 use super::words::{count, counts, lines, sizes, time};
 use super::{Context, help};
 use crate::base::failure::{Kind, Result};
@@ -11,9 +11,12 @@ use crate::base::units::{format_bytes, format_duration};
 use crate::catalog::codec::Codec;
 use crate::catalog::listing::contradiction;
 use crate::catalog::manifest::{Manifest, State};
+use crate::catalog::notes::NoteKind;
 use crate::catalog::selection::Chosen;
 use crate::ops::Run;
+use crate::ops::pin::pin_of;
 use crate::ops::reveal::reveal;
+use crate::ops::shape::flag_of;
 use crate::source::postgres::selecting;
 use crate::ui::escape::escape_text;
 
@@ -67,7 +70,13 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     context.listener.end();
     match &target.chosen.manifest {
         Some(manifest) if context.console.is_json() => context.console.answer_json(manifest),
-        Some(manifest) => context.console.answer(&describe(manifest, &target.chosen)),
+        Some(manifest) => {
+            let shape = shape_of(manifest, &target)?;
+            let pinned = pinned(&target);
+            context
+                .console
+                .answer(&describe(manifest, &target.chosen, shape, pinned))
+        }
         None if context.console.is_json() => context.console.answer_json(&serde_json::json!({
             "id": target.chosen.found.id,
             "name": target.chosen.found.name_hint,
@@ -81,7 +90,38 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
 }
 
-fn describe(manifest: &Manifest, chosen: &Chosen) -> String {
+/// How it compares with the backups before it; nothing if it was not compared.
+fn shape_of(manifest: &Manifest, target: &Target) -> Result<String> {
+    let Some(shape) = &manifest.shape else {
+        return Ok(String::new());
+    };
+    let others = count(u64::from(shape.compared_with), "backup", "backups");
+    Ok(match (&shape.why, flag_of(&target.store, &target.chosen)?) {
+        (None, _) => format!("as the {others} before it"),
+        (Some(why), Some(_)) => format!("FLAGGED: {why} (the {others} before it)"),
+        (Some(why), None) => format!("accepted: {why} (the {others} before it)"),
+    })
+}
+
+/// Who pinned it, when and why; nothing if it is not pinned. That a pin stands there counts, whatever it says.
+fn pinned(target: &Target) -> String {
+    let found = &target.chosen.found;
+    match pin_of(target.store.as_ref(), &found.data_key) {
+        Ok(Some(note)) => {
+            let by = note.body.by.map(|by| format!(" by {by}")).unwrap_or_default();
+            let why = note.body.why.map(|why| format!(": {why}")).unwrap_or_default();
+            format!("{}{by} on {}{why}", time(note.head.at), note.head.host)
+        }
+        Ok(None) => String::new(),
+        Err(failure) if matches!(failure.kind(), Kind::Damaged | Kind::Unsupported) => {
+            format!("yes, by a note that cannot be read: {}", failure.message())
+        }
+        Err(_) if found.has_note(NoteKind::Pin) => "yes".to_owned(),
+        Err(_) => String::new(),
+    }
+}
+
+fn describe(manifest: &Manifest, chosen: &Chosen, shape: String, pinned: String) -> String {
     let source = &manifest.source;
     let took = manifest.finished.duration_since(manifest.started).unsigned_abs();
     let state = match manifest.state {
@@ -107,6 +147,7 @@ fn describe(manifest: &Manifest, chosen: &Chosen) -> String {
         ("took", format_duration(took)),
         ("content", counts(&manifest.counts)),
         ("size", sizes(manifest)),
+        ("shape", shape),
         ("format", format_of(manifest)),
         (
             "sha256",
@@ -117,6 +158,7 @@ fn describe(manifest: &Manifest, chosen: &Chosen) -> String {
         ),
         ("encrypted", manifest.recipients.join(", ")),
         ("tags", manifest.tags.join(", ")),
+        ("pinned", pinned),
         ("made by", made_by(manifest)),
     ];
     pairs.retain(|(_, value)| !value.is_empty());

@@ -129,6 +129,9 @@ impl Resolver<'_> {
             retry_delay_max: self.required(&table::RETRY_DELAY_MAX),
             retry_budget: self.required(&table::RETRY_BUDGET),
             lock_timeout: self.required(&table::LOCK_TIMEOUT),
+            shape_guard_percent: self
+                .required::<u64>(&table::SHAPE_GUARD)
+                .map(|percent| u8::try_from(percent).ok().filter(|percent| *percent > 0)),
             lock_folder: self.lock_folder(),
             host: self.host(),
             safety_backup: self.required(&table::SAFETY_BACKUP),
@@ -237,8 +240,11 @@ impl Resolver<'_> {
             Privacy::Secret => (MASK.to_owned(), MASK.into()),
             Privacy::Open | Privacy::Url => {
                 let mut text = setting.value.display();
-                if let (Shape::Bytes, Value::Number(bytes)) = (spec.shape, &setting.value) {
-                    text = crate::base::units::format_bytes(*bytes);
+                match (spec.shape, &setting.value) {
+                    (Shape::Bytes, Value::Number(bytes)) => text = crate::base::units::format_bytes(*bytes),
+                    (Shape::PercentOrOff, Value::Number(0)) => text = "off".to_owned(),
+                    (Shape::PercentOrOff, Value::Number(percent)) => text = format!("{percent}%"),
+                    _ => {}
                 }
                 (text, setting.value.json())
             }

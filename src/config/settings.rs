@@ -127,6 +127,8 @@ pub struct Settings {
     pub retry_budget: Setting<Duration>,
     /// How long to wait for the lock of the series; zero refuses at once.
     pub lock_timeout: Setting<Duration>,
+    /// Below which part of the median of earlier backups, in percent, a backup is flagged; `None` switches this off.
+    pub shape_guard_percent: Setting<Option<u8>>,
     /// Where locks are kept.
     pub lock_folder: Setting<PathBuf>,
     /// The host name that is recorded.

@@ -141,6 +141,8 @@ pub enum Shape {
     Count,
     /// Years, months, days and hours such as `2y5m7d3h`.
     Span,
+    /// A part of a whole such as `50%`, or `off`, which is read as 0.
+    PercentOrOff,
     /// One of a few words.
     Choice(&'static [&'static str]),
     /// A file or folder.
@@ -168,7 +170,7 @@ pub enum Value {
     Text(String),
     /// [`Shape::Switch`].
     Switch(bool),
-    /// [`Shape::Integer`] and [`Shape::Bytes`].
+    /// [`Shape::Integer`], [`Shape::Bytes`] and [`Shape::PercentOrOff`].
     Number(u64),
     /// [`Shape::Duration`].
     Duration(Duration),
@@ -228,6 +230,7 @@ impl Shape {
             Self::Duration => "a duration such as 15m".to_owned(),
             Self::Count => "a whole number, or unlimited".to_owned(),
             Self::Span => "years, months, days and hours such as 2y5m7d3h".to_owned(),
+            Self::PercentOrOff => "a percentage from 1% to 99%, or off".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Path => "a path".to_owned(),
             Self::Paths => "an array of paths".to_owned(),
@@ -295,6 +298,16 @@ impl Shape {
                 let span: Result<KeepSpan, _> = text.parse();
                 span.map(|span| Value::Text(span.to_string())).map_err(|_| described())
             }
+            (Self::PercentOrOff, Raw::Text(text)) => {
+                match text.trim().strip_suffix('%').map(|digits| digits.trim().parse()) {
+                    Some(Ok(percent @ 1..=99)) => Ok(Value::Number(percent)),
+                    None if matches!(text.trim().to_ascii_lowercase().as_str(), "off" | "no" | "false") => {
+                        Ok(Value::Number(0))
+                    }
+                    _ => Err(described()),
+                }
+            }
+            (Self::PercentOrOff, Raw::Switch(false)) => Ok(Value::Number(0)),
             (Self::Path, Raw::Text(text)) => Ok(Value::Path(located(text, origin))),
             (Self::Stores, Raw::Text(_) | Raw::List(_)) => {
                 let texts = match raw {

@@ -11,6 +11,7 @@ use crate::base::failure::{Kind, Result};
 use crate::catalog::layout::Layout;
 use crate::catalog::listing::{Found, contradiction, is_uncommitted, load_manifest, scan};
 use crate::catalog::manifest::{Manifest, State};
+use crate::catalog::notes::NoteKind;
 use crate::store::archive::ThawState;
 use crate::store::{Key, Store};
 
@@ -76,6 +77,12 @@ pub struct Listed {
     pub host: Option<String>,
     /// The user's tags.
     pub tags: Vec<String>,
+    /// Why it is flagged as far smaller than those before it, unless it was accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flagged: Option<String>,
+    /// Whether somebody pinned it, so that it is never pruned.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
 }
 
 /// The list, newest first.
@@ -159,6 +166,8 @@ fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
         source: None,
         host: None,
         tags: Vec::new(),
+        flagged: None,
+        pinned: found.has_note(NoteKind::Pin),
     };
     if row
         .storage_class
@@ -178,6 +187,9 @@ fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
                 (None, State::Complete) => ListedState::Complete,
                 (None, State::Partial) => ListedState::Partial,
             };
+            if !found.has_note(NoteKind::Accepted) {
+                row.flagged = flag_in(&manifest);
+            }
             fill_in(&mut row, manifest);
         }
         Err(failure) if matches!(failure.kind(), Kind::Damaged | Kind::Unsupported) => {
@@ -207,6 +219,11 @@ fn archive(store: &dyn Store, key: &Key) -> Result<(Option<ListedArchive>, Optio
         Some(ThawState::Thawing) => (Some(ListedArchive::Thawing), None),
         Some(ThawState::Thawed { until }) => (Some(ListedArchive::Thawed), until),
     })
+}
+
+fn flag_in(manifest: &Manifest) -> Option<String> {
+    let shape = manifest.shape.as_ref().filter(|shape| shape.flagged)?;
+    Some(shape.why.clone().unwrap_or_default())
 }
 
 fn fill_in(row: &mut Listed, manifest: Manifest) {

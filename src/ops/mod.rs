@@ -25,9 +25,11 @@ pub mod notes;
 pub mod pin;
 pub mod plaintext;
 pub mod prune;
+mod recent;
 pub mod restore;
 pub mod reveal;
 pub mod several;
+pub mod shape;
 mod streams;
 pub mod thaw;
 

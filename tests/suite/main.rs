@@ -43,6 +43,7 @@ mod s3_stalls;
 mod samples;
 mod seeds;
 mod several_stores;
+mod shape;
 mod signals;
 mod single_file;
 mod single_tables;

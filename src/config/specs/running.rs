@@ -95,6 +95,16 @@ specs! {
         doc: "How long to wait for another run of the same series on this machine; 0s refuses at once.",
         example: r#""10m""#,
     }
+    /// When a backup is flagged for its shape.
+    SHAPE_GUARD = {
+        key: "shape-guard",
+        shape: Shape::PercentOrOff,
+        environment: &["BACKUP_SHAPE_GUARD"],
+        default: Some("50%"),
+        chapter: Chapter::Run,
+        doc: "Flag a backup whose size, tables, rows or files are below this part of the median of the series' last ones; it is published all the same. `off` compares nothing.",
+        example: r#""50%""#,
+    }
     /// Where locks are kept.
     LOCK_FOLDER = {
         key: "lock-folder",

@@ -177,12 +177,7 @@ fn fact(family: &Family, host: String, entry: Entry) -> Fact {
 }
 
 fn is_flagged(manifest: &Manifest) -> bool {
-    manifest
-        .other
-        .get("shape")
-        .and_then(|shape| shape.get("flagged"))
-        .and_then(serde_json::Value::as_bool)
-        .unwrap_or(false)
+    manifest.shape.as_ref().is_some_and(|shape| shape.flagged)
 }
 
 fn has_note(family: &Family, kind: NoteKind) -> bool {
