@@ -71,7 +71,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         older_than: context.settings.cleanup_older_than.value,
         purge_versions: context.settings.purge_versions.value,
     };
-    let plan = plan_cleanup(&store, &options, &run)?;
+    let mut plan = plan_cleanup(&store, &options, &run)?;
     context.listener.end();
     print_plan(&plan, &options, &store.url(), context)?;
     if args.dry_run || plan.is_idle() {
@@ -86,6 +86,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
             return Err(Failure::new(Kind::Refused, "Not confirmed, so nothing was removed")
                 .hint("Answer `y` to go ahead, or look first with --dry-run"));
         }
+        // Time has passed; what was committed meanwhile stays.
+        plan = plan.and(&plan_cleanup(&store, &options, &run)?);
     }
     let outcome = cleanup(&store, &plan, &options, &run)?;
     context.listener.end();

@@ -44,6 +44,14 @@ pub struct CleanupPlan {
 }
 
 impl CleanupPlan {
+    /// Only what another plan, made later, would remove as well.
+    #[must_use]
+    pub fn and(mut self, later: &Self) -> Self {
+        self.uploads.retain(|upload| later.uploads.contains(upload));
+        self.leftovers.retain(|leftover| later.leftovers.contains(leftover));
+        self
+    }
+
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_idle(&self) -> bool {

@@ -8,7 +8,7 @@ use super::Run;
 use super::many::in_parallel;
 use super::prune::Objects;
 use crate::base::failure::{Kind, Result};
-use crate::catalog::layout::Layout;
+use crate::catalog::layout::{Layout, MANIFEST_SUFFIX};
 use crate::catalog::listing::Family;
 use crate::store::{Key, Store};
 
@@ -57,7 +57,7 @@ pub(super) fn is_older(time: Timestamp, now: Timestamp, than: Duration) -> bool 
     now.duration_since(time) >= bound
 }
 
-/// Looks at each object for the token that all of ours carry: the leftovers, and how many data objects are somebody else's.
+/// Looks once more for a manifest, and at each object for the token that all of ours carry: the leftovers, and how many data objects are somebody else's.
 /// If any object of a family is not ours, none of them is touched.
 ///
 /// # Errors
@@ -65,6 +65,10 @@ pub(super) fn is_older(time: Timestamp, now: Timestamp, than: Duration) -> bool 
 pub(super) fn find_leftovers(store: &dyn Store, families: Vec<Family>, run: &Run) -> Result<(Vec<Leftover>, u64)> {
     let looked = in_parallel(&families, |family| -> Result<Option<Leftover>> {
         let objects = Objects::of(family);
+        // A listing that was cut short and looks whole would show data without its manifest.
+        if store.head(&family.data_key.with_suffix(MANIFEST_SUFFIX))?.is_some() {
+            return Ok(None);
+        }
         let mut count = 0;
         for key in objects.keys() {
             run.cancel.check()?;

@@ -15,6 +15,7 @@
 
 mod archives;
 mod bad_input;
+mod cleanup;
 mod coded_parts;
 mod command_line;
 mod commit_faults;
@@ -34,6 +35,8 @@ mod output;
 mod postgres;
 mod postgres_parallel;
 mod postgres_ways;
+mod prune;
+mod prune_cli;
 mod ranged_restore;
 mod recipes;
 mod rollover;
