@@ -10,7 +10,7 @@ use super::{Context, help};
 use crate::base::failure::Result;
 use crate::base::units::format_bytes;
 use crate::ops::list::{ListOptions, ListReport, Listed, ListedArchive, ListedState, list};
-use crate::ui::table::{Column, render};
+use crate::ui::table::{Column, render_long};
 
 /// List backups, newest first
 ///
@@ -42,7 +42,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let report = list(&store, &layout(&context.settings, store.as_ref())?, &options, &run)?;
     context.listener.end();
     if context.console.is_json() {
-        return context.console.answer_json(&report.backups);
+        return context.console.answer_json_array(&report.backups);
     }
     print(&report, &options, &store.url(), run.clock.now(), context)
 }
@@ -84,7 +84,7 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
         Column::left("STATE"),
         Column::left("CLASS"),
     ];
-    let rows = report.backups.iter().map(|backup| {
+    let cells = |backup: &Listed| {
         vec![
             backup.id.clone(),
             backup.name.clone(),
@@ -95,8 +95,8 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
             state_of(backup),
             class(backup),
         ]
-    });
-    console.answer(&render(&columns, rows))
+    };
+    render_long(&columns, &report.backups, cells, |piece| console.answer(piece))
 }
 
 /// The storage class, and whether what lies in an archive can be read.

@@ -15,10 +15,7 @@ use crate::ops::Run;
 use crate::ops::prune::{Planned, PruneOptions, PrunePlan, Removal, SeriesPlan, plan_prune, prune};
 use crate::store::Store;
 use crate::ui::escape::escape_text;
-use crate::ui::table::{Column, render};
-
-/// How many rows of a plan are aligned with each other: no store of any size makes the table a matter of memory.
-const ROWS_AT_ONCE: usize = 2000;
+use crate::ui::table::{Column, render_long};
 
 /// How many objects that could not be removed are named.
 const FAILURES_SHOWN: usize = 20;
@@ -207,20 +204,17 @@ fn print_series(series: &SeriesPlan, context: &Context) -> Result<()> {
         Column::right("STORED"),
         Column::left("WHY"),
     ];
-    for rows in series.backups.chunks(ROWS_AT_ONCE) {
-        let rows = rows.iter().map(|backup| {
-            let verb = if backup.decision.keep { "keep" } else { "remove" };
-            vec![
-                verb.to_owned(),
-                backup.id.clone(),
-                time(backup.time),
-                format_bytes(backup.bytes),
-                reasons(backup).join(", "),
-            ]
-        });
-        context.console.summary(&render(&columns, rows))?;
-    }
-    Ok(())
+    let cells = |backup: &Planned| {
+        let verb = if backup.decision.keep { "keep" } else { "remove" };
+        vec![
+            verb.to_owned(),
+            backup.id.clone(),
+            time(backup.time),
+            format_bytes(backup.bytes),
+            reasons(backup).join(", "),
+        ]
+    };
+    render_long(&columns, &series.backups, cells, |piece| context.console.summary(piece))
 }
 
 /// The reasons in the words of people: backups are no snapshots here.

@@ -10,6 +10,9 @@ use super::failure::{ExitError, Headings, clean, render};
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, IoContext, Kind, Result};
 
+/// How much of a long array is held back before it is written, in bytes.
+const ARRAY_TEXT_BYTES: usize = 64 * 1024;
+
 /// When to use colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ColorChoice {
@@ -177,6 +180,34 @@ impl Console {
     pub fn answer_json<T: Serialize>(&self, document: &T) -> Result<()> {
         let text = serde_json::to_string_pretty(document).map_err(not_json)?;
         self.answer(&text)
+    }
+
+    /// Prints a command's one JSON document, an array, item by item: in the same form as [`Console::answer_json`], in
+    /// memory for some of them.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn answer_json_array<T: Serialize>(&self, items: &[T]) -> Result<()> {
+        let mut text = String::from("[\n");
+        for (place, item) in items.iter().enumerate() {
+            for line in serde_json::to_string_pretty(item).map_err(not_json)?.lines() {
+                text.push_str("  ");
+                text.push_str(line);
+                text.push('\n');
+            }
+            if place + 1 < items.len() {
+                text.truncate(text.len() - 1);
+                text.push_str(",\n");
+            }
+            if text.len() >= ARRAY_TEXT_BYTES {
+                self.answer(&text)?;
+                text.clear();
+            }
+        }
+        match items.is_empty() {
+            true => self.answer("[]"),
+            false => self.answer(&format!("{text}]")),
+        }
     }
 
     /// Prints one of the JSON lines of a long command, such as its `summary`.
