@@ -57,6 +57,8 @@ complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "copy" -d 'Cop
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "find" -d 'Find which backups hold a file or a table'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "diff" -d 'Show what changed between two backups'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "restore" -d 'Bring a backup back'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "doctor" -d 'Try everything that backups depend on, and say what to do about what is wrong'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "bucket" -d 'Look at the bucket of the store'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "key" -d 'Make keys for encryption, and tell their public halves'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "config" -d 'Show, check or create the configuration'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
@@ -80,6 +82,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l pg-dump
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l mysql-dump-arg -d 'A further argument for mariadb-dump or mysqldump; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l shape-guard -d 'Flag a backup that is smaller than this part of the median of the last ones, or `off` [default: 50%]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock-timeout -d 'How long to wait for another run of the same series [default: 0s]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l metrics-file -d 'Write metrics for Prometheus into this file, beside what others have written there' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l host -d 'The host name to record [default: this machine\'s]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l key-template -d 'The layout of keys below the prefix' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l compression -d 'How the backup is compressed [default: gzip]' -r -f -a "gzip\t''
@@ -359,6 +362,76 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s q -l q
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s v -l verbose -d 'Log what happens inside; repeat it for more'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l no-progress -d 'Do not show progress'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -f -a "check" -d 'Compare the bucket with what a bucket of backups should be set to, point by point'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r

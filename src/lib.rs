@@ -5,6 +5,7 @@
 //! Imports point down only; a test holds that.
 
 pub mod base;
+pub mod bucket;
 pub mod catalog;
 pub mod cli;
 pub mod config;

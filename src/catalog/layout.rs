@@ -64,9 +64,10 @@ fn is_name_character(c: char) -> bool {
 fn check_extension(extension: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let is_one = !extension.starts_with('.') && !extension.ends_with('.') && extension.chars().all(allowed);
-    is_one.then_some(()).ok_or_else(|| {
+    // The last time in a name is the backup's own, and what stands before it the series.
+    (is_one && stamp_start(extension).is_none()).then_some(()).ok_or_else(|| {
         Failure::new(Kind::Usage, format!("Not an extension: `{extension}`"))
-            .hint("Use letters, digits, `.`, `_` and `-`, for example --extension sql")
+            .hint("Use letters, digits, `.`, `_` and `-`, but nothing that looks like a time, for example --extension sql")
     })
 }
 
@@ -489,7 +490,8 @@ pub fn name_and_time_of(key: &Key) -> (String, Option<Timestamp>) {
 }
 
 /// The time of a `YYYYMMDD_HHMMSS`, UTC; `None` if there is no such time.
-pub(super) fn time_of_stamp(stamp: &str) -> Option<Timestamp> {
+#[must_use]
+pub fn time_of_stamp(stamp: &str) -> Option<Timestamp> {
     if stamp.len() != STAMP_BYTES || stamp_start(stamp) != Some(0) {
         return None;
     }

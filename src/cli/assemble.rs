@@ -74,15 +74,21 @@ pub fn destinations(settings: &Settings, run: &Run) -> Result<Vec<Destination>> 
 pub fn open_store_at(address: &StoreAddress, settings: &Settings, run: &Run) -> Result<Arc<dyn Store>> {
     match address {
         StoreAddress::Local { folder } => Ok(Arc::new(LocalStore::open(folder.clone())?)),
-        StoreAddress::S3 { bucket, prefix } => {
-            let options = s3_options(settings, bucket, prefix)?;
-            Ok(Arc::new(S3Store::open(
-                options,
-                run.cancel.clone(),
-                run.reporter.clone(),
-            )?))
-        }
+        StoreAddress::S3 { bucket, prefix } => Ok(Arc::new(s3_store(settings, bucket, prefix, run, |_| {})?)),
     }
+}
+
+/// Opens a bucket with the settings' options, of which `change` may make others.
+pub fn s3_store(
+    settings: &Settings,
+    bucket: &str,
+    prefix: &str,
+    run: &Run,
+    change: impl FnOnce(&mut S3Options),
+) -> Result<S3Store> {
+    let mut options = s3_options(settings, bucket, prefix)?;
+    change(&mut options);
+    S3Store::open(options, run.cancel.clone(), run.reporter.clone())
 }
 
 /// Opens the store that a text on the command line names, and says where keys lie in it: `@PROFILE` has that profile's

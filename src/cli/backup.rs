@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::afterwards::{prune_stores, tidy};
 use super::assemble::{Job, backup_options, destinations, jobs};
+use super::metrics::tell;
 use super::start::worse;
 use super::stores::{as_json, committed, judge};
 use super::words::{count, counts, lines, sizes};
@@ -15,6 +16,7 @@ use crate::base::units::{format_bytes, format_duration};
 use crate::catalog::manifest::{Manifest, State};
 use crate::config::{Flags, table};
 use crate::ops::Run;
+use crate::ops::metrics::{MadeBackup, Told};
 use crate::ops::several::{Destination, SeveralPlan, StoreOutcome, backup_to_several, plan_several};
 use crate::source::Source;
 use crate::ui::escape::escape_text;
@@ -150,6 +152,10 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", hide_short_help = true)]
     pub lock_timeout: Option<String>,
 
+    /// Write metrics for Prometheus into this file, beside what others have written there
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, hide_short_help = true)]
+    pub metrics_file: Option<std::path::PathBuf>,
+
     /// The host name to record [default: this machine's]
     #[arg(long, value_name = "HOST", hide_short_help = true)]
     pub host: Option<String>,
@@ -236,6 +242,11 @@ impl Args {
             .switch(&table::PRUNE, "--prune", given(self.prune))
             .text(&table::SHAPE_GUARD, "--shape-guard", self.shape_guard.as_deref())
             .text(&table::LOCK_TIMEOUT, "--lock-timeout", self.lock_timeout.as_deref())
+            .text(
+                &table::METRICS_FILE,
+                "--metrics-file",
+                self.metrics_file.as_ref().map(|path| path.to_string_lossy()).as_deref(),
+            )
             .text(&table::HOST, "--host", self.host.as_deref())
             .text(&table::KEY_TEMPLATE, "--key-template", self.key_template.as_deref())
             .text(&table::COMPRESSION, "--compression", self.compression.as_deref())
@@ -377,12 +388,19 @@ fn one(
         return Ok(None);
     }
     let began = std::time::Instant::now();
-    let outcomes =
-        backup_to_several(stores, job.source.as_mut(), &options, run).map_err(|failure| match failure.kind() {
+    let outcomes = backup_to_several(stores, job.source.as_mut(), &options, run).map_err(|failure| {
+        let told = Told::Backup {
+            made: None,
+            is_good: false,
+        };
+        tell(context, name, told);
+        match failure.kind() {
             Kind::Interrupted => failure.hint("Nothing of this backup was kept; run it again when it suits"),
             _ => failure,
-        })?;
+        }
+    })?;
     context.listener.end();
+    tell(context, name, told_of(&outcomes, began.elapsed()));
     let Some((_, outcome)) = committed(&outcomes).next() else {
         return judge(outcomes, context).map(|()| None);
     };
@@ -428,6 +446,22 @@ fn one(
         })?;
     }
     Ok(Some(manifest.id))
+}
+
+/// What the outcomes are for metrics.
+fn told_of(outcomes: &[StoreOutcome], took: Duration) -> Told {
+    let first = committed(outcomes).next().map(|(_, made)| &made.manifest);
+    Told::Backup {
+        made: first.map(|manifest| MadeBackup {
+            started: manifest.started,
+            secs: took.as_secs_f64(),
+            stored_bytes: manifest.data_bytes(),
+            plain_bytes: manifest.plain_bytes,
+        }),
+        is_good: committed(outcomes).count() == outcomes.len()
+            && first.is_some_and(|manifest| manifest.state == State::Complete)
+            && why_flagged(outcomes).is_none(),
+    }
 }
 
 /// Why the backup is flagged in the first store where it is.

@@ -188,6 +188,40 @@ const CLOSINGS: &[Closing] = &[
         ],
     },
     Closing {
+        command: "doctor",
+        exit_status: &[0, 1, 2, 130],
+        examples: &[
+            (
+                "backup-cli doctor",
+                "The store and the sources of the settings, and this machine",
+            ),
+            (
+                "backup-cli doctor -p shop --json",
+                "Those of a profile, for monitoring: each check has an id that stays the same",
+            ),
+            (
+                "backup-cli --store s3://my-backups/web doctor /srv/www",
+                "Another store and source, before they are used for the first time",
+            ),
+        ],
+    },
+    Closing {
+        command: "bucket",
+        exit_status: &[0, 1, 2, 10, 130],
+        examples: &[(
+            "backup-cli bucket check",
+            "What the bucket should be set to otherwise, and why",
+        )],
+    },
+    Closing {
+        command: "bucket check",
+        exit_status: &[0, 1, 2, 10, 130],
+        examples: &[(
+            "backup-cli --store s3://my-backups/web bucket check --json",
+            "The same for a program; exit status 1 if anything differs",
+        )],
+    },
+    Closing {
         command: "prune",
         exit_status: &[0, 1, 2, 3, 10, 11, 21, 130],
         examples: &[

@@ -15,7 +15,7 @@ use crate::ui::table::{Column, render_long};
 /// List backups, newest first
 ///
 /// Prints id, name, time, age, size, stored size, state and storage class. Objects without a manifest, such as those of an
-/// earlier script, are listed as unmanaged. With the class it says whether data that lies in an archive can be read. A state `flagged` is that of a backup that is far smaller than those before it; a `pinned` one is never pruned. --name lists one series only.
+/// earlier script, are listed as unmanaged. With the class it says whether data that lies in an archive can be read. A state `flagged` is that of a backup that is far smaller than those before it; a `pinned` one is never pruned. A column tells the last drill (`verify --restore`), if there was any. --name lists one series only.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_long_help = help::closing("list"))]
 pub struct Args {
@@ -74,7 +74,8 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
             .unwrap_or_default();
         return console.answer(&format!("No backups{of} in {store_url}."));
     }
-    let columns = [
+    let has_drills = report.backups.iter().any(|backup| backup.drill.is_some());
+    let mut columns = vec![
         Column::left("ID"),
         Column::left("NAME"),
         Column::left("TIME"),
@@ -84,8 +85,11 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
         Column::left("STATE"),
         Column::left("CLASS"),
     ];
+    if has_drills {
+        columns.push(Column::left("DRILL"));
+    }
     let cells = |backup: &Listed| {
-        vec![
+        let mut row = vec![
             backup.id.clone(),
             backup.name.clone(),
             time(backup.time),
@@ -94,9 +98,26 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
             format_bytes(backup.stored_bytes),
             state_of(backup),
             class(backup),
-        ]
+        ];
+        if has_drills {
+            row.push(drill(backup, now));
+        }
+        row
     };
     render_long(&columns, &report.backups, cells, |piece| console.answer(piece))
+}
+
+/// How the last drill ended, and how long ago it was.
+fn drill(backup: &Listed, now: Timestamp) -> String {
+    let Some(drill) = backup.drill else {
+        return "-".to_owned();
+    };
+    let result = match drill.passed {
+        Some(true) => "passed",
+        Some(false) => "FAILED",
+        None => "unreadable",
+    };
+    format!("{result}, {}", age(drill.time, now))
 }
 
 /// The storage class, and whether what lies in an archive can be read.

@@ -8,6 +8,7 @@ pub mod accept;
 mod afterwards;
 pub mod assemble;
 pub mod backup;
+pub mod bucket;
 pub mod cleanup;
 pub mod completions;
 pub mod config;
@@ -16,6 +17,8 @@ pub mod context;
 pub mod copy;
 mod databases;
 pub mod diff;
+pub mod doctor;
+pub mod drill;
 pub mod find;
 pub mod generate;
 pub mod help;
@@ -23,6 +26,7 @@ pub mod key;
 pub mod list;
 pub mod ls;
 mod manual;
+mod metrics;
 pub mod page;
 pub mod pin;
 pub mod prune;
@@ -84,6 +88,8 @@ pub enum Command {
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
     Cleanup(cleanup::Args),
+    Doctor(doctor::Args),
+    Bucket(bucket::Args),
     Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -251,6 +257,7 @@ impl Command {
             Self::Copy(args) => args.flags(),
             Self::Prune(args) => args.flags(),
             Self::Cleanup(args) => args.flags(),
+            Self::Doctor(args) => args.flags(),
             _ => Flags::default(),
         }
     }
@@ -269,6 +276,7 @@ impl Command {
                 | Self::List(_)
                 | Self::Find(_)
                 | Self::Copy(_)
+                | Self::Doctor(_)
                 | Self::Config(_)
                 | Self::Prune(_)
                 | Self::Cleanup(_)
@@ -328,6 +336,8 @@ impl Cli {
                 Command::Pin(args) => pin::run_pin(args, &context),
                 Command::Unpin(args) => pin::run_unpin(args, &context),
                 Command::Cleanup(args) => cleanup::run(args, &context),
+                Command::Doctor(args) => doctor::run(args, &context),
+                Command::Bucket(args) => bucket::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Key(_)
                 | Command::Config(_)

@@ -366,6 +366,7 @@ fn options(args: &Args, found: &Target, context: &Context, run: &Run) -> Result<
         safety,
         client_folder: client_folder.clone(),
         threads: context.settings.threads.value,
+        content_log: None,
     })
 }
 

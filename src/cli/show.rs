@@ -1,6 +1,7 @@
 //! `show`: one backup in full.
 
 use clap::Args as ClapArgs;
+use serde::Serialize;
 
 use super::assemble::keys;
 use super::target::{Target, find};
@@ -10,10 +11,11 @@ use crate::base::failure::{Kind, Result};
 use crate::base::units::{format_bytes, format_duration};
 use crate::catalog::codec::Codec;
 use crate::catalog::listing::contradiction;
-use crate::catalog::manifest::{Manifest, State};
-use crate::catalog::notes::NoteKind;
+use crate::catalog::manifest::{Counts, Manifest, State};
+use crate::catalog::notes::{Note, NoteKind, load_note, notes_beside};
 use crate::catalog::selection::Chosen;
 use crate::ops::Run;
+use crate::ops::drill::DrillBody;
 use crate::ops::pin::pin_of;
 use crate::ops::reveal::reveal;
 use crate::ops::shape::flag_of;
@@ -34,12 +36,15 @@ fn part(manifest: &Manifest) -> String {
     }
 }
 
+/// How many drills are shown, the newest.
+const DRILLS_SHOWN: usize = 5;
+
 /// How many problems are shown for people; --json has all that the manifest names.
 const PROBLEMS_SHOWN: usize = 20;
 
 /// Show what is known of a backup
 ///
-/// Prints the manifest for people, or with --json as it is stored.
+/// Prints the manifest for people, or with --json as it is stored, and what drills have found since.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_long_help = help::closing("show"))]
 pub struct Args {
@@ -69,13 +74,15 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     context.listener.end();
     match &target.chosen.manifest {
-        Some(manifest) if context.console.is_json() => context.console.answer_json(manifest),
+        Some(manifest) if context.console.is_json() => context.console.answer_json(&WithDrills {
+            manifest,
+            drills: drills_of(&target)?,
+        }),
         Some(manifest) => {
             let shape = shape_of(manifest, &target)?;
-            let pinned = pinned(&target);
-            context
-                .console
-                .answer(&describe(manifest, &target.chosen, shape, pinned))
+            let mut text = describe(manifest, &target.chosen, shape, pinned(&target));
+            text.push_str(&describe_drills(&drills_of(&target)?));
+            context.console.answer(&text)
         }
         None if context.console.is_json() => context.console.answer_json(&serde_json::json!({
             "id": target.chosen.found.id,
@@ -88,6 +95,70 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         })),
         None => context.console.answer(&describe_unmanaged(&target.chosen)),
     }
+}
+
+/// The manifest as it is stored, and what drills have found since.
+#[derive(Serialize)]
+struct WithDrills<'a> {
+    #[serde(flatten)]
+    manifest: &'a Manifest,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    drills: Vec<Note<DrillBody>>,
+}
+
+/// The evidence of the last drills, the newest first. What cannot be read of it is left out.
+fn drills_of(target: &Target) -> Result<Vec<Note<DrillBody>>> {
+    let store = target.store.as_ref();
+    let beside = match notes_beside(store, &target.chosen.found.data_key) {
+        // Who may read but not list sees no drills.
+        Err(failure) if failure.kind() == Kind::Denied => Vec::new(),
+        other => other?,
+    };
+    let drills = beside
+        .into_iter()
+        .filter(|note| matches!(note.kind, NoteKind::Drill(_)));
+    Ok(drills
+        .rev()
+        .take(DRILLS_SHOWN)
+        .filter_map(|note| load_note(store, &note.key).ok())
+        .collect())
+}
+
+fn describe_drills(drills: &[Note<DrillBody>]) -> String {
+    let mut text = String::new();
+    for Note { body, .. } in drills {
+        let checks = match body.checks_made {
+            0 => String::new(),
+            made => format!(
+                ", {} of {} hold",
+                made - body.checks_failed.min(made),
+                count(made, "check", "checks")
+            ),
+        };
+        text.push_str(&format!(
+            "  drill    {} {} in {}: {}, {}{checks}\n",
+            time(body.started),
+            body.result,
+            format_duration(std::time::Duration::from_secs(body.seconds)),
+            counts(&Counts {
+                tables: body.compared.tables,
+                rows: body.compared.rows,
+                files: body.compared.files,
+                others: body.compared.others,
+                ..Counts::default()
+            }),
+            count(body.compared.difference_count, "difference", "differences"),
+        ));
+        let broken = body.checks.iter().filter(|check| !check.holds);
+        let details = std::iter::once(body.not_restored.join(": "))
+            .filter(|why| !why.is_empty())
+            .chain(body.compared.differences.iter().map(ToString::to_string))
+            .chain(broken.map(|check| format!("{} does not hold: {}", check.check, check.found)));
+        for detail in details.take(PROBLEMS_SHOWN) {
+            text.push_str(&format!("             {detail}\n"));
+        }
+    }
+    escape_text(&text).into_owned()
 }
 
 /// How it compares with the backups before it; nothing if it was not compared.

@@ -140,6 +140,9 @@ impl Resolver<'_> {
             prune: self.required(&table::PRUNE),
             purge_versions: self.required(&table::PURGE_VERSIONS),
             cleanup_older_than: self.required(&table::CLEANUP_OLDER_THAN),
+            drill_to: self.required(&table::DRILL_TO),
+            drill_checks: self.required(&table::DRILL_CHECKS),
+            metrics_file: self.optional(&table::METRICS_FILE),
             warnings: Vec::new(),
             shown: Vec::new(),
         };

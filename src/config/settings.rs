@@ -145,6 +145,12 @@ pub struct Settings {
     pub purge_versions: Setting<bool>,
     /// How old leftovers must be to be cleared up.
     pub cleanup_older_than: Setting<Duration>,
+    /// Where drills may restore into: URLs of servers, a folder.
+    pub drill_to: Setting<Vec<String>>,
+    /// What must hold of a backup that a drill has restored, as [`crate::ops::drill::check::Check`] reads it.
+    pub drill_checks: Setting<Vec<String>>,
+    /// Where metrics are written.
+    pub metrics_file: Setting<Option<PathBuf>>,
     /// What the user should look into, in full sentences.
     pub warnings: Vec<String>,
     /// Every setting as it is shown, in the order of the table.

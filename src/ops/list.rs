@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Run;
+use super::drill::DrillBody;
 use super::many::in_parallel;
 use crate::base::failure::{Kind, Result};
 use crate::catalog::layout::Layout;
 use crate::catalog::listing::{Found, contradiction, is_uncommitted, load_manifest, scan};
 use crate::catalog::manifest::{Manifest, State};
-use crate::catalog::notes::NoteKind;
+use crate::catalog::notes::{NoteKind, load_note};
 use crate::store::archive::ThawState;
 use crate::store::{Key, Store};
 
@@ -86,6 +87,18 @@ pub struct Listed {
     /// Whether somebody pinned it, so that it is never pruned.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
+    /// The newest drill that was made of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill: Option<ListedDrill>,
+}
+
+/// A drill, in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ListedDrill {
+    /// When it began.
+    pub time: Timestamp,
+    /// Whether the backup proved good; `None` if the evidence cannot be read.
+    pub passed: Option<bool>,
 }
 
 /// The list, newest first.
@@ -179,6 +192,7 @@ fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
         tags: Vec::new(),
         flagged: None,
         pinned: found.has_note(NoteKind::Pin),
+        drill: newest_drill(store, found)?,
     };
     if row
         .storage_class
@@ -230,6 +244,30 @@ fn archive(store: &dyn Store, key: &Key) -> Result<(Option<ListedArchive>, Optio
         Some(ThawState::Thawing) => (Some(ListedArchive::Thawing), None),
         Some(ThawState::Thawed { until }) => (Some(ListedArchive::Thawed), until),
     })
+}
+
+/// The newest drill whose evidence lies beside the backup.
+fn newest_drill(store: &dyn Store, found: &Found) -> Result<Option<ListedDrill>> {
+    let drills = found.notes.iter().filter_map(|note| match note.kind {
+        NoteKind::Drill(time) => Some((time, &note.key)),
+        NoteKind::Pin | NoteKind::Accepted => None,
+    });
+    let Some((time, key)) = drills.max() else {
+        return Ok(None);
+    };
+    let passed = match load_note::<DrillBody>(store, key) {
+        Ok(note) => Some(note.body.passed()),
+        Err(failure)
+            if matches!(
+                failure.kind(),
+                Kind::NotFound | Kind::Damaged | Kind::Unsupported | Kind::Denied
+            ) =>
+        {
+            None
+        }
+        Err(failure) => return Err(failure),
+    };
+    Ok(Some(ListedDrill { time, passed }))
 }
 
 fn flag_in(manifest: &Manifest) -> Option<String> {

@@ -80,12 +80,12 @@ fn a_plan_is_shown_with_its_reasons_and_nothing_goes_without_a_yes() {
         "\
 Kept by: keep-last 2, keep-weekly 3
         ID                          TIME                  STORED  WHY
-keep    app_backup_20200105_020000  2020-01-05 02:00:00Z    39 B  last, weekly, newest complete
-keep    app_backup_20200104_020000  2020-01-04 02:00:00Z    39 B  last
-remove  app_backup_20200103_020000  2020-01-03 02:00:00Z    39 B  2 newer are kept, a newer weekly one is kept
-remove  app_backup_20200102_020000  2020-01-02 02:00:00Z    39 B  2 newer are kept, a newer weekly one is kept
-keep    app_backup_20200101_020000  2020-01-01 02:00:00Z    39 B  oldest weekly
-3 backups are kept; 2 backups of 78 B would be removed, but this is a dry run.
+keep    app_backup_20200105_020000  2020-01-05 02:00:00Z    38 B  last, weekly, newest complete
+keep    app_backup_20200104_020000  2020-01-04 02:00:00Z    38 B  last
+remove  app_backup_20200103_020000  2020-01-03 02:00:00Z    38 B  2 newer are kept, a newer weekly one is kept
+remove  app_backup_20200102_020000  2020-01-02 02:00:00Z    38 B  2 newer are kept, a newer weekly one is kept
+keep    app_backup_20200101_020000  2020-01-01 02:00:00Z    38 B  oldest weekly
+3 backups are kept; 2 backups of 76 B would be removed, but this is a dry run.
 ",
         "{shown}"
     );
@@ -93,7 +93,7 @@ keep    app_backup_20200101_020000  2020-01-01 02:00:00Z    39 B  oldest weekly
     let _ = cli
         .run(["prune", "--keep-last", "2", "--keep-weekly", "3", "-y"])
         .success()
-        .stdout_has("Removed 2 backups of 78 B");
+        .stdout_has("Removed 2 backups of 76 B");
     assert_eq!(ids(&cli), ["20200105_020000", "20200104_020000", "20200101_020000"]);
     let _ = cli
         .run(["prune", "--keep-last", "2", "--keep-weekly", "3", "-y"])
@@ -107,7 +107,7 @@ fn rules_come_from_flags_environment_and_profile_together() {
     let file = cli.home().join("config.toml");
     std::fs::write(
         &file,
-        "[profiles.app]\nkeep-last = 1\nkeep-tag = [\"a,b\"]\nmin-keep = 2\nretention-days = 1\n",
+        "[profile.app]\nkeep-last = 1\nkeep-tag = [\"a,b\"]\nmin-keep = 2\nretention-days = 1\n",
     )
     .unwrap();
     let cli = cli.env("BACKUP_CONFIG", &file).env("BACKUP_S3_RETENTION_DAYS", "3");

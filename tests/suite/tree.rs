@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["ui"],
     &["config"],
     &["ops"],
-    &["source"],
+    &["source", "bucket"],
     &["pipeline"],
     &["catalog"],
     &["retention"],

@@ -27,6 +27,7 @@ macro_rules! specs {
 }
 
 mod console;
+mod drill;
 mod encryption;
 mod retention;
 mod running;
@@ -34,6 +35,7 @@ mod source;
 mod store;
 
 pub use console::*;
+pub use drill::*;
 pub use encryption::*;
 pub use retention::*;
 pub use running::*;
@@ -46,6 +48,7 @@ const PARTS: [&[&Spec]; 6] = [
     encryption::ROWS,
     retention::ROWS,
     running::ROWS,
+    drill::ROWS,
     console::ROWS,
 ];
 

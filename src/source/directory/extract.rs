@@ -6,6 +6,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::archive::{ArchiveItem, ArchiveReader};
+use super::content_log::{ContentDigest, ContentLog, LoggedContent};
 use super::folders::{Folders, Trouble};
 use super::header::ItemKind;
 use super::metadata::{Applier, Metadata};
@@ -50,6 +51,7 @@ pub(super) struct Extractor<'a> {
     /// Folders on the way to the current item that are not selected, with what the archive says about them.
     announced: Vec<(Vec<u8>, Metadata)>,
     has_absolute: bool,
+    content_log: Option<ContentLog>,
 }
 
 /// Which tree an item goes into.
@@ -65,6 +67,7 @@ impl<'a> Extractor<'a> {
         selection: &'a PathSelection,
         lends: bool,
         owners: Option<bool>,
+        content_log: Option<ContentLog>,
         tree: OwnedFd,
         side: OwnedFd,
     ) -> Result<Self> {
@@ -85,6 +88,7 @@ impl<'a> Extractor<'a> {
             made: Made::default(),
             announced: Vec::new(),
             has_absolute: false,
+            content_log,
         })
     }
 
@@ -226,14 +230,17 @@ impl<'a> Extractor<'a> {
         let file = making(folder, name, path, || {
             rustix::fs::openat(folder, name, NEW_FILE_FLAGS, Mode::RUSR | Mode::WUSR)
         })?;
+        let mut digest = ContentDigest::of(self.content_log.as_ref());
         let written = match &item.extents {
-            None => write_whole(reader, &file, path, self.context),
+            None => write_whole(reader, &file, path, &mut digest, self.context),
             Some(extents) => write_sparse(reader, &file, path, item.size, extents, self.context),
         };
         match written {
             Ok(()) => {
                 if place == Place::Tree {
                     self.made.bytes += item.size;
+                    let sha256 = digest.finish().filter(|_| item.extents.is_none());
+                    self.log(path, item.size, sha256)?;
                 }
             }
             Err(trouble) => {
@@ -246,6 +253,18 @@ impl<'a> Extractor<'a> {
         self.applier
             .apply(file.as_fd(), &metadata, false, path, &mut self.problems);
         Ok(())
+    }
+
+    fn log(&self, path: &[u8], size: u64, sha256: Option<[u8; 32]>) -> Result<(), Trouble> {
+        let Some(log) = &self.content_log else {
+            return Ok(());
+        };
+        let content = LoggedContent {
+            path: path.to_vec(),
+            size,
+            sha256,
+        };
+        log.add(&content).map_err(Trouble::Fatal)
     }
 
     /// Adds a name to something that was made before, and says what that is.
@@ -377,6 +396,7 @@ fn write_whole(
     reader: &mut ArchiveReader<'_>,
     file: &OwnedFd,
     path: &[u8],
+    digest: &mut ContentDigest,
     context: &SourceContext<'_>,
 ) -> Result<(), Trouble> {
     loop {
@@ -384,6 +404,7 @@ fn write_whole(
         if block.is_empty() {
             return Ok(());
         }
+        digest.update(block);
         write_all(block, path, |rest, _| rustix::io::write(file, rest))?;
         context.reporter.progress().add_plain(block.len() as u64);
         context.cancel.check()?;

@@ -110,17 +110,21 @@ fn fill(content: &mut dyn Read, new: &mut NamedTempFile, context: &SourceContext
     }
 }
 
-/// Checks a file that nobody else knows of. It is opened as one that never changes, so that nothing is made beside it.
+/// Checks a file that nobody else knows of.
 fn check_file(path: &Path, cancel: &Cancel) -> Result<Findings> {
+    check(&open_unused(path)?, cancel)
+}
+
+/// Opens a file that nobody else knows of, as one that never changes, so that nothing is made beside it.
+pub(super) fn open_unused(path: &Path) -> Result<Connection> {
     let uri = format!(
         "file:{}?immutable=1",
         percent_encode(path.as_os_str().as_bytes(), URI_SAFE)
     );
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(uri, flags)
+    Connection::open_with_flags(uri, flags)
         .and_then(|connection| harden(&connection).map(|()| connection))
-        .map_err(|error| trouble::failure("open the restored database", error).with_kind(Kind::Damaged))?;
-    check(&connection, cancel)
+        .map_err(|error| trouble::failure("open the restored database", error).with_kind(Kind::Damaged))
 }
 
 /// Gives the new file the owner and the mode of the old one; returns what could not be given.

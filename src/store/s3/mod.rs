@@ -29,6 +29,7 @@ mod provider;
 mod put;
 mod read;
 mod remove;
+mod requests;
 mod retry;
 mod session;
 mod stat;
@@ -40,6 +41,9 @@ mod tests;
 
 pub use options::{ChecksumMode, MIN_THROUGHPUT_BYTES_PER_SEC, S3Options, Sse, StaticCredentials};
 pub use provider::{ConditionalWrites, PROVIDERS, Provider};
+pub(crate) use put::Creation;
+pub(crate) use requests::{About, Requests};
+pub use requests::{Heads, Refusal, Why};
 pub use retry::RetryOptions;
 
 use errors::Class;

@@ -232,6 +232,23 @@ impl Session {
         self.link.read().unwrap_or_else(PoisonError::into_inner).region.clone()
     }
 
+    /// The endpoint in use; `None` is AWS.
+    pub(super) fn endpoint(&self) -> Option<url::Url> {
+        let link = self.link.read().unwrap_or_else(PoisonError::into_inner);
+        link.surroundings.endpoint.clone()
+    }
+
+    /// The SDK's view of environment and configuration files.
+    pub(super) fn sdk(&self) -> aws_types::SdkConfig {
+        let link = self.link.read().unwrap_or_else(PoisonError::into_inner);
+        link.surroundings.sdk.clone()
+    }
+
+    /// The connections.
+    pub(super) fn http_client(&self) -> aws_sdk_s3::config::SharedHttpClient {
+        self.factory.http_client()
+    }
+
     /// The endpoint in use, in backticks.
     pub(super) fn endpoint_for_people(&self) -> String {
         let link = self.link.read().unwrap_or_else(PoisonError::into_inner);

@@ -38,6 +38,8 @@ pub struct Options {
     pub region: Option<(String, u16)>,
     /// Bodies of parts are counted and thrown away: for measuring throughput. Reads give zeros.
     pub sink: bool,
+    /// By how many seconds the server's clock is ahead; its answers tell the time.
+    pub clock_ahead_secs: i64,
     /// How many looks at an object that was asked for find it still in the archive.
     pub thaw_looks: u32,
 }
@@ -66,6 +68,7 @@ impl Default for Options {
             page_keys_max: 1000,
             region: None,
             sink: false,
+            clock_ahead_secs: 0,
             thaw_looks: 0,
         }
     }

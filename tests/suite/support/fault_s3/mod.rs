@@ -364,9 +364,15 @@ impl Exchange {
     /// The normal way, with a trouble on the way back if there is one.
     async fn proceed(self, request: HttpRequest<Received>, trouble: Option<(u64, Trouble)>) -> Answer {
         let request = request.map(s3s::Body::http_body_unsync);
-        let Ok(response) = self.shared.service.call(request).await else {
+        let Ok(mut response) = self.shared.service.call(request).await else {
             return self.hang_up(true);
         };
+        let ahead = self.shared.memory.options.clock_ahead_secs;
+        if ahead != 0 {
+            let time = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead);
+            let date = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            response.headers_mut().insert("date", date.parse().expect("a date"));
+        }
         self.live.status.store(response.status().as_u16(), Ordering::SeqCst);
         Ok(response.map(|body| Sent::new(body, self.live, trouble, self.in_flight)))
     }
