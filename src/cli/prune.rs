@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use clap::Args as ClapArgs;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 
 use super::assemble::{layout, open_store};
 use super::retention::RetentionArgs;
@@ -98,7 +100,10 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     print_plan(&plan, &options, args.dry_run, &store.url(), context)?;
     if args.dry_run || plan.is_idle() {
         return match context.console.is_json() {
-            true => context.console.answer_json(&groups(&plan, None)),
+            true => context.console.answer_json_streamed(&Groups {
+                plan: &plan,
+                removal: None,
+            }),
             false => Ok(()),
         };
     }
@@ -119,7 +124,10 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let removal = prune(&store, &plan, &options, &run)?;
     context.listener.end();
     if context.console.is_json() {
-        context.console.answer_json(&groups(&plan, Some(&removal)))?;
+        context.console.answer_json_streamed(&Groups {
+            plan: &plan,
+            removal: Some(&removal),
+        })?;
     }
     finish(&removal, &plan, &options, &store, context)
 }
@@ -228,47 +236,74 @@ fn reasons(backup: &Planned) -> Vec<String> {
         .collect()
 }
 
-/// The plan, and what was done, in the shape of restic's `forget`.
-fn groups(plan: &PrunePlan, removal: Option<&Removal>) -> serde_json::Value {
-    let snapshot = |series: &SeriesPlan, backup: &Planned| {
+/// The plan, and what was done, in the shape of restic's `forget`; written as it comes to be.
+struct Groups<'a> {
+    plan: &'a PrunePlan,
+    removal: Option<&'a Removal>,
+}
+
+impl Serialize for Groups<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.plan.series.iter().map(|series| Group {
+            series,
+            removal: self.removal,
+        }))
+    }
+}
+
+/// One series of [`Groups`].
+struct Group<'a> {
+    series: &'a SeriesPlan,
+    removal: Option<&'a Removal>,
+}
+
+impl Group<'_> {
+    fn snapshot(&self, backup: &Planned) -> serde_json::Value {
         serde_json::json!({
             "id": backup.id,
             "short_id": backup.id,
             "time": backup.time,
-            "name": series.name,
+            "name": self.series.name,
             "hostname": backup.host,
             "tags": backup.tags,
             "stored_bytes": backup.bytes,
         })
-    };
-    let group = |series: &SeriesPlan| {
-        let (kept, gone): (Vec<&Planned>, Vec<&Planned>) =
-            series.backups.iter().partition(|backup| backup.decision.keep);
-        let list = |backups: &[&Planned]| -> Vec<_> { backups.iter().map(|backup| snapshot(series, backup)).collect() };
-        let told = |backups: &[&Planned]| -> Vec<_> {
-            let told = |backup: &&Planned| {
-                let words: Vec<String> = backup.decision.reasons.iter().map(ToString::to_string).collect();
-                serde_json::json!({ "snapshot": snapshot(series, backup), "matches": words })
-            };
-            backups.iter().map(told).collect()
-        };
-        let mut group = serde_json::json!({
-            "name": series.name,
-            "tags": null,
-            "host": "",
-            "paths": null,
-            "keep": list(&kept),
-            "remove": list(&gone),
-            "reasons": told(&kept),
-            "remove_reasons": told(&gone),
-        });
-        if let Some(removal) = removal {
-            let removed = gone.iter().filter(|backup| removal.removed.contains(backup.data_key()));
-            group["removed"] = removed.map(|backup| backup.id.clone()).collect();
+    }
+
+    fn told(&self, backup: &Planned) -> serde_json::Value {
+        let words: Vec<String> = backup.decision.reasons.iter().map(ToString::to_string).collect();
+        serde_json::json!({ "snapshot": self.snapshot(backup), "matches": words })
+    }
+}
+
+impl Serialize for Group<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let kept = || self.series.backups.iter().filter(|backup| backup.decision.keep);
+        let gone = || self.series.removals();
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &self.series.name)?;
+        map.serialize_entry("tags", &())?;
+        map.serialize_entry("host", "")?;
+        map.serialize_entry("paths", &())?;
+        map.serialize_entry("keep", &Lazy(|| kept().map(|backup| self.snapshot(backup))))?;
+        map.serialize_entry("remove", &Lazy(|| gone().map(|backup| self.snapshot(backup))))?;
+        map.serialize_entry("reasons", &Lazy(|| kept().map(|backup| self.told(backup))))?;
+        map.serialize_entry("remove_reasons", &Lazy(|| gone().map(|backup| self.told(backup))))?;
+        if let Some(removal) = self.removal {
+            let removed = || gone().filter(|backup| removal.removed.contains(backup.data_key()));
+            map.serialize_entry("removed", &Lazy(|| removed().map(|backup| backup.id.as_str())))?;
         }
-        group
-    };
-    plan.series.iter().map(group).collect()
+        map.end()
+    }
+}
+
+/// An array whose items are made one after the other.
+struct Lazy<F>(F);
+
+impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Lazy<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
 }
 
 /// Says what was done; what was not makes the run incomplete.

@@ -79,6 +79,35 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Writes pieces of an answer to standard output; if nobody reads it any more, that is no failure.
+struct Pieces<'a>(&'a Console);
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.above_bar(|| {
+            let mut stdout = locked(&self.0.0.stdout);
+            if stdout.closed {
+                return Ok(bytes.len());
+            }
+            match stdout.sink.write(bytes) {
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                    stdout.closed = true;
+                    Ok(bytes.len())
+                }
+                other => other,
+            }
+        })
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let mut stdout = locked(&self.0.0.stdout);
+        match stdout.closed {
+            true => Ok(()),
+            false => stdout.sink.flush(),
+        }
+    }
+}
+
 impl Console {
     /// The console of this process. With `stdout_is_data`, standard output carries a backup's content and messages for
     /// programs go to standard error instead.
@@ -208,6 +237,19 @@ impl Console {
             true => self.answer("[]"),
             false => self.answer(&format!("{text}]")),
         }
+    }
+
+    /// Prints a command's one JSON document as it comes to be, in memory for a small part of it.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn answer_json_streamed<T: Serialize>(&self, document: &T) -> Result<()> {
+        let mut pieces = std::io::BufWriter::with_capacity(ARRAY_TEXT_BYTES, Pieces(self));
+        serde_json::to_writer_pretty(&mut pieces, document).map_err(not_json)?;
+        pieces
+            .write_all(b"\n")
+            .and_then(|()| pieces.flush())
+            .doing(|| "write to standard output")
     }
 
     /// Prints one of the JSON lines of a long command, such as its `summary`.

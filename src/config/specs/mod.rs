@@ -42,7 +42,7 @@ pub use running::*;
 pub use source::*;
 pub use store::*;
 
-const PARTS: [&[&Spec]; 6] = [
+const PARTS: [&[&Spec]; 7] = [
     source::ROWS,
     store::ROWS,
     encryption::ROWS,
