@@ -1524,7 +1524,7 @@ Hint: `prune` keeps everything within this span of the newest backup of the seri
         says: "\
 Error: Wrong value of `--keep-tag`
 Caused by: Expected tags, separated by commas, found `,`
-Hint: `prune` keeps every backup that has all tags of one of these lists; the tags of a list are separated by commas. For example: [\"release\", \"monthly,audited\"]
+Hint: `prune` keeps every backup that carries all tags of one of these lists; the tags of a list are separated by commas. For example: [\"release\", \"monthly,audited\"]
 ",
     },
     Case {
@@ -1547,7 +1547,7 @@ Hint: Set rules in the profile, for example keep-daily = 7, or leave --prune out
         },
         code: 10,
         says: "\
-Error: No backup with the id `tree@20990101` in `file://[HOME]/store`
+Error: No backup with the id `tree@20990101` in `file://[FOLDER]/store`
 Hint: `backup-cli list` shows what is there; check --store, --profile and --name
 Hint: For a file on this machine, write a path with a slash: ./tree@20990101
 ",

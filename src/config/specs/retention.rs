@@ -132,7 +132,7 @@ specs! {
         environment: &["BACKUP_KEEP_TAG"],
         chapter: Chapter::Retention,
         unset: "no such rule",
-        doc: "`prune` keeps every backup that has all tags of one of these lists; the tags of a list are separated by commas.",
+        doc: "`prune` keeps every backup that carries all tags of one of these lists; the tags of a list are separated by commas.",
         example: r#"["release", "monthly,audited"]"#,
     }
     /// The days of retention.
