@@ -62,6 +62,7 @@ complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "pin" -d 'Keep
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "unpin" -d 'Take a pin back'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "cleanup" -d 'Remove what interrupted runs left behind'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "doctor" -d 'Try everything that backups depend on, and say what to do about what is wrong'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "verify" -d 'Check backups where they lie'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "bucket" -d 'Look at the bucket of the store'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "key" -d 'Make keys for encryption, and tell their public halves'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "config" -d 'Show, check or create the configuration'
@@ -506,6 +507,46 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -s q -l qu
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -s v -l verbose -d 'Log what happens inside; repeat it for more'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l no-progress -d 'Do not show progress'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l level -d 'How thoroughly [default: data for named backups or with --sample, else quick]' -r -f -a "quick\t'The manifest, and one look at each object'
+data\t'Every stored byte'
+deep\t'What the bytes are, too'"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l sample -d 'Read only a share of the data: a random one (10%), or one of several that together are everything (2/7)' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l seed -d 'With a random sample, choose the same members as a run that named this number' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l max-age -d 'Fail (22) for each series whose newest complete backup is older, for example 26h' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l min-size -d 'Fail (21) for each series whose newest complete backup has less content' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l max-shrink -d 'Fail (21) for each series whose newest complete backup is smaller than the median of up to ten before it by more than this, for example 50%' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l to -d 'Where scratch targets are made: postgres://admin@host/, mysql://…/, or a folder; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l check -d 'What must hold, beside the profile\'s checks: a question such as "select count(*) > 0 from users", or a path' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l metrics-file -d 'Write metrics of the drill for Prometheus into this file, beside what others have written there' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l threads -d 'How many threads compress or inflate [default: one for each core]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l parts-in-flight -d 'How many parts are sent or fetched at the same time [default: chosen from the memory]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l memory -d 'How much memory the run may take [default: 128MiB]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l all -d 'Check every backup of the store; with --name or a profile, of that series'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l restore -d 'Prove the backup by a restore into a scratch target, which is removed again [default backup: latest]'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l keep -d 'Leave the scratch target where it is, to look at it'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r

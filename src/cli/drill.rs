@@ -39,7 +39,7 @@ pub struct DrillArgs {
     /// times and contents, are compared with what was recorded when the backup was made, and the checks of the profile must
     /// hold. The result is kept beside the backup, and `list` and `show` tell it. A backup that is not as it should be is
     /// damage (20); a scratch server that fails is not (1).
-    #[arg(long, conflicts_with = "all")]
+    #[arg(long, conflicts_with_all = ["all", "level", "sample", "max_age", "min_size", "max_shrink"])]
     pub restore: bool,
 
     /// Where scratch targets are made: postgres://admin@host/, mysql://…/, or a folder; may be repeated

@@ -15,7 +15,10 @@ pub const EXIT_STATUS: [(u8, &str); 11] = [
     (11, "locked by another run"),
     (12, "wrong or missing decryption key"),
     (20, "damage found in stored data"),
-    (21, "refused by a guard: target not empty, no confirmation"),
+    (
+        21,
+        "refused by a guard: target not empty, no confirmation, a backup too small",
+    ),
     (22, "the newest backup is too old"),
     (130, "interrupted"),
 ];
@@ -202,6 +205,26 @@ const CLOSINGS: &[Closing] = &[
             (
                 "backup-cli --store s3://my-backups/web doctor /srv/www",
                 "Another store and source, before they are used for the first time",
+            ),
+        ],
+    },
+    Closing {
+        command: "verify",
+        exit_status: &[0, 1, 2, 3, 10, 12, 20, 21, 22, 130],
+        examples: &[
+            ("backup-cli verify", "A look at the newest backup of every series"),
+            ("backup-cli verify www@latest", "Every stored byte of one backup"),
+            (
+                "backup-cli verify --all --level data --sample 2/7",
+                "On Tuesdays the second seventh of everything there is; for cron",
+            ),
+            (
+                "backup-cli verify --max-age 26h --max-shrink 50%",
+                "For a monitor: is every series young enough, and not collapsed",
+            ),
+            (
+                "backup-cli verify app@latest --level deep",
+                "The content too: to the end marker of a dump, to the end of an archive",
             ),
         ],
     },

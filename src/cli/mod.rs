@@ -37,6 +37,7 @@ pub mod signals;
 mod start;
 mod stores;
 pub mod target;
+pub mod verify;
 pub mod version;
 pub mod words;
 
@@ -89,6 +90,7 @@ pub enum Command {
     Unpin(pin::UnpinArgs),
     Cleanup(cleanup::Args),
     Doctor(doctor::Args),
+    Verify(Box<verify::Args>),
     Bucket(bucket::Args),
     Key(key::Args),
     Config(config::Args),
@@ -258,6 +260,7 @@ impl Command {
             Self::Prune(args) => args.flags(),
             Self::Cleanup(args) => args.flags(),
             Self::Doctor(args) => args.flags(),
+            Self::Verify(args) => args.flags(),
             _ => Flags::default(),
         }
     }
@@ -280,6 +283,8 @@ impl Command {
                 | Self::Config(_)
                 | Self::Prune(_)
                 | Self::Cleanup(_)
+                | Self::Verify(_)
+                | Self::Config(_)
         )
     }
 }
@@ -337,6 +342,7 @@ impl Cli {
                 Command::Unpin(args) => pin::run_unpin(args, &context),
                 Command::Cleanup(args) => cleanup::run(args, &context),
                 Command::Doctor(args) => doctor::run(args, &context),
+                Command::Verify(args) => verify::run(args, &context),
                 Command::Bucket(args) => bucket::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Key(_)

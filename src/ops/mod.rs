@@ -36,6 +36,7 @@ pub mod several;
 pub mod shape;
 mod streams;
 pub mod thaw;
+pub mod verify;
 
 /// What every use case needs from whoever calls it.
 #[derive(Clone)]

@@ -2065,7 +2065,7 @@ Hint: Restore the whole backup instead; that needs no index
         code: 20,
         says: "\
 Error: Not a readable manifest: `[DAY]/tree_backup_[STAMP].tar.gz.manifest.json`
-Caused by: EOF while parsing a string at line 3 column 3
+Caused by: EOF while parsing a string at line 2 column 18
 Hint: The data beside it may be whole: name that object itself, by its s3:// URL or its path, and it is restored without the manifest
 ",
     },
@@ -2090,6 +2090,7 @@ Hint: The data beside it may be whole: name that object itself, by its s3:// URL
             s.tree().backed_up("tree").damage(".manifest.json", |bytes| {
                 *bytes = String::from_utf8_lossy(bytes)
                     .replace("\"format\": 1", "\"format\": 99")
+                    .replace("\"seal", "\"other_seal")
                     .into_bytes()
             });
             line("restore latest --to out")
@@ -2292,7 +2293,10 @@ fn a_bad_manifest_is_a_line_of_the_list_and_hides_no_other_backup() {
     scene.backed_up("tree --name newer");
     let newer = scene.stored_of("newer_", ".manifest.json");
     let text = std::fs::read_to_string(&newer).expect("the manifest");
-    std::fs::write(&newer, text.replace("\"format\": 1", "\"format\": 99")).expect("the manifest");
+    let text = text
+        .replace("\"format\": 1", "\"format\": 99")
+        .replace("\"seal", "\"other_seal");
+    std::fs::write(&newer, text).expect("the manifest");
     scene.backed_up("tree --name gone");
     std::fs::remove_file(scene.stored_of("gone_", ".tar.gz")).expect("the data");
     scene.backed_up("tree --name good");

@@ -1,6 +1,7 @@
 //! The shape guard: a backup that is far smaller than those before it is made, flagged, and accepted by a person.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use backup_cli::base::failure::{Kind, Result, from_io};
 use backup_cli::base::report::Event;
@@ -67,6 +68,8 @@ impl Source for Rows {
 fn guarded() -> BackupOptions {
     let mut options = options("app", None);
     options.shape_guard_percent = Some(50);
+    // A child that another test starts holds the lock of the last backup until it has become another program.
+    options.lock_timeout = Duration::from_secs(10);
     options
 }
 

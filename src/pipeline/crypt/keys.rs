@@ -60,6 +60,13 @@ impl Keys {
         }))
     }
 
+    /// Whether no key at all was given, so that only somebody at a terminal could name one.
+    #[must_use]
+    pub fn has_none(&self) -> bool {
+        let options = &self.0.options;
+        options.identity_files.is_empty() && options.identity.is_none() && options.passphrase.is_none()
+    }
+
     /// Finds the key of an age file by its header, as [`super::read_header`] gives it.
     ///
     /// # Errors

@@ -38,6 +38,7 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
+pub use archive::check_archive;
 pub use arguments::selecting;
 pub use databases::list_databases;
 pub use dump::{DumpFormat, JOBS_OPTION, PostgresOptions, PostgresSource};

@@ -20,7 +20,7 @@ mod url;
 
 pub use backup::{SqliteOptions, SqliteSource};
 pub use files::{begins_as_database, is_database};
-pub use restore::{SqliteRestoreOptions, SqliteRestoreReport, restore_database};
+pub use restore::{SqliteRestoreOptions, SqliteRestoreReport, check_copy, restore_database};
 pub use scratch::SqliteScratch;
 pub use target::{SqliteTarget, inspect_target};
 pub use url::{is_sqlite, parse_url};

@@ -110,7 +110,21 @@ fn fill(content: &mut dyn Read, new: &mut NamedTempFile, context: &SourceContext
     }
 }
 
-/// Checks a file that nobody else knows of.
+/// Why a copy of a database, which nobody else knows of, is damaged; `None` if it is whole.
+///
+/// # Errors
+/// [`Kind::Interrupted`]; what keeps the check itself from being made.
+pub fn check_copy(path: &Path, cancel: &Cancel) -> Result<Option<String>> {
+    super::check_library()?;
+    let findings = match check_file(path, cancel) {
+        Err(failure) if failure.kind() == Kind::Damaged => return Ok(Some(failure.message().to_owned())),
+        findings => findings?,
+    };
+    let failure = findings.failure(Kind::Damaged, "The database");
+    Ok((!findings.damage.is_empty()).then(|| failure.causes().join(": ")))
+}
+
+/// Checks a file that nobody else knows of. It is opened as one that never changes, so that nothing is made beside it.
 fn check_file(path: &Path, cancel: &Cancel) -> Result<Findings> {
     check(&open_unused(path)?, cancel)
 }
