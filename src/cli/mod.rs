@@ -280,7 +280,6 @@ impl Command {
                 | Self::Find(_)
                 | Self::Copy(_)
                 | Self::Doctor(_)
-                | Self::Config(_)
                 | Self::Prune(_)
                 | Self::Cleanup(_)
                 | Self::Verify(_)
