@@ -43,6 +43,9 @@ def fill(folder, binary, backups):
         return
     parts = template(binary)
     manifest = json.loads(parts[".bin.gz.manifest.json"])
+    # A manifest without a seal is as good as one of an older version.
+    for field in ("sealed", "seal"):
+        manifest.pop(field, None)
     for number in range(backups):
         at = FIRST + datetime.timedelta(hours=number)
         name = "app" if number % 2 else "web"
