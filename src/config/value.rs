@@ -477,6 +477,9 @@ impl Value {
 
 /// A duration that reads back as itself: `15m`, `90s`.
 fn format_exact(duration: Duration) -> String {
+    if duration.subsec_millis() != 0 {
+        return format!("{}ms", duration.as_millis());
+    }
     let secs = duration.as_secs();
     for (unit_secs, unit) in [(86_400, "d"), (3600, "h"), (60, "m")] {
         if secs >= unit_secs && secs.is_multiple_of(unit_secs) {

@@ -118,6 +118,8 @@ fn passwords_in_shown_values_are_masked() {
 
 #[test]
 fn durations_are_shown_as_they_are_written() {
+    let half = Duration::from_millis(500);
+    assert_eq!(Value::Duration(half).display(), "500ms");
     for (secs, shown) in [(900, "15m"), (90, "90s"), (0, "0s"), (86_400, "1d"), (5400, "90m")] {
         assert_eq!(Value::Duration(Duration::from_secs(secs)).display(), shown);
     }
