@@ -120,8 +120,29 @@ fn into_found(data_key: Key, mut group: Group) -> Found {
 /// # Errors
 /// [`Kind::NotFound`] if it is gone, [`Kind::Damaged`] or [`Kind::Unsupported`] as [`Manifest::from_json`].
 pub fn load_manifest(store: &dyn Store, key: &Key) -> Result<Manifest> {
-    let json = read_small(store, key, MANIFEST_BYTES_MAX)?;
+    let json = read_small(store, key, MANIFEST_BYTES_MAX).map_err(|failure| match failure.kind() {
+        // That the store cannot read says nothing of the manifest's format.
+        Kind::Unsupported => failure.with_kind(Kind::Failed),
+        // Whoever finds it gone may pass over the backup, so it has to be.
+        Kind::NotFound => match store.head(key) {
+            Ok(Some(_)) => failure
+                .with_kind(Kind::Failed)
+                .hint("The store contradicts itself, as one that is being mended does; try again later"),
+            Ok(None) => failure,
+            Err(contradiction) => contradiction,
+        },
+        _ => failure,
+    })?;
     let mut manifest = Manifest::from_json(key, &json)?;
+    if let KeyRole::Manifest { of } = role_of(key)
+        && manifest.id != id_of(&of)
+    {
+        return Err(Failure::new(
+            Kind::Damaged,
+            format!("`{key}` is the manifest of another backup: `{}`", manifest.id),
+        )
+        .hint("It was copied or moved by hand, or the store answered with another object than was asked for"));
+    }
     let folder = match key.as_str().rsplit_once('/') {
         Some((folder, _)) => format!("{folder}/"),
         None => String::new(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::context::Context;
 use super::databases::{mysql_job, postgres_jobs, refuse_without_postgres};
@@ -28,6 +29,9 @@ use crate::store::address::StoreAddress;
 use crate::store::local::LocalStore;
 use crate::store::s3::{ChecksumMode, RetryOptions, S3Options, S3Store, Sse, StaticCredentials};
 use crate::ui::Console;
+
+/// No wait for an answer is shorter than this, whatever the user says: what may take no time can never succeed.
+const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
 /// The extension of a stream whose kind nobody told.
 const UNKNOWN_EXTENSION: &str = "bin";
@@ -144,6 +148,8 @@ fn s3_options(settings: &Settings, bucket: &str, prefix: &str) -> Result<S3Optio
         budget: settings.retry_budget.value,
         ..RetryOptions::default()
     };
+    options.attempt_timeout_min = settings.request_timeout.value.max(TIMEOUT_MIN);
+    options.stall_timeout = settings.stall_timeout.value.max(TIMEOUT_MIN);
     Ok(options)
 }
 

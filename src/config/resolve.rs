@@ -128,6 +128,8 @@ impl Resolver<'_> {
             retry_delay: self.required(&table::RETRY_DELAY),
             retry_delay_max: self.required(&table::RETRY_DELAY_MAX),
             retry_budget: self.required(&table::RETRY_BUDGET),
+            request_timeout: self.required(&table::REQUEST_TIMEOUT),
+            stall_timeout: self.required(&table::STALL_TIMEOUT),
             lock_timeout: self.required(&table::LOCK_TIMEOUT),
             shape_guard_percent: self
                 .required::<u64>(&table::SHAPE_GUARD)

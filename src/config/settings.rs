@@ -124,6 +124,10 @@ pub struct Settings {
     pub retry_delay_max: Setting<Duration>,
     /// How long to go on without any progress.
     pub retry_budget: Setting<Duration>,
+    /// How long an attempt of a request may take at least.
+    pub request_timeout: Setting<Duration>,
+    /// How long nothing may arrive of an answer.
+    pub stall_timeout: Setting<Duration>,
     /// How long to wait for the lock of the series; zero refuses at once.
     pub lock_timeout: Setting<Duration>,
     /// Below which part of the median of earlier backups, in percent, a backup is flagged; `None` switches this off.

@@ -455,6 +455,9 @@ impl Value {
 
 /// A duration that reads back as itself: `15m`, `90s`.
 fn format_exact(duration: Duration) -> String {
+    if duration.subsec_millis() != 0 {
+        return format!("{}ms", duration.as_millis());
+    }
     let secs = duration.as_secs();
     for (unit_secs, unit) in [(86_400, "d"), (3600, "h"), (60, "m")] {
         if secs >= unit_secs && secs.is_multiple_of(unit_secs) {
@@ -586,6 +589,8 @@ mod tests {
 
     #[test]
     fn durations_are_shown_as_they_are_written() {
+        let half = Duration::from_millis(500);
+        assert_eq!(Value::Duration(half).display(), "500ms");
         for (secs, shown) in [(900, "15m"), (90, "90s"), (0, "0s"), (86_400, "1d"), (5400, "90m")] {
             assert_eq!(Value::Duration(Duration::from_secs(secs)).display(), shown);
         }

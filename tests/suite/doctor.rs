@@ -454,6 +454,24 @@ fn an_interruption_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_body_that_stalls_can_be_interrupted() {
+    let server = FaultS3::start();
+    let bucket = server.bucket();
+    let stalls = Fault::StallReply {
+        after_bytes: 5,
+        time: Duration::from_secs(100),
+    };
+    server.fault(When::first(Op::GetObject), stalls);
+    let mut run = faults_user(&server, &bucket).command(["doctor"]).start();
+    run.wait_until("the request", |_| !server.requests_of(Op::GetObject).is_empty());
+    run.signal(Signal::INT);
+    let outcome = run.wait();
+    assert_eq!(outcome.code(), 130, "{outcome}");
+    assert!(outcome.took() < Duration::from_secs(10), "{outcome}");
+    assert_eq!(server.keys(&bucket), [""; 0]);
+}
+
+#[test]
 fn what_a_bucket_is_set_to_is_judged() {
     let stack = Ministack::start();
     let bucket = stack.bucket();

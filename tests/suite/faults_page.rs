@@ -72,6 +72,7 @@ const CATALOGUE: &[&str] = &[
     "litestream#1286",
     "litestream#1433",
     "litestream#1432",
+    "kafka-backup#169",
 ];
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {

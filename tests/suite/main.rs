@@ -15,6 +15,7 @@
 
 mod archives;
 mod bad_input;
+mod chaos;
 mod coded_parts;
 mod command_line;
 mod commit_faults;
@@ -27,11 +28,13 @@ mod drills;
 mod dump_faults;
 mod dying_sources;
 mod encryption;
+mod fault_matrix;
 mod faults_page;
 mod find_and_diff;
 mod fuzz_corpus;
 mod generated;
 mod json_output;
+mod kills;
 mod many_backups;
 mod mysql;
 mod nasty_trees;
@@ -61,3 +64,4 @@ mod support;
 mod support_selftest;
 mod tree;
 mod verify;
+mod wire_proxy;

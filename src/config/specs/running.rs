@@ -85,6 +85,26 @@ specs! {
         doc: "How long to go on trying without any progress.",
         example: r#""15m""#,
     }
+    /// How long an attempt of a request may take at least.
+    REQUEST_TIMEOUT = {
+        key: "request-timeout",
+        shape: Shape::Duration,
+        environment: &["BACKUP_REQUEST_TIMEOUT"],
+        default: Some("60s"),
+        chapter: Chapter::Transfer,
+        doc: "How long to wait for the answer to a request before it is sent again; one that carries much, or completes an upload, is given more.",
+        example: r#""60s""#,
+    }
+    /// How long nothing may arrive of an answer.
+    STALL_TIMEOUT = {
+        key: "stall-timeout",
+        shape: Shape::Duration,
+        environment: &["BACKUP_STALL_TIMEOUT"],
+        default: Some("30s"),
+        chapter: Chapter::Transfer,
+        doc: "How long an answer may stand still before the rest of it is asked for anew.",
+        example: r#""30s""#,
+    }
     /// How long to wait for a lock.
     LOCK_TIMEOUT = {
         key: "lock-timeout",

@@ -270,9 +270,24 @@ impl Requests {
         }
     }
 
-    /// Runs a future of another service of the same provider on the store's connections.
+    /// Runs a future on the store's connections: a request to another service of the same provider, or the rest of a body.
+    /// It is given up when the run was asked to stop, or after the time that one attempt may take.
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> Result<T> {
-        self.session.block_on(async { Ok(future.await) })
+        let session = &self.session;
+        session.block_on(async {
+            let limit = session.timeout_for(0);
+            match session.within(&session.stop_from_now(), limit, future).await {
+                Ok(Some(answer)) => Ok(answer),
+                Ok(None) => Err(Failure::new(
+                    Kind::Unreachable,
+                    format!("{} began to answer and did not go on", session.endpoint_for_people()),
+                )),
+                Err(_) => Err(Failure::new(
+                    Kind::Interrupted,
+                    "Interrupted: the run was asked to stop",
+                )),
+            }
+        })
     }
 
     /// Reads an error of another service of the same provider.

@@ -182,9 +182,12 @@ struct Multipart {
     completed: Option<String>,
 }
 
+/// The objects of a bucket by their keys.
+pub type Content = BTreeMap<String, StoredObject>;
+
 #[derive(Debug, Default)]
 struct BucketState {
-    objects: BTreeMap<String, StoredObject>,
+    objects: Content,
     uploads: BTreeMap<String, Multipart>,
 }
 
@@ -240,6 +243,23 @@ impl Memory {
         let mut state = self.lock();
         let objects = &mut state.buckets.get_mut(bucket).expect("the bucket exists").objects;
         objects.get_mut(key).expect("the object exists").thaw = thaw;
+    }
+
+    /// All objects of a bucket.
+    pub fn content(&self, bucket: &str) -> Content {
+        let state = self.lock();
+        state
+            .buckets
+            .get(bucket)
+            .map(|bucket| bucket.objects.clone())
+            .unwrap_or_default()
+    }
+
+    /// Puts objects into a bucket.
+    pub fn fill(&self, bucket: &str, content: &Content) {
+        let mut state = self.lock();
+        let objects = &mut state.buckets.get_mut(bucket).expect("the bucket exists").objects;
+        objects.extend(content.iter().map(|(key, object)| (key.clone(), object.clone())));
     }
 
     pub fn keys(&self, bucket: &str) -> Vec<String> {
