@@ -226,6 +226,14 @@ const CLOSINGS: &[Closing] = &[
                 "backup-cli verify app@latest --level deep",
                 "The content too: to the end marker of a dump, to the end of an archive",
             ),
+            (
+                "backup-cli verify --restore shop@latest --to postgres://admin@scratch/",
+                "A drill: into a database of its own, compared and asked there, and dropped again",
+            ),
+            (
+                "backup-cli verify --restore www@latest --check 'www/index.html'",
+                "A drill of files, in a temporary folder",
+            ),
         ],
     },
     Closing {
