@@ -57,6 +57,10 @@ complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "copy" -d 'Cop
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "find" -d 'Find which backups hold a file or a table'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "diff" -d 'Show what changed between two backups'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "restore" -d 'Bring a backup back'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "prune" -d 'Remove the backups that the rules do not keep'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "pin" -d 'Keep a backup, whatever the retention says'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "unpin" -d 'Take a pin back'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "cleanup" -d 'Remove what interrupted runs left behind'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "doctor" -d 'Try everything that backups depend on, and say what to do about what is wrong'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "verify" -d 'Check backups where they lie'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "bucket" -d 'Look at the bucket of the store'
@@ -127,6 +131,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -s x -l on
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l globals -d 'The roles and tablespaces of the server instead of a database; the series is called `globals`'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l all-databases -d 'Every database of the server, each a backup of its own, and the roles and tablespaces'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -s n -l dry-run -d 'Show what would be done, without doing it'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l prune -d 'Prune the series afterwards, by the rules of the profile and the --keep options of `prune` in it'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -s q -l quiet -d 'Print errors only'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -s v -l verbose -d 'Log what happens inside; repeat it for more'
@@ -363,6 +368,122 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s q -l q
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s v -l verbose -d 'Log what happens inside; repeat it for more'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l no-progress -d 'Do not show progress'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l keep-last -d 'Keep the newest N backups' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l keep-hourly -d 'Keep the newest backup of each of the last N hours that have any' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l keep-daily -d 'Keep the newest backup of each of the last N days that have any' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l keep-weekly -d 'Keep the newest backup of each of the last N weeks that have any' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l keep-monthly -d 'Keep the newest backup of each of the last N months that have any' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l keep-yearly -d 'Keep the newest backup of each of the last N years that have any' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l keep-within -d 'Keep everything within this span of the newest backup, such as 2y5m7d3h' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l keep-within-hourly -d 'Keep the newest backup of each hour within this span of the newest backup' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l keep-within-daily -d 'Keep the newest backup of each day within this span of the newest backup' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l keep-within-weekly -d 'Keep the newest backup of each week within this span of the newest backup' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l keep-within-monthly -d 'Keep the newest backup of each month within this span of the newest backup' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l keep-within-yearly -d 'Keep the newest backup of each year within this span of the newest backup' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l keep-tag -d 'Keep every backup that has all of these tags, separated by commas; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l retention-days -d 'Keep everything within so many days of the newest backup, as --keep-within does' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l min-keep -d 'Never remove the newest N complete backups, whatever the rules say [default: 1]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l lock-timeout -d 'How long to wait for another run of the same series [default: 0s]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l purge-versions -d 'In a bucket that keeps versions, remove all versions of what is pruned'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -s n -l dry-run -d 'Show what would be done, without doing it'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -s y -l confirm -l yes -d 'Go ahead without asking'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -l why -d 'Why, for those who wonder later' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand pin" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand unpin" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l older-than -d 'How old something must be to count as left behind [default: 7d]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l purge-versions -d 'In a bucket that keeps versions, remove all versions of what is removed'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -s n -l dry-run -d 'Show what would be done, without doing it'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -s y -l confirm -l yes -d 'Go ahead without asking'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r

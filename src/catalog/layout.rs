@@ -44,13 +44,20 @@ const SEGMENT_BYTES_MAX: usize = 255;
 /// # Errors
 /// [`Kind::Usage`].
 pub fn check_name(name: &str) -> Result<()> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(allowed) || name.starts_with(['.', '-']) {
+    if name.is_empty()
+        || name.len() > NAME_BYTES_MAX
+        || !name.chars().all(is_name_character)
+        || name.starts_with(['.', '-'])
+    {
         return Err(Failure::new(Kind::Usage, format!("Not a name for a backup: `{name}`")).hint(
             "Use up to 128 letters, digits, `.`, `_` and `-`, beginning with a letter or a digit, for example --name app",
         ));
     }
     Ok(())
+}
+
+fn is_name_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
 /// Checks the extension of a data object: as a name, in one or several parts such as `custom.ext`.
@@ -502,6 +509,8 @@ pub fn time_of_stamp(stamp: &str) -> Option<Timestamp> {
     .ok()
     .and_then(|at| TimeZone::UTC.to_timestamp(at).ok())
 }
+
+mod matching;
 
 #[cfg(test)]
 mod tests;

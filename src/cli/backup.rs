@@ -4,6 +4,7 @@ use clap::Args as ClapArgs;
 
 use std::time::Duration;
 
+use super::afterwards::{prune_stores, tidy};
 use super::assemble::{Job, backup_options, destinations, jobs};
 use super::metrics::tell;
 use super::start::worse;
@@ -132,6 +133,12 @@ pub struct Args {
     #[arg(long, short = 'n')]
     pub dry_run: bool,
 
+    /// Prune the series afterwards, by the rules of the profile and the --keep options of `prune` in it
+    ///
+    /// Only after a backup that was made without any trouble: not after one that is partial, flagged, or not in every store.
+    #[arg(long)]
+    pub prune: bool,
+
     /// Flag a backup that is smaller than this part of the median of the last ones, or `off` [default: 50%]
     ///
     /// Stored size, plain size, tables, rows and files are compared, whichever are known, with the newest complete backups of
@@ -232,6 +239,7 @@ impl Args {
             .switch(&table::ALL_DATABASES, "--all-databases", given(self.all_databases))
             .list(&table::PG_DUMP_ARGUMENTS, "--pg-dump-arg", &self.pg_dump_arg)
             .list(&table::MYSQL_DUMP_ARGUMENTS, "--mysql-dump-arg", &self.mysql_dump_arg)
+            .switch(&table::PRUNE, "--prune", given(self.prune))
             .text(&table::SHAPE_GUARD, "--shape-guard", self.shape_guard.as_deref())
             .text(&table::LOCK_TIMEOUT, "--lock-timeout", self.lock_timeout.as_deref())
             .text(
@@ -365,6 +373,13 @@ fn one(
 ) -> Result<Option<String>> {
     let Some(first) = stores.first() else { return Ok(None) };
     let options = backup_options(&context.settings, first.store.as_ref(), name)?;
+    if context.settings.prune.value && context.settings.policy.is_empty() {
+        return Err(Failure::new(
+            Kind::Usage,
+            "The series is to be pruned afterwards, but no rule says what is to be kept",
+        )
+        .hint("Set rules in the profile, for example keep-daily = 7, or leave --prune out"));
+    }
     job.warnings.iter().for_each(|warning| context.console.warning(warning));
     if args.dry_run {
         let planned = plan_several(stores, job.source.as_mut(), &options, run)?;
@@ -395,6 +410,7 @@ fn one(
         .iter()
         .for_each(|warning| context.console.warning(&sentence(warning)));
     print_summary(&manifest, began.elapsed(), &outcomes, context)?;
+    tidy(name, stores, context, run);
     let flagged = why_flagged(&outcomes);
     judge(outcomes, context)?;
     // Partial is the greater trouble; the flag stands in `list` either way.
@@ -420,6 +436,14 @@ fn one(
             "It can be restored as it is; `backup-cli show {}` names what is missing",
             manifest.id
         )));
+    }
+    if context.settings.prune.value {
+        prune_stores(name, stores, context, run).map_err(|failure| {
+            failure.context(format!(
+                "The backup `{}` was made, but the series could not be pruned",
+                manifest.id
+            ))
+        })?;
     }
     Ok(Some(manifest.id))
 }

@@ -9,7 +9,7 @@ pub const EXIT_STATUS: [(u8, &str); 11] = [
     (2, "wrong usage or configuration"),
     (
         3,
-        "done, but incomplete or doubtful: some items could not be read or restored, or the backup is far smaller than those before it",
+        "done, but incomplete or doubtful: some items could not be read, restored or removed, or the backup is far smaller than those before it",
     ),
     (10, "no such bucket, prefix, profile or backup"),
     (11, "locked by another run"),
@@ -51,7 +51,7 @@ const CLOSINGS: &[Closing] = &[
     },
     Closing {
         command: "backup",
-        exit_status: &[0, 1, 2, 3, 10, 11, 130],
+        exit_status: &[0, 1, 2, 3, 10, 11, 21, 130],
         examples: &[
             ("backup-cli backup /srv/www --exclude node_modules/", "A directory"),
             (
@@ -226,6 +226,14 @@ const CLOSINGS: &[Closing] = &[
                 "backup-cli verify app@latest --level deep",
                 "The content too: to the end marker of a dump, to the end of an archive",
             ),
+            (
+                "backup-cli verify --restore shop@latest --to postgres://admin@scratch/",
+                "A drill: into a database of its own, compared and asked there, and dropped again",
+            ),
+            (
+                "backup-cli verify --restore www@latest --check 'www/index.html'",
+                "A drill of files, in a temporary folder",
+            ),
         ],
     },
     Closing {
@@ -243,6 +251,51 @@ const CLOSINGS: &[Closing] = &[
             "backup-cli --store s3://my-backups/web bucket check --json",
             "The same for a program; exit status 1 if anything differs",
         )],
+    },
+    Closing {
+        command: "prune",
+        exit_status: &[0, 1, 2, 3, 10, 11, 21, 130],
+        examples: &[
+            (
+                "backup-cli prune --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --dry-run",
+                "What would go, and why all else would stay",
+            ),
+            (
+                "backup-cli prune --name app --keep-within 30d --min-keep 3 --confirm",
+                "One series, without a question; for cron",
+            ),
+            (
+                "backup-cli prune -p app -p www --confirm",
+                "By the rules of two profiles",
+            ),
+        ],
+    },
+    Closing {
+        command: "pin",
+        exit_status: &[0, 1, 2, 10, 20, 130],
+        examples: &[(
+            "backup-cli pin app@latest --why 'before the migration'",
+            "The newest backup of a series stays",
+        )],
+    },
+    Closing {
+        command: "unpin",
+        exit_status: &[0, 1, 2, 10, 20, 130],
+        examples: &[(
+            "backup-cli unpin app_backup_20260131_020000",
+            "The backup is under the retention again",
+        )],
+    },
+    Closing {
+        command: "cleanup",
+        exit_status: &[0, 1, 2, 3, 10, 21, 130],
+        examples: &[
+            ("backup-cli cleanup --dry-run", "What was left behind"),
+            (
+                "backup-cli cleanup --older-than 3d --confirm",
+                "Take it away without a question; for cron",
+            ),
+        ],
     },
     Closing {
         command: "key",

@@ -10,12 +10,12 @@ use super::{Context, help};
 use crate::base::failure::Result;
 use crate::base::units::format_bytes;
 use crate::ops::list::{ListOptions, ListReport, Listed, ListedArchive, ListedState, list};
-use crate::ui::table::{Column, render};
+use crate::ui::table::{Column, render_long};
 
 /// List backups, newest first
 ///
 /// Prints id, name, time, age, size, stored size, state and storage class. Objects without a manifest, such as those of an
-/// earlier script, are listed as unmanaged. With the class it says whether data that lies in an archive can be read. A state `flagged` is that of a backup that is far smaller than those before it. A column tells the last drill (`verify --restore`), if there was any. --name lists one series only.
+/// earlier script, are listed as unmanaged. With the class it says whether data that lies in an archive can be read. A state `flagged` is that of a backup that is far smaller than those before it; a `pinned` one is never pruned. A column tells the last drill (`verify --restore`), if there was any. --name lists one series only.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_long_help = help::closing("list"))]
 pub struct Args {
@@ -42,7 +42,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let report = list(&store, &layout(&context.settings, store.as_ref())?, &options, &run)?;
     context.listener.end();
     if context.console.is_json() {
-        return context.console.answer_json(&report.backups);
+        return context.console.answer_json_array(&report.backups);
     }
     print(&report, &options, &store.url(), run.clock.now(), context)
 }
@@ -88,7 +88,7 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
     if has_drills {
         columns.push(Column::left("DRILL"));
     }
-    let rows = report.backups.iter().map(|backup| {
+    let cells = |backup: &Listed| {
         let mut row = vec![
             backup.id.clone(),
             backup.name.clone(),
@@ -103,8 +103,8 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
             row.push(drill(backup, now));
         }
         row
-    });
-    console.answer(&render(&columns, rows))
+    };
+    render_long(&columns, &report.backups, cells, |piece| console.answer(piece))
 }
 
 /// How the last drill ended, and how long ago it was.
@@ -133,10 +133,14 @@ fn class(backup: &Listed) -> String {
 }
 
 fn state_of(backup: &Listed) -> String {
-    match backup.flagged {
-        None => state(backup.state).to_owned(),
-        Some(_) => format!("{}, flagged", state(backup.state)),
+    let mut words = state(backup.state).to_owned();
+    if backup.flagged.is_some() {
+        words.push_str(", flagged");
     }
+    if backup.pinned {
+        words.push_str(", pinned");
+    }
+    words
 }
 
 fn state(state: ListedState) -> &'static str {

@@ -5,9 +5,11 @@
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 pub mod accept;
+mod afterwards;
 pub mod assemble;
 pub mod backup;
 pub mod bucket;
+pub mod cleanup;
 pub mod completions;
 pub mod config;
 mod console;
@@ -26,7 +28,10 @@ pub mod ls;
 mod manual;
 mod metrics;
 pub mod page;
+pub mod pin;
+pub mod prune;
 pub mod restore;
+pub mod retention;
 pub mod show;
 pub mod signals;
 mod start;
@@ -80,6 +85,10 @@ pub enum Command {
     Find(find::Args),
     Diff(diff::Args),
     Restore(Box<restore::Args>),
+    Prune(Box<prune::Args>),
+    Pin(pin::PinArgs),
+    Unpin(pin::UnpinArgs),
+    Cleanup(cleanup::Args),
     Doctor(doctor::Args),
     Verify(Box<verify::Args>),
     Bucket(bucket::Args),
@@ -248,6 +257,8 @@ impl Command {
             Self::Backup(args) => args.flags(),
             Self::Restore(args) => args.flags(),
             Self::Copy(args) => args.flags(),
+            Self::Prune(args) => args.flags(),
+            Self::Cleanup(args) => args.flags(),
             Self::Doctor(args) => args.flags(),
             Self::Verify(args) => args.flags(),
             _ => Flags::default(),
@@ -269,6 +280,8 @@ impl Command {
                 | Self::Find(_)
                 | Self::Copy(_)
                 | Self::Doctor(_)
+                | Self::Prune(_)
+                | Self::Cleanup(_)
                 | Self::Verify(_)
                 | Self::Config(_)
         )
@@ -323,6 +336,10 @@ impl Cli {
                 Command::Find(args) => find::run(args, &context),
                 Command::Diff(args) => diff::run(args, &context),
                 Command::Restore(args) => restore::run(args, &context),
+                Command::Prune(args) => prune::run(args, &context),
+                Command::Pin(args) => pin::run_pin(args, &context),
+                Command::Unpin(args) => pin::run_unpin(args, &context),
+                Command::Cleanup(args) => cleanup::run(args, &context),
                 Command::Doctor(args) => doctor::run(args, &context),
                 Command::Verify(args) => verify::run(args, &context),
                 Command::Bucket(args) => bucket::run(args, &context),

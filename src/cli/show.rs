@@ -16,6 +16,7 @@ use crate::catalog::notes::{Note, NoteKind, load_note, notes_beside};
 use crate::catalog::selection::Chosen;
 use crate::ops::Run;
 use crate::ops::drill::DrillBody;
+use crate::ops::pin::pin_of;
 use crate::ops::reveal::reveal;
 use crate::ops::shape::flag_of;
 use crate::source::postgres::selecting;
@@ -79,7 +80,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         }),
         Some(manifest) => {
             let shape = shape_of(manifest, &target)?;
-            let mut text = describe(manifest, &target.chosen, shape);
+            let mut text = describe(manifest, &target.chosen, shape, pinned(&target));
             text.push_str(&describe_drills(&drills_of(&target)?));
             context.console.answer(&text)
         }
@@ -173,7 +174,25 @@ fn shape_of(manifest: &Manifest, target: &Target) -> Result<String> {
     })
 }
 
-fn describe(manifest: &Manifest, chosen: &Chosen, shape: String) -> String {
+/// Who pinned it, when and why; nothing if it is not pinned. That a pin stands there counts, whatever it says.
+fn pinned(target: &Target) -> String {
+    let found = &target.chosen.found;
+    match pin_of(target.store.as_ref(), &found.data_key) {
+        Ok(Some(note)) => {
+            let by = note.body.by.map(|by| format!(" by {by}")).unwrap_or_default();
+            let why = note.body.why.map(|why| format!(": {why}")).unwrap_or_default();
+            format!("{}{by} on {}{why}", time(note.head.at), note.head.host)
+        }
+        Ok(None) => String::new(),
+        Err(failure) if matches!(failure.kind(), Kind::Damaged | Kind::Unsupported) => {
+            format!("yes, by a note that cannot be read: {}", failure.message())
+        }
+        Err(_) if found.has_note(NoteKind::Pin) => "yes".to_owned(),
+        Err(_) => String::new(),
+    }
+}
+
+fn describe(manifest: &Manifest, chosen: &Chosen, shape: String, pinned: String) -> String {
     let source = &manifest.source;
     let took = manifest.finished.duration_since(manifest.started).unsigned_abs();
     let state = match manifest.state {
@@ -210,6 +229,7 @@ fn describe(manifest: &Manifest, chosen: &Chosen, shape: String) -> String {
         ),
         ("encrypted", manifest.recipients.join(", ")),
         ("tags", manifest.tags.join(", ")),
+        ("pinned", pinned),
         ("made by", made_by(manifest)),
     ];
     pairs.retain(|(_, value)| !value.is_empty());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::value::Setting;
 use crate::base::secret::{Secret, SecretSource};
 use crate::catalog::codec::Codec;
+use crate::retention::Policy;
 use crate::store::address::StoreAddress;
 
 /// The settings of one run, each with its origin.
@@ -138,6 +139,16 @@ pub struct Settings {
     pub host: Setting<String>,
     /// Whether a restore backs up first what it replaces.
     pub safety_backup: Setting<bool>,
+    /// Which backups are kept.
+    pub policy: Policy,
+    /// How many of the newest complete backups of a series stay whatever the policy says.
+    pub min_keep: Setting<usize>,
+    /// Whether a backup prunes its series afterwards.
+    pub prune: Setting<bool>,
+    /// Whether all versions of what is pruned go.
+    pub purge_versions: Setting<bool>,
+    /// How old leftovers must be to be cleared up.
+    pub cleanup_older_than: Setting<Duration>,
     /// Where drills may restore into: URLs of servers, a folder.
     pub drill_to: Setting<Vec<String>>,
     /// What must hold of a backup that a drill has restored, as [`crate::ops::drill::check::Check`] reads it.

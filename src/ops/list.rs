@@ -19,6 +19,9 @@ use crate::store::{Key, Store};
 /// The storage classes whose objects may have to be thawed before they are read.
 const ARCHIVES: [&str; 3] = ["GLACIER", "DEEP_ARCHIVE", "INTELLIGENT_TIERING"];
 
+/// How many rows are made at a time.
+const ROWS_AT_ONCE: usize = 1000;
+
 /// What can be said of a backup without reading its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -81,6 +84,9 @@ pub struct Listed {
     /// Why it is flagged as far smaller than those before it, unless it was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flagged: Option<String>,
+    /// Whether somebody pinned it, so that it is never pruned.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
     /// The newest drill that was made of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drill: Option<ListedDrill>,
@@ -137,13 +143,21 @@ pub fn list(store: &Arc<dyn Store>, layout: &Layout, options: &ListOptions, run:
         });
         found.truncate(managed.unwrap_or(found.len()));
     }
-    let rows = describe_all(store.as_ref(), &found, run)?;
     let mut report = ListReport::default();
-    for (candidate, row) in found.into_iter().zip(rows) {
-        match row {
-            None => report.uncommitted.push(candidate.data_key),
-            Some(row) if options.name.as_ref().is_none_or(|name| *name == row.name) => report.backups.push(row),
-            Some(_) => {}
+    // What the keys tell is let go as the rows come to be, so that there is never twice of a hundred thousand.
+    let mut found = found.into_iter();
+    loop {
+        let some: Vec<Found> = found.by_ref().take(ROWS_AT_ONCE).collect();
+        if some.is_empty() {
+            break;
+        }
+        let rows = describe_all(store.as_ref(), &some, run)?;
+        for (candidate, row) in some.into_iter().zip(rows) {
+            match row {
+                None => report.uncommitted.push(candidate.data_key),
+                Some(row) if options.name.as_ref().is_none_or(|name| *name == row.name) => report.backups.push(row),
+                Some(_) => {}
+            }
         }
     }
     report.backups.sort_by(|a, b| (b.time, &b.id).cmp(&(a.time, &a.id)));
@@ -177,6 +191,7 @@ fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
         host: None,
         tags: Vec::new(),
         flagged: None,
+        pinned: found.has_note(NoteKind::Pin),
         drill: newest_drill(store, found)?,
     };
     if row

@@ -23,7 +23,7 @@ use crate::catalog::codec::Codec;
 
 mod input;
 mod segments;
-pub(super) use input::Input;
+use input::Input;
 use segments::Segments;
 
 /// How a stream is read.

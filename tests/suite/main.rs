@@ -16,6 +16,7 @@
 mod archives;
 mod bad_input;
 mod chaos;
+mod cleanup;
 mod coded_parts;
 mod command_line;
 mod commit_faults;
@@ -45,6 +46,8 @@ mod postgres;
 mod postgres_parallel;
 mod postgres_ways;
 mod properties;
+mod prune;
+mod prune_cli;
 mod ranged_restore;
 mod recipes;
 mod rollover;

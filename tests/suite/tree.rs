@@ -20,6 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["source", "bucket"],
     &["pipeline"],
     &["catalog"],
+    &["retention"],
     &["store"],
     &["base"],
 ];

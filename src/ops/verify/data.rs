@@ -14,9 +14,7 @@ use super::{Checked, Level, Reached, VerifyOptions};
 use crate::base::failure::{Failure, Kind, Result, from_io, into_io};
 use crate::catalog::manifest::{Manifest, ObjectRecord};
 use crate::catalog::selection::Chosen;
-use crate::pipeline::check::{
-    Checker, MemberPlace, Members, ReadData, ReadObject, ReadStream, Step, WantedObject, WholeReader,
-};
+use crate::pipeline::check::{Checker, MemberPlace, ReadData, ReadObject, ReadStream, Step, WantedObject, WholeReader};
 use crate::pipeline::download::{DownloadOptions, StoredObject};
 use crate::pipeline::inflate::{InflateOptions, MembersReader};
 use crate::pipeline::stored::StoredData;
@@ -261,7 +259,7 @@ impl<'a> Job<'a> {
             checker: Checker::start(
                 self.reader()?,
                 self.data.clone(),
-                Members::Indexed(Box::new(table.iter())),
+                Box::new(table.iter()),
                 self.options.threads,
                 &self.run.cancel,
             )?,

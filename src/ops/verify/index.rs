@@ -122,10 +122,9 @@ pub(super) fn read_facts(
             if failure.kind() == Kind::Damaged || !is_told {
                 checked.damaged(Some(&record.key), sentence(&failure));
             }
-            checked.remark(format!(
-                "The data does not need the index: `backup-cli rebuild-index {}` makes it again.",
-                chosen.found.id
-            ));
+            checked.remark(
+                "The data does not need the index: a restore of all of it works without, one of a part reads everything.",
+            );
             Ok(IndexFacts::default())
         }
         Err(failure) => Err(failure),

@@ -1,9 +1,9 @@
 //! Reads a backup's data once, all of it, and goes on where something is damaged: every member is judged by itself.
 //!
-//! One thread reads and decrypts and cuts the compressed bytes into members, by the index or by the members' own headers;
+//! One thread reads and decrypts and cuts the compressed bytes into members, by the index;
 //! worker threads inflate; one brings the answers in order and takes the plaintext's digests; one takes MD5s.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,11 +11,6 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use sha2::{Digest, Sha256};
 
 use super::codec::Expected;
-use super::codec::frame::{FRAME_HEAD_BYTES, FRAME_STORED_BYTES_MAX, FRAME_STORED_BYTES_MIN, Head, parse_head};
-use super::inflate::Input;
-use super::member::{
-    Header, MEMBER_HEADER_BYTES, MEMBER_PLAIN_BYTES_MAX, MEMBER_STORED_BYTES_MAX, MEMBER_STORED_BYTES_MIN, parse_header,
-};
 use super::stop::Stop;
 use super::stored::StoredData;
 use super::workers::{Answer, Inflated, Inflaters};
@@ -30,9 +25,6 @@ mod whole;
 use compressed::{CompressedReader, read_failure};
 pub use whole::{ReadObject, WantedObject, WholeReader};
 
-/// How far a search for the next member looks at once, in bytes.
-const SEARCH_BYTES: usize = 64 * 1024;
-
 /// A member as the index knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexedMember {
@@ -42,13 +34,8 @@ pub struct IndexedMember {
     pub crc32: Option<u32>,
 }
 
-/// From where it is known where members begin.
-pub enum Members {
-    /// The index names all of them, in order and without gaps; each stream ends with one of them.
-    Indexed(Box<dyn Iterator<Item = Result<IndexedMember>> + Send>),
-    /// Each begins with its length.
-    Hopped,
-}
+/// All members in order and without gaps, as the index names them; each stream ends with one of them.
+pub type Members = Box<dyn Iterator<Item = Result<IndexedMember>> + Send>;
 
 /// Where a member is: offsets count over all streams.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,17 +225,10 @@ fn bring_in_order(stop: &Stop, inflaters: &Inflaters, items: &Receiver<Item>, re
     let mut stream = ReadStream::default();
     let mut sha256 = Sha256::new();
     let mut is_whole = true;
-    // Where the next member's plaintext begins, where only what came before tells it.
-    let mut plain = Some(0u64);
     while let Some(item) = stop.receive(items) {
         let next = match item {
-            Item::Member(mut place, answer) => match stop.receive(&answer) {
+            Item::Member(place, answer) => match stop.receive(&answer) {
                 Some(Ok(inflated)) => {
-                    let begin = plain;
-                    place.plain = place
-                        .plain
-                        .or_else(|| begin.map(|begin| begin..begin.saturating_add(inflated.bytes as u64)));
-                    plain = place.plain.as_ref().map(|plain| plain.end);
                     sha256.update(inflated.plain());
                     stream.members += 1;
                     stream.plain_bytes += inflated.bytes as u64;
@@ -261,14 +241,12 @@ fn bring_in_order(stop: &Stop, inflaters: &Inflaters, items: &Receiver<Item>, re
                         buffer: Vec::new(),
                         bytes: 0,
                     });
-                    plain = place.plain.as_ref().map(|plain| plain.end);
                     Ready::Lost(place, why)
                 }
                 None => return,
             },
             Item::Lost(place, why) => {
                 is_whole = false;
-                plain = place.plain.as_ref().map(|plain| plain.end);
                 Ready::Lost(place, why)
             }
             Item::EndStream => {
@@ -321,11 +299,7 @@ struct Outlet {
 
 impl Feeder {
     fn run(mut self, members: Members) {
-        let fed = match members {
-            Members::Indexed(members) => self.feed_indexed(members),
-            Members::Hopped => self.feed_hopped(),
-        };
-        let last = match fed {
+        let last = match self.feed(members) {
             Ok(()) => match self.input.into_stored().finish() {
                 Ok(objects) => Item::End(objects),
                 Err(failure) => Item::Failed(failure),
@@ -336,7 +310,7 @@ impl Feeder {
         self.outlet.stop.send(&self.outlet.order, last);
     }
 
-    fn feed_indexed(&mut self, members: Box<dyn Iterator<Item = Result<IndexedMember>> + Send>) -> Result<(), Early> {
+    fn feed(&mut self, members: Members) -> Result<(), Early> {
         let mut members = members.peekable();
         let outlet = &mut self.outlet;
         outlet.at.plain = Some(0);
@@ -370,85 +344,6 @@ impl Feeder {
             outlet.pass_on(Item::EndStream)?;
         }
         Ok(())
-    }
-
-    fn feed_hopped(&mut self) -> Result<(), Early> {
-        while let Some(stream) = self.input.next_stream().map_err(Some)? {
-            self.outlet.at.stream = stream;
-            let mut input = Input::new(&mut self.input);
-            while !input.peek(1)?.is_empty() {
-                hop(&mut input, &mut self.outlet)?;
-            }
-            self.outlet.pass_on(Item::EndStream)?;
-        }
-        Ok(())
-    }
-}
-
-/// Takes the next member, or what stands before it.
-fn hop(input: &mut Input<&mut CompressedReader>, outlet: &mut Outlet) -> Result<(), Early> {
-    let plain = outlet.inflaters.plain_buffer(&outlet.stop).ok_or(None)?;
-    let Some(stored_bytes) = member_bytes(outlet.codec, input.peek(HEAD_BYTES)?) else {
-        outlet.inflaters.recycle(Inflated {
-            buffer: plain,
-            bytes: 0,
-        });
-        let skipped = skip_to_member(outlet.codec, input)?;
-        let place = outlet.step(skipped, None);
-        return outlet.pass_on(Item::Lost(place, "no member begins there"));
-    };
-    let mut stored = outlet.inflaters.stored_buffer();
-    input.read_into(&mut stored, stored_bytes)?;
-    let place = outlet.step(stored.len() as u64, None);
-    outlet.submit(place, stored, plain, Expected::default())
-}
-
-/// The longest beginning of a member that tells its length, in bytes.
-const HEAD_BYTES: usize = if FRAME_HEAD_BYTES > MEMBER_HEADER_BYTES {
-    FRAME_HEAD_BYTES
-} else {
-    MEMBER_HEADER_BYTES
-};
-
-/// How long the member is that begins with these bytes; `None` if none does.
-fn member_bytes(codec: Codec, head: &[u8]) -> Option<usize> {
-    let (stored_bytes, possible) = match codec {
-        Codec::Gzip => match parse_header(head) {
-            Header::Ours { stored_bytes } => (stored_bytes, MEMBER_STORED_BYTES_MIN..=MEMBER_STORED_BYTES_MAX),
-            Header::Foreign | Header::Other => return None,
-        },
-        Codec::Zstd => match parse_head(head) {
-            Head::Ours { stored_bytes } => (stored_bytes, FRAME_STORED_BYTES_MIN..=FRAME_STORED_BYTES_MAX),
-            Head::Foreign | Head::Other => return None,
-        },
-        Codec::None => return Some(MEMBER_PLAIN_BYTES_MAX),
-    };
-    let stored_bytes = usize::try_from(stored_bytes).ok()?;
-    possible.contains(&stored_bytes).then_some(stored_bytes)
-}
-
-/// Passes over everything up to where the next member begins, but at least a byte; returns how much.
-fn skip_to_member(codec: Codec, input: &mut Input<&mut CompressedReader>) -> Result<u64, Early> {
-    let first = match codec {
-        Codec::Zstd => 0x50,
-        Codec::Gzip | Codec::None => 0x1f,
-    };
-    let begin = input.offset();
-    loop {
-        let bytes = input.peek(SEARCH_BYTES)?;
-        let found = memchr::memchr_iter(first, bytes.get(1..).unwrap_or_default())
-            .map(|at| at + 1)
-            .find(|at| member_bytes(codec, &bytes[*at..]).is_some());
-        let skipped = match found {
-            Some(at) => at,
-            // One may begin in the last bytes.
-            None if bytes.len() == SEARCH_BYTES => SEARCH_BYTES - HEAD_BYTES,
-            None => bytes.len(),
-        };
-        input.consume(skipped);
-        if found.is_some() || skipped < SEARCH_BYTES - HEAD_BYTES {
-            return Ok(input.offset() - begin);
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::base::failure::{Failure, from_io};
 const BUFFER_BYTES: usize = 128 * 1024;
 
 /// A buffered reader that knows where it is and whether the input itself has failed.
-pub(in crate::pipeline) struct Input<R> {
+pub(super) struct Input<R> {
     inner: R,
     buffer: Vec<u8>,
     begin: usize,
@@ -18,7 +18,7 @@ pub(in crate::pipeline) struct Input<R> {
 }
 
 impl<R: Read> Input<R> {
-    pub(in crate::pipeline) fn new(inner: R) -> Self {
+    pub(super) fn new(inner: R) -> Self {
         Self {
             inner,
             buffer: vec![0; BUFFER_BYTES],
@@ -30,21 +30,21 @@ impl<R: Read> Input<R> {
     }
 
     /// How many bytes have been consumed.
-    pub(in crate::pipeline) fn offset(&self) -> u64 {
+    pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
     /// Whether the inner reader has failed; what a decoder says of the data is not the point then.
-    pub(in crate::pipeline) fn has_failed(&self) -> bool {
+    pub(super) fn has_failed(&self) -> bool {
         self.failed
     }
 
-    pub(in crate::pipeline) fn into_inner(self) -> R {
+    pub(super) fn into_inner(self) -> R {
         self.inner
     }
 
     /// The next bytes, without consuming them: `count`, fewer only at the end.
-    pub(in crate::pipeline) fn peek(&mut self, count: usize) -> Result<&[u8], Option<Failure>> {
+    pub(super) fn peek(&mut self, count: usize) -> Result<&[u8], Option<Failure>> {
         if self.end - self.begin < count {
             self.buffer.copy_within(self.begin..self.end, 0);
             (self.begin, self.end) = (0, self.end - self.begin);
@@ -60,7 +60,7 @@ impl<R: Read> Input<R> {
     }
 
     /// Appends the next `count` bytes to `target`, fewer only at the end.
-    pub(in crate::pipeline) fn read_into(&mut self, target: &mut Vec<u8>, count: usize) -> Result<(), Option<Failure>> {
+    pub(super) fn read_into(&mut self, target: &mut Vec<u8>, count: usize) -> Result<(), Option<Failure>> {
         let buffered = count.min(self.end - self.begin);
         target.extend_from_slice(&self.buffer[self.begin..self.begin + buffered]);
         self.consume(buffered);

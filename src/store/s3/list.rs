@@ -330,7 +330,7 @@ fn next_marker(page: &ListMultipartUploadsOutput, encoded: bool) -> Result<Optio
     Ok(Some((decoded(key, encoded)?, id)))
 }
 
-fn incomplete(request: &Request, what: &str) -> Failure {
+pub(super) fn incomplete(request: &Request, what: &str) -> Failure {
     Failure::new(
         Kind::Failed,
         format!("Could not {}: the store answered with {what}", request.doing),
@@ -341,12 +341,12 @@ fn incomplete(request: &Request, what: &str) -> Failure {
 const INCOMPLETE_HINT: &str =
     "A listing that may lack something is not used; this looks like a fault of the server, or of a proxy before it";
 
-fn is_encoded(encoding: Option<&EncodingType>) -> bool {
+pub(super) fn is_encoded(encoding: Option<&EncodingType>) -> bool {
     matches!(encoding, Some(EncodingType::Url))
 }
 
 /// A key as it is, from the form encoding that was asked for.
-fn decoded(text: &str, encoded: bool) -> Result<String> {
+pub(super) fn decoded(text: &str, encoded: bool) -> Result<String> {
     if !encoded {
         return Ok(text.to_owned());
     }

@@ -22,6 +22,7 @@ use super::client::{self, ClientFactory, Surroundings};
 use super::errors::{Class, Problem};
 use super::options::{CLEAN_UP_PATIENCE, S3Options};
 use super::provider::{self, ConditionalWrites, Provider};
+use super::remove::BatchHabit;
 use super::retry::{Budget, Next};
 
 /// Bytes that arrive damaged this many times in a row will not arrive whole.
@@ -143,6 +144,7 @@ pub(super) struct Session {
     contacted: AtomicBool,
     bucket_seen: AtomicBool,
     conditional_writes_off: AtomicBool,
+    pub(super) batches: BatchHabit,
     cancelled: watch::Receiver<bool>,
     reporter: Arc<dyn Reporter>,
     _guard: CancelGuard,
@@ -201,6 +203,7 @@ impl Session {
             contacted: AtomicBool::new(false),
             bucket_seen: AtomicBool::new(false),
             conditional_writes_off: AtomicBool::new(provider.conditional_writes == ConditionalWrites::Ignored),
+            batches: BatchHabit::default(),
             cancelled,
             reporter,
             options,
