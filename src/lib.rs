@@ -5,11 +5,13 @@
 //! Imports point down only; a test holds that.
 
 pub mod base;
+pub mod bucket;
 pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod ops;
 pub mod pipeline;
+pub mod retention;
 pub mod source;
 pub mod store;
 pub mod ui;

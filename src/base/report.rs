@@ -19,6 +19,8 @@ pub enum Phase {
     Thawing,
     /// Bytes stream from one store to another.
     Copying,
+    /// Stored bytes are being checked where they lie.
+    Verifying,
     /// Restored content is being checked and moved into its place.
     Finishing,
 }

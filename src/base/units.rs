@@ -52,7 +52,7 @@ pub fn format_bytes(bytes: u64) -> String {
     humansize::format_size(bytes, humansize::BINARY)
 }
 
-/// Reads a duration: `90s`, `15m`, `26h`, `7d`, `2w`, or several together (`1h30m`). A bare number is seconds.
+/// Reads a duration: `500ms`, `90s`, `15m`, `26h`, `7d`, `2w`, or several together (`1h30m`). A bare number is seconds.
 ///
 /// # Errors
 /// [`Kind::Usage`] if it is not a duration.
@@ -65,32 +65,34 @@ pub fn parse_duration(text: &str) -> Result<Duration> {
     if let Ok(seconds) = trimmed.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
-    let mut total_secs = 0u64;
+    let mut total_millis = 0u64;
     let mut number = String::new();
-    for c in trimmed.chars() {
+    let mut letters = trimmed.chars().peekable();
+    while let Some(c) = letters.next() {
         if c.is_ascii_digit() {
             number.push(c);
             continue;
         }
         let factor = match c {
-            's' => 1,
-            'm' => 60,
-            'h' => 3600,
-            'd' => 86_400,
-            'w' => 7 * 86_400,
+            'm' if letters.next_if_eq(&'s').is_some() => 1,
+            's' => 1000,
+            'm' => 60_000,
+            'h' => 3_600_000,
+            'd' => 86_400_000,
+            'w' => 7 * 86_400_000,
             _ => return Err(wrong()),
         };
         let value: u64 = number.parse().map_err(|_| wrong())?;
         number.clear();
-        total_secs = value
+        total_millis = value
             .checked_mul(factor)
-            .and_then(|v| v.checked_add(total_secs))
+            .and_then(|v| v.checked_add(total_millis))
             .ok_or_else(wrong)?;
     }
     if !number.is_empty() || trimmed.is_empty() {
         return Err(wrong());
     }
-    Ok(Duration::from_secs(total_secs))
+    Ok(Duration::from_millis(total_millis))
 }
 
 /// Writes a duration for people in its two largest units: `2 h 5 min`, `3 d 4 h`, `1.4 s`.
@@ -139,7 +141,9 @@ mod tests {
         ] {
             assert_eq!(parse_duration(text).unwrap().as_secs(), secs, "{text}");
         }
-        for text in ["", "h", "1x", "1h30", "-5m"] {
+        assert_eq!(parse_duration("500ms").unwrap(), Duration::from_millis(500));
+        assert_eq!(parse_duration("1m2s3ms").unwrap(), Duration::from_millis(62_003));
+        for text in ["", "h", "1x", "1h30", "-5m", "ms", "5mss"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

@@ -44,8 +44,11 @@ const SEGMENT_BYTES_MAX: usize = 255;
 /// # Errors
 /// [`Kind::Usage`].
 pub fn check_name(name: &str) -> Result<()> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(allowed) || name.starts_with(['.', '-']) {
+    if name.is_empty()
+        || name.len() > NAME_BYTES_MAX
+        || !name.chars().all(is_name_character)
+        || name.starts_with(['.', '-'])
+    {
         return Err(Failure::new(Kind::Usage, format!("Not a name for a backup: `{name}`")).hint(
             "Use up to 128 letters, digits, `.`, `_` and `-`, beginning with a letter or a digit, for example --name app",
         ));
@@ -53,13 +56,18 @@ pub fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
+fn is_name_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
 /// Checks the extension of a data object: as a name, in one or several parts such as `custom.ext`.
 fn check_extension(extension: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let is_one = !extension.starts_with('.') && !extension.ends_with('.') && extension.chars().all(allowed);
-    is_one.then_some(()).ok_or_else(|| {
+    // The last time in a name is the backup's own, and what stands before it the series.
+    (is_one && stamp_start(extension).is_none()).then_some(()).ok_or_else(|| {
         Failure::new(Kind::Usage, format!("Not an extension: `{extension}`"))
-            .hint("Use letters, digits, `.`, `_` and `-`, for example --extension sql")
+            .hint("Use letters, digits, `.`, `_` and `-`, but nothing that looks like a time, for example --extension sql")
     })
 }
 
@@ -262,11 +270,55 @@ impl Layout {
         let folders = head
             .expand(name, "", DateTime::constant(2026, 1, 1, 0, 0, 0, 0))
             .unwrap_or_default();
-        if self.prefix.is_empty() {
-            folders
-        } else {
-            format!("{}/{folders}", self.prefix)
+        self.below_prefix(&folders)
+    }
+
+    fn below_prefix(&self, key: &str) -> String {
+        match self.prefix.is_empty() {
+            true => key.to_owned(),
+            false => format!("{}/{key}", self.prefix),
         }
+    }
+
+    /// What follows in the template after what every key of a series begins with.
+    fn changing_part(&self) -> &str {
+        let first = ["{date}", "{time}", "{host}"]
+            .iter()
+            .filter_map(|variable| self.template.find(variable))
+            .min();
+        &self.template[first.unwrap_or(0)..]
+    }
+
+    /// Whether the "folders" right below [`Layout::series_prefix`] are called by the days on which backups were begun.
+    #[must_use]
+    pub fn has_folders_of_days(&self) -> bool {
+        let stable = &self.template[..self.template.len() - self.changing_part().len()];
+        self.changing_part().starts_with("{date}/") && (stable.is_empty() || stable.ends_with('/'))
+    }
+
+    /// Whether the day on which a backup was begun follows [`Layout::series_prefix`] in its key.
+    #[must_use]
+    pub fn has_days_in_names(&self) -> bool {
+        self.changing_part().starts_with("{date}")
+    }
+
+    /// What the keys of the series `name` begin with that were begun on `day` (`YYYYMMDD`), if the template has the date
+    /// first among what changes.
+    #[must_use]
+    pub fn day_prefix(&self, name: &str, day: &str) -> String {
+        let known = ["{time}", "{host}"]
+            .iter()
+            .filter_map(|variable| self.template.find(variable))
+            .min()
+            .unwrap_or(self.template.len());
+        let head = Self {
+            template: self.template[..known].replace("{date}", day),
+            ..self.clone()
+        };
+        let key = head
+            .expand(name, "", DateTime::constant(2026, 1, 1, 0, 0, 0, 0))
+            .unwrap_or_default();
+        self.below_prefix(&key)
     }
 }
 
@@ -438,7 +490,8 @@ pub fn name_and_time_of(key: &Key) -> (String, Option<Timestamp>) {
 }
 
 /// The time of a `YYYYMMDD_HHMMSS`, UTC; `None` if there is no such time.
-pub(super) fn time_of_stamp(stamp: &str) -> Option<Timestamp> {
+#[must_use]
+pub fn time_of_stamp(stamp: &str) -> Option<Timestamp> {
     if stamp.len() != STAMP_BYTES || stamp_start(stamp) != Some(0) {
         return None;
     }
@@ -456,6 +509,8 @@ pub(super) fn time_of_stamp(stamp: &str) -> Option<Timestamp> {
     .ok()
     .and_then(|at| TimeZone::UTC.to_timestamp(at).ok())
 }
+
+mod matching;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,5 @@
 //! Finding backups in a store: one pass over the keys, manifests only when they are wanted.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::ControlFlow;
 
@@ -49,12 +48,117 @@ impl Found {
     }
 }
 
-#[derive(Default)]
-struct Group {
-    data: Option<ObjectMeta>,
-    continuations: Vec<(Key, u64)>,
-    manifest: Option<(Key, Option<Timestamp>)>,
-    notes: Vec<FoundNote>,
+/// All objects that belong to one data object by their names, whether or not that one is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// The first data object's key.
+    pub data_key: Key,
+    /// The first data object, if it is there.
+    pub data: Option<ObjectMeta>,
+    /// Its continuations and further streams, with their lengths in bytes.
+    pub continuations: Vec<(Key, u64)>,
+    /// Its indexes, of which there is one or none.
+    pub indexes: Vec<Key>,
+    /// Its manifest, and when the store received it.
+    pub manifest: Option<(Key, Option<Timestamp>)>,
+    /// The notes beside it, in the order of their keys.
+    pub notes: Vec<FoundNote>,
+    /// When the store received the youngest of all these.
+    pub modified: Option<Timestamp>,
+}
+
+impl Family {
+    fn new(data_key: Key) -> Self {
+        Self {
+            data_key,
+            data: None,
+            continuations: Vec::new(),
+            indexes: Vec::new(),
+            manifest: None,
+            notes: Vec::new(),
+            modified: None,
+        }
+    }
+
+    fn take(&mut self, meta: ObjectMeta, role: KeyRole) {
+        self.modified = self.modified.max(meta.modified);
+        match role {
+            KeyRole::Data => self.data = Some(meta),
+            KeyRole::Continuation { .. } => self.continuations.push((meta.key, meta.bytes)),
+            KeyRole::Index { .. } => self.indexes.push(meta.key),
+            KeyRole::Manifest { .. } => self.manifest = Some((meta.key, meta.modified)),
+            KeyRole::Note { kind, .. } => self.notes.push(FoundNote { key: meta.key, kind }),
+        }
+    }
+
+    /// The objects in the order in which they go: what says that there is a backup first, then what only serves it, and
+    /// the data last, of which the first object is the very last, so that what is left of it is found by it.
+    #[must_use]
+    pub fn keys_in_order_of_removal(&self) -> Vec<Key> {
+        let manifest = self.manifest.iter().map(|(key, _)| key.clone());
+        let notes = self.notes.iter().map(|note| note.key.clone());
+        let indexes = self.indexes.iter().cloned();
+        let continuations = self.continuations.iter().rev().map(|(key, _)| key.clone());
+        let data = self.data.iter().map(|meta| meta.key.clone());
+        manifest
+            .chain(notes)
+            .chain(indexes)
+            .chain(continuations)
+            .chain(data)
+            .collect()
+    }
+
+    /// The backup, or somebody else's object; `None` if there is neither data nor a manifest.
+    #[must_use]
+    pub fn into_found(self) -> Option<Found> {
+        (self.data.is_some() || self.manifest.is_some()).then(|| into_found(self))
+    }
+}
+
+/// Visits the objects below `prefix` by families, in the order of their keys, in memory for one family.
+///
+/// # Errors
+/// If the listing fails anywhere: an incomplete listing is never taken for a whole one. The visitor's own.
+pub fn visit_families(
+    store: &dyn Store,
+    prefix: &str,
+    cancel: &Cancel,
+    visit: &mut dyn FnMut(Family) -> Result<()>,
+) -> Result<()> {
+    // All keys of a family begin with its data object's key, so they stand together in the order of the keys, with at
+    // most other families between them whose keys begin so, too.
+    let mut open: Vec<Family> = Vec::new();
+    store.list(prefix, &mut |meta| {
+        cancel.check()?;
+        // A "folder" that a web console made.
+        if meta.key.as_str().ends_with('/') {
+            return Ok(ControlFlow::Continue(()));
+        }
+        while let Some(at) = open
+            .iter()
+            .position(|family| !meta.key.as_str().starts_with(family.data_key.as_str()))
+        {
+            visit(open.remove(at))?;
+        }
+        let role = role_of(&meta.key);
+        let of = match &role {
+            KeyRole::Data => &meta.key,
+            KeyRole::Continuation { of }
+            | KeyRole::Index { of }
+            | KeyRole::Manifest { of }
+            | KeyRole::Note { of, .. } => of,
+        };
+        let at = match open.iter().position(|family| family.data_key == *of) {
+            Some(at) => at,
+            None => {
+                open.push(Family::new(of.clone()));
+                open.len() - 1
+            }
+        };
+        open[at].take(meta, role);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    open.into_iter().try_for_each(visit)
 }
 
 /// Everything below `prefix`, newest first. An index, a continuation or a note alone is not a backup and is left out.
@@ -62,54 +166,33 @@ struct Group {
 /// # Errors
 /// If the listing fails anywhere: an incomplete listing is never taken for a whole one.
 pub fn scan(store: &dyn Store, prefix: &str, cancel: &Cancel) -> Result<Vec<Found>> {
-    let mut groups: BTreeMap<Key, Group> = BTreeMap::new();
-    store.list(prefix, &mut |meta| {
-        cancel.check()?;
-        match role_of(&meta.key) {
-            // A "folder" that a web console made.
-            KeyRole::Data if meta.key.as_str().ends_with('/') => {}
-            KeyRole::Data => {
-                let key = meta.key.clone();
-                groups.entry(key).or_default().data = Some(meta);
-            }
-            KeyRole::Continuation { of } => groups.entry(of).or_default().continuations.push((meta.key, meta.bytes)),
-            KeyRole::Manifest { of } => groups.entry(of).or_default().manifest = Some((meta.key, meta.modified)),
-            KeyRole::Note { of, kind } => groups
-                .entry(of)
-                .or_default()
-                .notes
-                .push(FoundNote { key: meta.key, kind }),
-            KeyRole::Index { .. } => {}
-        }
-        Ok(ControlFlow::Continue(()))
+    let mut found: Vec<Found> = Vec::new();
+    visit_families(store, prefix, cancel, &mut |family| {
+        found.extend(family.into_found());
+        Ok(())
     })?;
-    let mut found: Vec<Found> = groups
-        .into_iter()
-        .filter(|(_, group)| group.data.is_some() || group.manifest.is_some())
-        .map(|(data_key, group)| into_found(data_key, group))
-        .collect();
     found.sort_by(|a, b| (b.time, &b.data_key).cmp(&(a.time, &a.data_key)));
     Ok(found)
 }
 
-fn into_found(data_key: Key, mut group: Group) -> Found {
-    let (name_hint, named_time) = name_and_time_of(&data_key);
-    let modified = group.data.as_ref().and_then(|meta| meta.modified);
-    let manifest_modified = group.manifest.as_ref().and_then(|(_, modified)| *modified);
-    group.continuations.sort_by_key(|(key, _)| place_of(key).1);
-    let first = group.data.as_ref().map(|meta| (meta.key.clone(), meta.bytes));
+fn into_found(mut family: Family) -> Found {
+    let (name_hint, named_time) = name_and_time_of(&family.data_key);
+    let modified = family.data.as_ref().and_then(|meta| meta.modified);
+    let manifest_modified = family.manifest.as_ref().and_then(|(_, modified)| *modified);
+    family.continuations.sort_by_key(|(key, _)| place_of(key).1);
+    let first = family.data.as_ref().map(|meta| (meta.key.clone(), meta.bytes));
     Found {
-        id: id_of(&data_key),
+        id: id_of(&family.data_key),
         name_hint,
         time: named_time
             .or(modified)
             .or(manifest_modified)
             .unwrap_or(Timestamp::UNIX_EPOCH),
-        data_key,
-        data: first.into_iter().chain(group.continuations).collect(),
-        storage_class: group.data.and_then(|meta| meta.storage_class),
-        manifest_key: group.manifest.map(|(key, _)| key),
-        notes: group.notes,
+        data: first.into_iter().chain(family.continuations).collect(),
+        storage_class: family.data.and_then(|meta| meta.storage_class),
+        manifest_key: family.manifest.map(|(key, _)| key),
+        notes: family.notes,
+        data_key: family.data_key,
     }
 }
 
@@ -120,8 +203,29 @@ fn into_found(data_key: Key, mut group: Group) -> Found {
 /// # Errors
 /// [`Kind::NotFound`] if it is gone, [`Kind::Damaged`] or [`Kind::Unsupported`] as [`Manifest::from_json`].
 pub fn load_manifest(store: &dyn Store, key: &Key) -> Result<Manifest> {
-    let json = read_small(store, key, MANIFEST_BYTES_MAX)?;
+    let json = read_small(store, key, MANIFEST_BYTES_MAX).map_err(|failure| match failure.kind() {
+        // That the store cannot read says nothing of the manifest's format.
+        Kind::Unsupported => failure.with_kind(Kind::Failed),
+        // Whoever finds it gone may pass over the backup, so it has to be.
+        Kind::NotFound => match store.head(key) {
+            Ok(Some(_)) => failure
+                .with_kind(Kind::Failed)
+                .hint("The store contradicts itself, as one that is being mended does; try again later"),
+            Ok(None) => failure,
+            Err(contradiction) => contradiction,
+        },
+        _ => failure,
+    })?;
     let mut manifest = Manifest::from_json(key, &json)?;
+    if let KeyRole::Manifest { of } = role_of(key)
+        && manifest.id != id_of(&of)
+    {
+        return Err(Failure::new(
+            Kind::Damaged,
+            format!("`{key}` is the manifest of another backup: `{}`", manifest.id),
+        )
+        .hint("It was copied or moved by hand, or the store answered with another object than was asked for"));
+    }
     let folder = match key.as_str().rsplit_once('/') {
         Some((folder, _)) => format!("{folder}/"),
         None => String::new(),

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::Codec;
 use super::private::{Private, PrivateCore};
+use super::seal;
+use super::shape::Shape;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::store::{Key, Role};
 
@@ -230,6 +232,9 @@ pub struct Manifest {
     /// Sums over the content.
     #[serde(default)]
     pub counts: Counts,
+    /// How it compares with the backups of its series before it, if it was compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
     /// Where it was copied from, if another store holds the backup that was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied_from: Option<CopiedFrom>,
@@ -336,6 +341,7 @@ impl Manifest {
             let mut json = serde_json::to_vec_pretty(&self.public())
                 .map_err(|error| Failure::new(Kind::Failed, "Could not write the manifest").caused_by(error))?;
             json.push(b'\n');
+            let json = seal::seal(&json);
             if json.len() as u64 <= MANIFEST_BYTES_MAX {
                 return Ok(json);
             }
@@ -368,6 +374,8 @@ impl Manifest {
                 .hint("The data beside it may be whole: name that object itself, by its s3:// URL or its path, and it is restored without the manifest")
         };
         let FormatOnly { format } = serde_json::from_slice(json).map_err(|error| damaged(error.into()))?;
+        // Before the format is believed.
+        seal::check(json).map_err(|why| damaged(anyhow::anyhow!(why)))?;
         if format > MANIFEST_FORMAT {
             return Err(Failure::new(
                 Kind::Unsupported,
@@ -377,7 +385,9 @@ impl Manifest {
             )
             .hint("Install a newer backup-cli; or fetch the data object itself, which stock tools open"));
         }
-        let manifest: Self = serde_json::from_slice(json).map_err(|error| damaged(error.into()))?;
+        let mut manifest: Self = serde_json::from_slice(json).map_err(|error| damaged(error.into()))?;
+        // It is made anew when the manifest is written.
+        manifest.other.retain(|name, _| !seal::FIELDS.contains(&name.as_str()));
         if manifest.format == 0 {
             return Err(damaged(anyhow::anyhow!("Format 0 does not exist")));
         }

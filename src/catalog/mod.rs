@@ -9,4 +9,6 @@ pub mod manifest;
 pub mod notes;
 pub mod patterns;
 pub mod private;
+mod seal;
 pub mod selection;
+pub mod shape;

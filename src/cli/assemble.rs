@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::context::Context;
 use super::databases::{mysql_job, postgres_jobs, refuse_without_postgres};
@@ -28,6 +29,9 @@ use crate::store::address::StoreAddress;
 use crate::store::local::LocalStore;
 use crate::store::s3::{ChecksumMode, RetryOptions, S3Options, S3Store, Sse, StaticCredentials};
 use crate::ui::Console;
+
+/// No wait for an answer is shorter than this, whatever the user says: what may take no time can never succeed.
+const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
 /// The extension of a stream whose kind nobody told.
 const UNKNOWN_EXTENSION: &str = "bin";
@@ -74,15 +78,21 @@ pub fn destinations(settings: &Settings, run: &Run) -> Result<Vec<Destination>> 
 pub fn open_store_at(address: &StoreAddress, settings: &Settings, run: &Run) -> Result<Arc<dyn Store>> {
     match address {
         StoreAddress::Local { folder } => Ok(Arc::new(LocalStore::open(folder.clone())?)),
-        StoreAddress::S3 { bucket, prefix } => {
-            let options = s3_options(settings, bucket, prefix)?;
-            Ok(Arc::new(S3Store::open(
-                options,
-                run.cancel.clone(),
-                run.reporter.clone(),
-            )?))
-        }
+        StoreAddress::S3 { bucket, prefix } => Ok(Arc::new(s3_store(settings, bucket, prefix, run, |_| {})?)),
     }
+}
+
+/// Opens a bucket with the settings' options, of which `change` may make others.
+pub fn s3_store(
+    settings: &Settings,
+    bucket: &str,
+    prefix: &str,
+    run: &Run,
+    change: impl FnOnce(&mut S3Options),
+) -> Result<S3Store> {
+    let mut options = s3_options(settings, bucket, prefix)?;
+    change(&mut options);
+    S3Store::open(options, run.cancel.clone(), run.reporter.clone())
 }
 
 /// Opens the store that a text on the command line names, and says where keys lie in it: `@PROFILE` has that profile's
@@ -138,6 +148,8 @@ fn s3_options(settings: &Settings, bucket: &str, prefix: &str) -> Result<S3Optio
         budget: settings.retry_budget.value,
         ..RetryOptions::default()
     };
+    options.attempt_timeout_min = settings.request_timeout.value.max(TIMEOUT_MIN);
+    options.stall_timeout = settings.stall_timeout.value.max(TIMEOUT_MIN);
     Ok(options)
 }
 
@@ -184,6 +196,7 @@ pub fn backup_options(settings: &Settings, store: &dyn Store, name: &str) -> Res
         recipients: recipients(settings)?,
         transfer: transfer_options(settings),
         expected_bytes: settings.expected_bytes.value,
+        shape_guard_percent: settings.shape_guard_percent.value,
         lock_folder: settings.lock_folder.value.clone(),
         lock_timeout: settings.lock_timeout.value,
     })

@@ -4,7 +4,9 @@ use clap::Args as ClapArgs;
 
 use std::time::Duration;
 
+use super::afterwards::{prune_stores, tidy};
 use super::assemble::{Job, backup_options, destinations, jobs};
+use super::metrics::tell;
 use super::start::worse;
 use super::stores::{as_json, committed, judge};
 use super::words::{count, counts, lines, sizes};
@@ -14,6 +16,7 @@ use crate::base::units::{format_bytes, format_duration};
 use crate::catalog::manifest::{Manifest, State};
 use crate::config::{Flags, table};
 use crate::ops::Run;
+use crate::ops::metrics::{MadeBackup, Told};
 use crate::ops::several::{Destination, SeveralPlan, StoreOutcome, backup_to_several, plan_several};
 use crate::source::Source;
 use crate::ui::escape::escape_text;
@@ -130,9 +133,28 @@ pub struct Args {
     #[arg(long, short = 'n')]
     pub dry_run: bool,
 
+    /// Prune the series afterwards, by the rules of the profile and the --keep options of `prune` in it
+    ///
+    /// Only after a backup that was made without any trouble: not after one that is partial, flagged, or not in every store.
+    #[arg(long)]
+    pub prune: bool,
+
+    /// Flag a backup that is smaller than this part of the median of the last ones, or `off` [default: 50%]
+    ///
+    /// Stored size, plain size, tables, rows and files are compared, whichever are known, with the newest complete backups of
+    /// the series that are not flagged themselves, up to seven; with fewer than three nothing is said. A flagged backup is
+    /// published like any other, but `list` and `show` say so, `prune` removes nothing older of its series, and the exit
+    /// status is 3, until `accept` says that it is right as it is.
+    #[arg(long, value_name = "PERCENT")]
+    pub shape_guard: Option<String>,
+
     /// How long to wait for another run of the same series [default: 0s]
     #[arg(long, value_name = "DURATION", hide_short_help = true)]
     pub lock_timeout: Option<String>,
+
+    /// Write metrics for Prometheus into this file, beside what others have written there
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, hide_short_help = true)]
+    pub metrics_file: Option<std::path::PathBuf>,
 
     /// The host name to record [default: this machine's]
     #[arg(long, value_name = "HOST", hide_short_help = true)]
@@ -217,7 +239,14 @@ impl Args {
             .switch(&table::ALL_DATABASES, "--all-databases", given(self.all_databases))
             .list(&table::PG_DUMP_ARGUMENTS, "--pg-dump-arg", &self.pg_dump_arg)
             .list(&table::MYSQL_DUMP_ARGUMENTS, "--mysql-dump-arg", &self.mysql_dump_arg)
+            .switch(&table::PRUNE, "--prune", given(self.prune))
+            .text(&table::SHAPE_GUARD, "--shape-guard", self.shape_guard.as_deref())
             .text(&table::LOCK_TIMEOUT, "--lock-timeout", self.lock_timeout.as_deref())
+            .text(
+                &table::METRICS_FILE,
+                "--metrics-file",
+                self.metrics_file.as_ref().map(|path| path.to_string_lossy()).as_deref(),
+            )
             .text(&table::HOST, "--host", self.host.as_deref())
             .text(&table::KEY_TEMPLATE, "--key-template", self.key_template.as_deref())
             .text(&table::COMPRESSION, "--compression", self.compression.as_deref())
@@ -344,6 +373,13 @@ fn one(
 ) -> Result<Option<String>> {
     let Some(first) = stores.first() else { return Ok(None) };
     let options = backup_options(&context.settings, first.store.as_ref(), name)?;
+    if context.settings.prune.value && context.settings.policy.is_empty() {
+        return Err(Failure::new(
+            Kind::Usage,
+            "The series is to be pruned afterwards, but no rule says what is to be kept",
+        )
+        .hint("Set rules in the profile, for example keep-daily = 7, or leave --prune out"));
+    }
     job.warnings.iter().for_each(|warning| context.console.warning(warning));
     if args.dry_run {
         let planned = plan_several(stores, job.source.as_mut(), &options, run)?;
@@ -352,12 +388,19 @@ fn one(
         return Ok(None);
     }
     let began = std::time::Instant::now();
-    let outcomes =
-        backup_to_several(stores, job.source.as_mut(), &options, run).map_err(|failure| match failure.kind() {
+    let outcomes = backup_to_several(stores, job.source.as_mut(), &options, run).map_err(|failure| {
+        let told = Told::Backup {
+            made: None,
+            is_good: false,
+        };
+        tell(context, name, told);
+        match failure.kind() {
             Kind::Interrupted => failure.hint("Nothing of this backup was kept; run it again when it suits"),
             _ => failure,
-        })?;
+        }
+    })?;
     context.listener.end();
+    tell(context, name, told_of(&outcomes, began.elapsed()));
     let Some((_, outcome)) = committed(&outcomes).next() else {
         return judge(outcomes, context).map(|()| None);
     };
@@ -367,7 +410,19 @@ fn one(
         .iter()
         .for_each(|warning| context.console.warning(&sentence(warning)));
     print_summary(&manifest, began.elapsed(), &outcomes, context)?;
+    tidy(name, stores, context, run);
+    let flagged = why_flagged(&outcomes);
     judge(outcomes, context)?;
+    // Partial is the greater trouble; the flag stands in `list` either way.
+    if let (State::Complete, Some(why)) = (manifest.state, flagged) {
+        return Err(Failure::new(
+            Kind::Incomplete,
+            format!("The backup `{}` was made and is listed, but flagged", manifest.id),
+        )
+        .caused_by(anyhow::anyhow!("{why}"))
+        .hint("Look whether the source has lost something; until then `prune` keeps the backups before it")
+        .hint(format!("If it is right as it is: `backup-cli accept {}`", manifest.id)));
+    }
     if manifest.state == State::Partial {
         return Err(Failure::new(
             Kind::Incomplete,
@@ -382,7 +437,42 @@ fn one(
             manifest.id
         )));
     }
+    if context.settings.prune.value {
+        prune_stores(name, stores, context, run).map_err(|failure| {
+            failure.context(format!(
+                "The backup `{}` was made, but the series could not be pruned",
+                manifest.id
+            ))
+        })?;
+    }
     Ok(Some(manifest.id))
+}
+
+/// What the outcomes are for metrics.
+fn told_of(outcomes: &[StoreOutcome], took: Duration) -> Told {
+    let first = committed(outcomes).next().map(|(_, made)| &made.manifest);
+    Told::Backup {
+        made: first.map(|manifest| MadeBackup {
+            started: manifest.started,
+            secs: took.as_secs_f64(),
+            stored_bytes: manifest.data_bytes(),
+            plain_bytes: manifest.plain_bytes,
+        }),
+        is_good: committed(outcomes).count() == outcomes.len()
+            && first.is_some_and(|manifest| manifest.state == State::Complete)
+            && why_flagged(outcomes).is_none(),
+    }
+}
+
+/// Why the backup is flagged in the first store where it is.
+fn why_flagged(outcomes: &[StoreOutcome]) -> Option<String> {
+    committed(outcomes).find_map(|(url, made)| {
+        let why = made.manifest.shape.as_ref()?.why.clone()?;
+        Some(match outcomes.len() {
+            1 => why,
+            _ => format!("{why} in {url}"),
+        })
+    })
 }
 
 /// A warning of a tool as a sentence: tools do not end theirs with a stop.
@@ -476,6 +566,9 @@ fn print_summary(manifest: &Manifest, took: Duration, outcomes: &[StoreOutcome],
             "backup_end": manifest.finished,
             "total_duration": took.as_secs_f64(),
         });
+        if let Some(shape) = &manifest.shape {
+            summary["shape"] = serde_json::json!(shape);
+        }
         if outcomes.len() > 1 {
             summary["stores"] = as_json(outcomes);
         }

@@ -7,12 +7,18 @@ pub const EXIT_STATUS: [(u8, &str); 11] = [
     (0, "done"),
     (1, "failed"),
     (2, "wrong usage or configuration"),
-    (3, "done, but incomplete: some items could not be read or restored"),
+    (
+        3,
+        "done, but incomplete or doubtful: some items could not be read, restored or removed, or the backup is far smaller than those before it",
+    ),
     (10, "no such bucket, prefix, profile or backup"),
     (11, "locked by another run"),
     (12, "wrong or missing decryption key"),
     (20, "damage found in stored data"),
-    (21, "refused by a guard: target not empty, no confirmation"),
+    (
+        21,
+        "refused by a guard: target not empty, no confirmation, a backup too small",
+    ),
     (22, "the newest backup is too old"),
     (130, "interrupted"),
 ];
@@ -45,7 +51,7 @@ const CLOSINGS: &[Closing] = &[
     },
     Closing {
         command: "backup",
-        exit_status: &[0, 1, 2, 3, 10, 11, 130],
+        exit_status: &[0, 1, 2, 3, 10, 11, 21, 130],
         examples: &[
             ("backup-cli backup /srv/www --exclude node_modules/", "A directory"),
             (
@@ -69,6 +75,14 @@ const CLOSINGS: &[Closing] = &[
                 "Two profiles of the configuration file, one after the other",
             ),
         ],
+    },
+    Closing {
+        command: "accept",
+        exit_status: &[0, 1, 2, 10, 20, 21, 130],
+        examples: &[(
+            "backup-cli accept shop@latest --why 'the old orders were archived'",
+            "A backup that is rightly so much smaller than those before it",
+        )],
     },
     Closing {
         command: "list",
@@ -173,6 +187,113 @@ const CLOSINGS: &[Closing] = &[
             (
                 "backup-cli restore --from-s3-latest --dry-run",
                 "What would happen, without doing it",
+            ),
+        ],
+    },
+    Closing {
+        command: "doctor",
+        exit_status: &[0, 1, 2, 130],
+        examples: &[
+            (
+                "backup-cli doctor",
+                "The store and the sources of the settings, and this machine",
+            ),
+            (
+                "backup-cli doctor -p shop --json",
+                "Those of a profile, for monitoring: each check has an id that stays the same",
+            ),
+            (
+                "backup-cli --store s3://my-backups/web doctor /srv/www",
+                "Another store and source, before they are used for the first time",
+            ),
+        ],
+    },
+    Closing {
+        command: "verify",
+        exit_status: &[0, 1, 2, 3, 10, 12, 20, 21, 22, 130],
+        examples: &[
+            ("backup-cli verify", "A look at the newest backup of every series"),
+            ("backup-cli verify www@latest", "Every stored byte of one backup"),
+            (
+                "backup-cli verify --all --level data --sample 2/7",
+                "On Tuesdays the second seventh of everything there is; for cron",
+            ),
+            (
+                "backup-cli verify --max-age 26h --max-shrink 50%",
+                "For a monitor: is every series young enough, and not collapsed",
+            ),
+            (
+                "backup-cli verify app@latest --level deep",
+                "The content too: to the end marker of a dump, to the end of an archive",
+            ),
+            (
+                "backup-cli verify --restore shop@latest --to postgres://admin@scratch/",
+                "A drill: into a database of its own, compared and asked there, and dropped again",
+            ),
+            (
+                "backup-cli verify --restore www@latest --check 'www/index.html'",
+                "A drill of files, in a temporary folder",
+            ),
+        ],
+    },
+    Closing {
+        command: "bucket",
+        exit_status: &[0, 1, 2, 10, 130],
+        examples: &[(
+            "backup-cli bucket check",
+            "What the bucket should be set to otherwise, and why",
+        )],
+    },
+    Closing {
+        command: "bucket check",
+        exit_status: &[0, 1, 2, 10, 130],
+        examples: &[(
+            "backup-cli --store s3://my-backups/web bucket check --json",
+            "The same for a program; exit status 1 if anything differs",
+        )],
+    },
+    Closing {
+        command: "prune",
+        exit_status: &[0, 1, 2, 3, 10, 11, 21, 130],
+        examples: &[
+            (
+                "backup-cli prune --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --dry-run",
+                "What would go, and why all else would stay",
+            ),
+            (
+                "backup-cli prune --name app --keep-within 30d --min-keep 3 --confirm",
+                "One series, without a question; for cron",
+            ),
+            (
+                "backup-cli prune -p app -p www --confirm",
+                "By the rules of two profiles",
+            ),
+        ],
+    },
+    Closing {
+        command: "pin",
+        exit_status: &[0, 1, 2, 10, 20, 130],
+        examples: &[(
+            "backup-cli pin app@latest --why 'before the migration'",
+            "The newest backup of a series stays",
+        )],
+    },
+    Closing {
+        command: "unpin",
+        exit_status: &[0, 1, 2, 10, 20, 130],
+        examples: &[(
+            "backup-cli unpin app_backup_20260131_020000",
+            "The backup is under the retention again",
+        )],
+    },
+    Closing {
+        command: "cleanup",
+        exit_status: &[0, 1, 2, 3, 10, 21, 130],
+        examples: &[
+            ("backup-cli cleanup --dry-run", "What was left behind"),
+            (
+                "backup-cli cleanup --older-than 3d --confirm",
+                "Take it away without a question; for cron",
             ),
         ],
     },

@@ -10,12 +10,12 @@ use super::{Context, help};
 use crate::base::failure::Result;
 use crate::base::units::format_bytes;
 use crate::ops::list::{ListOptions, ListReport, Listed, ListedArchive, ListedState, list};
-use crate::ui::table::{Column, render};
+use crate::ui::table::{Column, render_long};
 
 /// List backups, newest first
 ///
 /// Prints id, name, time, age, size, stored size, state and storage class. Objects without a manifest, such as those of an
-/// earlier script, are listed as unmanaged. With the class it says whether data that lies in an archive can be read. --name lists one series only.
+/// earlier script, are listed as unmanaged. With the class it says whether data that lies in an archive can be read. A state `flagged` is that of a backup that is far smaller than those before it; a `pinned` one is never pruned. A column tells the last drill (`verify --restore`), if there was any. --name lists one series only.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_long_help = help::closing("list"))]
 pub struct Args {
@@ -42,7 +42,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let report = list(&store, &layout(&context.settings, store.as_ref())?, &options, &run)?;
     context.listener.end();
     if context.console.is_json() {
-        return context.console.answer_json(&report.backups);
+        return context.console.answer_json_array(&report.backups);
     }
     print(&report, &options, &store.url(), run.clock.now(), context)
 }
@@ -59,6 +59,12 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
         if let Some(trouble) = &backup.trouble {
             console.warning(&format!("`{}`: {trouble}.", backup.id));
         }
+        if let Some(why) = &backup.flagged {
+            console.note(&format!(
+                "`{}` is flagged. {why}; if that is right: `backup-cli accept {}`.",
+                backup.id, backup.id
+            ));
+        }
     }
     if report.backups.is_empty() {
         let of = options
@@ -68,7 +74,8 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
             .unwrap_or_default();
         return console.answer(&format!("No backups{of} in {store_url}."));
     }
-    let columns = [
+    let has_drills = report.backups.iter().any(|backup| backup.drill.is_some());
+    let mut columns = vec![
         Column::left("ID"),
         Column::left("NAME"),
         Column::left("TIME"),
@@ -78,19 +85,39 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
         Column::left("STATE"),
         Column::left("CLASS"),
     ];
-    let rows = report.backups.iter().map(|backup| {
-        vec![
+    if has_drills {
+        columns.push(Column::left("DRILL"));
+    }
+    let cells = |backup: &Listed| {
+        let mut row = vec![
             backup.id.clone(),
             backup.name.clone(),
             time(backup.time),
             age(backup.time, now),
             backup.plain_bytes.map_or_else(|| "-".to_owned(), format_bytes),
             format_bytes(backup.stored_bytes),
-            state(backup.state).to_owned(),
+            state_of(backup),
             class(backup),
-        ]
-    });
-    console.answer(&render(&columns, rows))
+        ];
+        if has_drills {
+            row.push(drill(backup, now));
+        }
+        row
+    };
+    render_long(&columns, &report.backups, cells, |piece| console.answer(piece))
+}
+
+/// How the last drill ended, and how long ago it was.
+fn drill(backup: &Listed, now: Timestamp) -> String {
+    let Some(drill) = backup.drill else {
+        return "-".to_owned();
+    };
+    let result = match drill.passed {
+        Some(true) => "passed",
+        Some(false) => "FAILED",
+        None => "unreadable",
+    };
+    format!("{result}, {}", age(drill.time, now))
 }
 
 /// The storage class, and whether what lies in an archive can be read.
@@ -103,6 +130,17 @@ fn class(backup: &Listed) -> String {
         (Some(ListedArchive::Thawed), None) => format!("{class}, thawed"),
         (Some(ListedArchive::Thawed), Some(until)) => format!("{class}, thawed until {}", time(until)),
     }
+}
+
+fn state_of(backup: &Listed) -> String {
+    let mut words = state(backup.state).to_owned();
+    if backup.flagged.is_some() {
+        words.push_str(", flagged");
+    }
+    if backup.pinned {
+        words.push_str(", pinned");
+    }
+    words
 }
 
 fn state(state: ListedState) -> &'static str {

@@ -4,8 +4,12 @@
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+pub mod accept;
+mod afterwards;
 pub mod assemble;
 pub mod backup;
+pub mod bucket;
+pub mod cleanup;
 pub mod completions;
 pub mod config;
 mod console;
@@ -13,6 +17,8 @@ pub mod context;
 pub mod copy;
 mod databases;
 pub mod diff;
+pub mod doctor;
+pub mod drill;
 pub mod find;
 pub mod generate;
 pub mod help;
@@ -20,13 +26,18 @@ pub mod key;
 pub mod list;
 pub mod ls;
 mod manual;
+mod metrics;
 pub mod page;
+pub mod pin;
+pub mod prune;
 pub mod restore;
+pub mod retention;
 pub mod show;
 pub mod signals;
 mod start;
 mod stores;
 pub mod target;
+pub mod verify;
 pub mod version;
 pub mod words;
 
@@ -66,6 +77,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Backup(Box<backup::Args>),
+    Accept(accept::Args),
     List(list::Args),
     Show(show::Args),
     Ls(ls::Args),
@@ -73,6 +85,13 @@ pub enum Command {
     Find(find::Args),
     Diff(diff::Args),
     Restore(Box<restore::Args>),
+    Prune(Box<prune::Args>),
+    Pin(pin::PinArgs),
+    Unpin(pin::UnpinArgs),
+    Cleanup(cleanup::Args),
+    Doctor(doctor::Args),
+    Verify(Box<verify::Args>),
+    Bucket(bucket::Args),
     Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -238,6 +257,10 @@ impl Command {
             Self::Backup(args) => args.flags(),
             Self::Restore(args) => args.flags(),
             Self::Copy(args) => args.flags(),
+            Self::Prune(args) => args.flags(),
+            Self::Cleanup(args) => args.flags(),
+            Self::Doctor(args) => args.flags(),
+            Self::Verify(args) => args.flags(),
             _ => Flags::default(),
         }
     }
@@ -252,7 +275,15 @@ impl Command {
     fn takes_several_profiles(&self) -> bool {
         matches!(
             self,
-            Self::Backup(_) | Self::List(_) | Self::Find(_) | Self::Copy(_) | Self::Config(_)
+            Self::Backup(_)
+                | Self::List(_)
+                | Self::Find(_)
+                | Self::Copy(_)
+                | Self::Doctor(_)
+                | Self::Prune(_)
+                | Self::Cleanup(_)
+                | Self::Verify(_)
+                | Self::Config(_)
         )
     }
 }
@@ -297,6 +328,7 @@ impl Cli {
         for context in contexts {
             let result = started.run_one(&context, several, || match command {
                 Command::Backup(args) => backup::run(args, &context),
+                Command::Accept(args) => accept::run(args, &context),
                 Command::List(args) => list::run(args, &context),
                 Command::Show(args) => show::run(args, &context),
                 Command::Ls(args) => ls::run(args, &context),
@@ -304,6 +336,13 @@ impl Cli {
                 Command::Find(args) => find::run(args, &context),
                 Command::Diff(args) => diff::run(args, &context),
                 Command::Restore(args) => restore::run(args, &context),
+                Command::Prune(args) => prune::run(args, &context),
+                Command::Pin(args) => pin::run_pin(args, &context),
+                Command::Unpin(args) => pin::run_unpin(args, &context),
+                Command::Cleanup(args) => cleanup::run(args, &context),
+                Command::Doctor(args) => doctor::run(args, &context),
+                Command::Verify(args) => verify::run(args, &context),
+                Command::Bucket(args) => bucket::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Key(_)
                 | Command::Config(_)

@@ -1,19 +1,24 @@
 //! `show`: one backup in full.
 
 use clap::Args as ClapArgs;
+use serde::Serialize;
 
 use super::assemble::keys;
-use super::target::find;
+use super::target::{Target, find};
 use super::words::{count, counts, lines, sizes, time};
 use super::{Context, help};
 use crate::base::failure::{Kind, Result};
 use crate::base::units::{format_bytes, format_duration};
 use crate::catalog::codec::Codec;
 use crate::catalog::listing::contradiction;
-use crate::catalog::manifest::{Manifest, State};
+use crate::catalog::manifest::{Counts, Manifest, State};
+use crate::catalog::notes::{Note, NoteKind, load_note, notes_beside};
 use crate::catalog::selection::Chosen;
 use crate::ops::Run;
+use crate::ops::drill::DrillBody;
+use crate::ops::pin::pin_of;
 use crate::ops::reveal::reveal;
+use crate::ops::shape::flag_of;
 use crate::source::postgres::selecting;
 use crate::ui::escape::escape_text;
 
@@ -31,12 +36,15 @@ fn part(manifest: &Manifest) -> String {
     }
 }
 
+/// How many drills are shown, the newest.
+const DRILLS_SHOWN: usize = 5;
+
 /// How many problems are shown for people; --json has all that the manifest names.
 const PROBLEMS_SHOWN: usize = 20;
 
 /// Show what is known of a backup
 ///
-/// Prints the manifest for people, or with --json as it is stored.
+/// Prints the manifest for people, or with --json as it is stored, and what drills have found since.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_long_help = help::closing("show"))]
 pub struct Args {
@@ -66,8 +74,16 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     context.listener.end();
     match &target.chosen.manifest {
-        Some(manifest) if context.console.is_json() => context.console.answer_json(manifest),
-        Some(manifest) => context.console.answer(&describe(manifest, &target.chosen)),
+        Some(manifest) if context.console.is_json() => context.console.answer_json(&WithDrills {
+            manifest,
+            drills: drills_of(&target)?,
+        }),
+        Some(manifest) => {
+            let shape = shape_of(manifest, &target)?;
+            let mut text = describe(manifest, &target.chosen, shape, pinned(&target));
+            text.push_str(&describe_drills(&drills_of(&target)?));
+            context.console.answer(&text)
+        }
         None if context.console.is_json() => context.console.answer_json(&serde_json::json!({
             "id": target.chosen.found.id,
             "name": target.chosen.found.name_hint,
@@ -81,7 +97,102 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
 }
 
-fn describe(manifest: &Manifest, chosen: &Chosen) -> String {
+/// The manifest as it is stored, and what drills have found since.
+#[derive(Serialize)]
+struct WithDrills<'a> {
+    #[serde(flatten)]
+    manifest: &'a Manifest,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    drills: Vec<Note<DrillBody>>,
+}
+
+/// The evidence of the last drills, the newest first. What cannot be read of it is left out.
+fn drills_of(target: &Target) -> Result<Vec<Note<DrillBody>>> {
+    let store = target.store.as_ref();
+    let beside = match notes_beside(store, &target.chosen.found.data_key) {
+        // Who may read but not list sees no drills.
+        Err(failure) if failure.kind() == Kind::Denied => Vec::new(),
+        other => other?,
+    };
+    let drills = beside
+        .into_iter()
+        .filter(|note| matches!(note.kind, NoteKind::Drill(_)));
+    Ok(drills
+        .rev()
+        .take(DRILLS_SHOWN)
+        .filter_map(|note| load_note(store, &note.key).ok())
+        .collect())
+}
+
+fn describe_drills(drills: &[Note<DrillBody>]) -> String {
+    let mut text = String::new();
+    for Note { body, .. } in drills {
+        let checks = match body.checks_made {
+            0 => String::new(),
+            made => format!(
+                ", {} of {} hold",
+                made - body.checks_failed.min(made),
+                count(made, "check", "checks")
+            ),
+        };
+        text.push_str(&format!(
+            "  drill    {} {} in {}: {}, {}{checks}\n",
+            time(body.started),
+            body.result,
+            format_duration(std::time::Duration::from_secs(body.seconds)),
+            counts(&Counts {
+                tables: body.compared.tables,
+                rows: body.compared.rows,
+                files: body.compared.files,
+                others: body.compared.others,
+                ..Counts::default()
+            }),
+            count(body.compared.difference_count, "difference", "differences"),
+        ));
+        let broken = body.checks.iter().filter(|check| !check.holds);
+        let details = std::iter::once(body.not_restored.join(": "))
+            .filter(|why| !why.is_empty())
+            .chain(body.compared.differences.iter().map(ToString::to_string))
+            .chain(broken.map(|check| format!("{} does not hold: {}", check.check, check.found)));
+        for detail in details.take(PROBLEMS_SHOWN) {
+            text.push_str(&format!("             {detail}\n"));
+        }
+    }
+    escape_text(&text).into_owned()
+}
+
+/// How it compares with the backups before it; nothing if it was not compared.
+fn shape_of(manifest: &Manifest, target: &Target) -> Result<String> {
+    let Some(shape) = &manifest.shape else {
+        return Ok(String::new());
+    };
+    let others = count(u64::from(shape.compared_with), "backup", "backups");
+    Ok(match (&shape.why, flag_of(&target.store, &target.chosen)?) {
+        (None, _) => format!("as the {others} before it"),
+        (Some(why), Some(_)) => format!("FLAGGED: {why} (the {others} before it)"),
+        (Some(why), None) => format!("accepted: {why} (the {others} before it)"),
+    })
+}
+
+/// Who pinned it, when and why; nothing if it is not pinned. That a pin stands there counts, whatever it says.
+fn pinned(target: &Target) -> String {
+    let found = &target.chosen.found;
+    match pin_of(target.store.as_ref(), &found.data_key) {
+        Ok(Some(note)) => {
+            let by = note.body.by.map(|by| format!(" by {by}")).unwrap_or_default();
+            let why = note.body.why.map(|why| format!(": {why}")).unwrap_or_default();
+            format!("{}{by} on {}{why}", time(note.head.at), note.head.host)
+        }
+        Ok(None) => String::new(),
+        Err(failure) if matches!(failure.kind(), Kind::Damaged | Kind::Unsupported) => {
+            format!("yes, by a note that cannot be read: {}", failure.message())
+        }
+        Err(_) if found.has_note(NoteKind::Pin) => "yes".to_owned(),
+        Err(_) => String::new(),
+    }
+}
+
+fn describe(manifest: &Manifest, chosen: &Chosen, shape: String, pinned: String) -> String {
     let source = &manifest.source;
     let took = manifest.finished.duration_since(manifest.started).unsigned_abs();
     let state = match manifest.state {
@@ -107,6 +218,7 @@ fn describe(manifest: &Manifest, chosen: &Chosen) -> String {
         ("took", format_duration(took)),
         ("content", counts(&manifest.counts)),
         ("size", sizes(manifest)),
+        ("shape", shape),
         ("format", format_of(manifest)),
         (
             "sha256",
@@ -117,6 +229,7 @@ fn describe(manifest: &Manifest, chosen: &Chosen) -> String {
         ),
         ("encrypted", manifest.recipients.join(", ")),
         ("tags", manifest.tags.join(", ")),
+        ("pinned", pinned),
         ("made by", made_by(manifest)),
     ];
     pairs.retain(|(_, value)| !value.is_empty());

@@ -12,6 +12,7 @@ use super::context::Context;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::selection::{BackupRef, Choice, Chosen, choose};
 use crate::ops::Run;
+use crate::ops::shape::{flag_of, last_good_before};
 use crate::store::address::StoreAddress;
 use crate::store::{Key, Store};
 
@@ -109,6 +110,36 @@ fn find_in(
     let layout = layout(&context.settings, store.as_ref())?;
     let chosen = choose(store.as_ref(), &layout, reference, &choice, &run.cancel)?;
     Ok(Target { store, chosen })
+}
+
+/// Says of a flagged backup what is wrong with it, and which older one is not.
+///
+/// # Errors
+/// [`Kind::Interrupted`]; what cannot be told otherwise keeps nobody from using the backup.
+pub fn warn_if_flagged(store: &Arc<dyn Store>, chosen: &Chosen, context: &Context, run: &Run) -> Result<()> {
+    let told = flag_of(store, chosen).and_then(|shape| {
+        let Some(why) = shape.and_then(|shape| shape.why.as_deref()) else {
+            return Ok(());
+        };
+        let older = match last_good_before(store, &layout(&context.settings, store.as_ref())?, chosen, run)? {
+            Some(id) => format!("the newest one before it that is not flagged is `{id}`"),
+            None => "none of the last ones before it is without a flag".to_owned(),
+        };
+        context
+            .console
+            .warning(&format!("`{}` is flagged. {why}; {older}.", chosen.found.id));
+        Ok(())
+    });
+    match told {
+        Err(failure) if failure.kind() != Kind::Interrupted => {
+            context.console.warning(&format!(
+                "Whether `{}` is flagged for its size could not be told: {failure}.",
+                chosen.found.id
+            ));
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// Which moment of a day is meant where only the day is named.

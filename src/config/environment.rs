@@ -154,7 +154,7 @@ mod tests {
             ("BACKUP_S3_BUCKETT", "x"),
             ("BACKUP_ZZZZZZZZZZZZ", "x"),
             ("BACKUP_LEVEL", "6"),
-            ("BACKUP_S3_RETENTION_DAYS", "30"),
+            ("BACKUP_S3_GLACIER_DAYS", "30"),
             ("BACKUP_AWS_SECRET_ACCESS_KEY_FILE", "/x"),
             ("OTHER", "x"),
         ]);
@@ -162,7 +162,7 @@ mod tests {
             environment.warnings(),
             [
                 "The variable BACKUP_S3_BUCKETT is not known and has no effect. Did you mean BACKUP_S3_BUCKET?",
-                "This version of backup-cli does not act on BACKUP_S3_RETENTION_DAYS.",
+                "This version of backup-cli does not act on BACKUP_S3_GLACIER_DAYS.",
                 "The variable BACKUP_ZZZZZZZZZZZZ is not known and has no effect.",
             ]
         );

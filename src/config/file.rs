@@ -15,6 +15,9 @@ use crate::base::failure::{Failure, IoContext, Kind, Result};
 /// A configuration file larger than this is not one.
 const FILE_BYTES_MAX: u64 = crate::base::units::MIB;
 
+/// A table within a profile's, whose keys are those of the settings that begin with its name and a dash.
+const DRILL_TABLE: &str = "drill";
+
 /// The settings of one table of the file, by key.
 pub type Entries = BTreeMap<String, Found>;
 
@@ -265,42 +268,62 @@ impl Reader<'_> {
         let mut entries = Entries::new();
         for (key, value) in table {
             let line = self.line(key.span().start);
-            let origin = match profile {
-                Some(profile) => Origin::Profile {
-                    profile: profile.to_owned(),
-                    file: self.path.to_owned(),
-                    line,
-                },
-                None => Origin::Defaults {
-                    file: self.path.to_owned(),
-                    line,
-                },
-            };
-            let key = key.get_ref().as_ref();
-            let Some((shape, secret)) = shape_of(key) else {
-                let hint = table::nearest(key, table::file_keys())
-                    .map(|meant| format!("Did you mean `{meant}`?"))
-                    .unwrap_or_else(|| "`backup-cli config init -` prints all keys".to_owned());
-                self.problem(line, format!("Unknown key: `{key}`"), Some(hint));
-                continue;
-            };
-            let checked = raw(value, shape).and_then(|raw| shape.read(&raw, &origin).map(|_| raw));
-            match checked {
-                Ok(raw) => {
-                    entries.insert(key.to_owned(), Found { raw, origin });
+            match (key.get_ref().as_ref(), value.get_ref()) {
+                // The keys of a table of its own are those of settings with its name before them.
+                (DRILL_TABLE, DeValue::Table(below)) => {
+                    for (key, value) in below {
+                        let line = self.line(key.span().start);
+                        let key = format!("{DRILL_TABLE}-{}", key.get_ref());
+                        self.entry(&key, value, line, profile, &mut entries);
+                    }
                 }
-                // A secret of the wrong type is still a secret.
-                Err(why) => {
-                    // A secret of the wrong type is still a secret.
-                    let why = if secret { "Expected a text" } else { why.as_str() };
-                    let message = format!("Wrong value of `{key}` in `{}`, line {line}", self.path.display());
-                    let failure = wrong_value(Kind::Config, message, why, table::by_key(key));
-                    self.problems.push((line, failure));
-                }
+                (key, _) => self.entry(key, value, line, profile, &mut entries),
             }
         }
         self.check_twins(&entries);
         entries
+    }
+
+    fn entry(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        line: usize,
+        profile: Option<&str>,
+        entries: &mut Entries,
+    ) {
+        let origin = match profile {
+            Some(profile) => Origin::Profile {
+                profile: profile.to_owned(),
+                file: self.path.to_owned(),
+                line,
+            },
+            None => Origin::Defaults {
+                file: self.path.to_owned(),
+                line,
+            },
+        };
+        let Some((shape, secret)) = shape_of(key) else {
+            let hint = table::nearest(key, table::file_keys())
+                .map(|meant| format!("Did you mean `{meant}`?"))
+                .unwrap_or_else(|| "`backup-cli config init -` prints all keys".to_owned());
+            self.problem(line, format!("Unknown key: `{key}`"), Some(hint));
+            return;
+        };
+        let checked = raw(value, shape).and_then(|raw| shape.read(&raw, &origin).map(|_| raw));
+        match checked {
+            Ok(raw) => {
+                entries.insert(key.to_owned(), Found { raw, origin });
+            }
+            // A secret of the wrong type is still a secret.
+            Err(why) => {
+                // A secret of the wrong type is still a secret.
+                let why = if secret { "Expected a text" } else { why.as_str() };
+                let message = format!("Wrong value of `{key}` in `{}`, line {line}", self.path.display());
+                let failure = wrong_value(Kind::Config, message, why, table::by_key(key));
+                self.problems.push((line, failure));
+            }
+        }
     }
 
     fn check_twins(&mut self, entries: &Entries) {
@@ -374,6 +397,7 @@ fn raw(value: &Spanned<DeValue<'_>>, shape: Shape) -> Result<Raw, String> {
             .iter()
             .map(|item| match item.get_ref() {
                 DeValue::String(text) => Ok(text.to_string()),
+                DeValue::Table(table) if shape == Shape::Checks => json_of(table),
                 other => Err(format!(
                     "Expected {}, found an item that is {}",
                     shape.expectation(),
@@ -384,6 +408,27 @@ fn raw(value: &Spanned<DeValue<'_>>, shape: Shape) -> Result<Raw, String> {
             .map(Raw::List),
         other => wrong(&article(other.type_str())),
     }
+}
+
+/// A table of plain values as JSON, in which form it is checked and passed on.
+fn json_of(table: &DeTable<'_>) -> Result<String, String> {
+    let mut object = serde_json::Map::new();
+    for (key, value) in table {
+        let value = match value.get_ref() {
+            DeValue::String(text) => text.as_ref().into(),
+            DeValue::Boolean(switch) => (*switch).into(),
+            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => number.into(),
+                Err(_) => return Err(format!("`{}` is too large a number", key.get_ref())),
+            },
+            DeValue::Float(number) => number.as_str().into(),
+            other => {
+                return Err(format!("`{}` is {}", key.get_ref(), article(other.type_str())));
+            }
+        };
+        object.insert(key.get_ref().to_string(), value);
+    }
+    Ok(serde_json::Value::Object(object).to_string())
 }
 
 fn article(noun: &str) -> String {
@@ -474,6 +519,20 @@ mod tests {
             problems("store = \"/x\"\n")[0].1,
             ["Put it under [defaults] or [profile.NAME]"]
         );
+    }
+
+    #[test]
+    fn a_table_for_drills_is_settings_with_its_name_before_them() {
+        let text = "[profile.shop.drill]\nto = \"postgres://h/\"\nchecks = [\"select 1\", { query = \"select 2\", expect = 2 }]\n";
+        let file = parse(text).unwrap();
+        let shop = file.profile("shop").unwrap();
+        assert_eq!(shop["drill-to"].raw, Raw::Text("postgres://h/".to_owned()));
+        assert_eq!(shop["drill-checks"].origin.to_string(), "profile shop (/c.toml:3)");
+        let checks = ["select 1", r#"{"expect":2,"query":"select 2"}"#].map(str::to_owned);
+        assert_eq!(shop["drill-checks"].raw, Raw::List(checks.to_vec()));
+        let wrong = &problems("[defaults.drill]\nchecks = [\"select 1; drop table x\"]\nchekcs = 1\n");
+        assert_eq!(wrong[0].0, "Wrong value of `drill-checks` in `/c.toml`, line 2");
+        assert_eq!(wrong[1].1, ["Did you mean `drill-checks`?"]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod file;
 mod keys;
 pub mod layers;
 mod resolve;
+mod retention;
 pub mod settings;
 mod specs;
 pub mod table;

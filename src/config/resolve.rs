@@ -128,10 +128,23 @@ impl Resolver<'_> {
             retry_delay: self.required(&table::RETRY_DELAY),
             retry_delay_max: self.required(&table::RETRY_DELAY_MAX),
             retry_budget: self.required(&table::RETRY_BUDGET),
+            request_timeout: self.required(&table::REQUEST_TIMEOUT),
+            stall_timeout: self.required(&table::STALL_TIMEOUT),
             lock_timeout: self.required(&table::LOCK_TIMEOUT),
+            shape_guard_percent: self
+                .required::<u64>(&table::SHAPE_GUARD)
+                .map(|percent| u8::try_from(percent).ok().filter(|percent| *percent > 0)),
             lock_folder: self.lock_folder(),
             host: self.host(),
             safety_backup: self.required(&table::SAFETY_BACKUP),
+            policy: self.policy(),
+            min_keep: self.required::<u64>(&table::MIN_KEEP).map(as_usize),
+            prune: self.required(&table::PRUNE),
+            purge_versions: self.required(&table::PURGE_VERSIONS),
+            cleanup_older_than: self.required(&table::CLEANUP_OLDER_THAN),
+            drill_to: self.required(&table::DRILL_TO),
+            drill_checks: self.required(&table::DRILL_CHECKS),
+            metrics_file: self.optional(&table::METRICS_FILE),
             warnings: Vec::new(),
             shown: Vec::new(),
         };
@@ -232,8 +245,11 @@ impl Resolver<'_> {
             Privacy::Secret => (MASK.to_owned(), MASK.into()),
             Privacy::Open | Privacy::Url => {
                 let mut text = setting.value.display();
-                if let (Shape::Bytes, Value::Number(bytes)) = (spec.shape, &setting.value) {
-                    text = crate::base::units::format_bytes(*bytes);
+                match (spec.shape, &setting.value) {
+                    (Shape::Bytes, Value::Number(bytes)) => text = crate::base::units::format_bytes(*bytes),
+                    (Shape::PercentOrOff, Value::Number(0)) => text = "off".to_owned(),
+                    (Shape::PercentOrOff, Value::Number(percent)) => text = format!("{percent}%"),
+                    _ => {}
                 }
                 (text, setting.value.json())
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::value::Setting;
 use crate::base::secret::{Secret, SecretSource};
 use crate::catalog::codec::Codec;
+use crate::retention::Policy;
 use crate::store::address::StoreAddress;
 
 /// The settings of one run, each with its origin.
@@ -124,14 +125,36 @@ pub struct Settings {
     pub retry_delay_max: Setting<Duration>,
     /// How long to go on without any progress.
     pub retry_budget: Setting<Duration>,
+    /// How long an attempt of a request may take at least.
+    pub request_timeout: Setting<Duration>,
+    /// How long nothing may arrive of an answer.
+    pub stall_timeout: Setting<Duration>,
     /// How long to wait for the lock of the series; zero refuses at once.
     pub lock_timeout: Setting<Duration>,
+    /// Below which part of the median of earlier backups, in percent, a backup is flagged; `None` switches this off.
+    pub shape_guard_percent: Setting<Option<u8>>,
     /// Where locks are kept.
     pub lock_folder: Setting<PathBuf>,
     /// The host name that is recorded.
     pub host: Setting<String>,
     /// Whether a restore backs up first what it replaces.
     pub safety_backup: Setting<bool>,
+    /// Which backups are kept.
+    pub policy: Policy,
+    /// How many of the newest complete backups of a series stay whatever the policy says.
+    pub min_keep: Setting<usize>,
+    /// Whether a backup prunes its series afterwards.
+    pub prune: Setting<bool>,
+    /// Whether all versions of what is pruned go.
+    pub purge_versions: Setting<bool>,
+    /// How old leftovers must be to be cleared up.
+    pub cleanup_older_than: Setting<Duration>,
+    /// Where drills may restore into: URLs of servers, a folder.
+    pub drill_to: Setting<Vec<String>>,
+    /// What must hold of a backup that a drill has restored, as [`crate::ops::drill::check::Check`] reads it.
+    pub drill_checks: Setting<Vec<String>>,
+    /// Where metrics are written.
+    pub metrics_file: Setting<Option<PathBuf>>,
     /// What the user should look into, in full sentences.
     pub warnings: Vec<String>,
     /// Every setting as it is shown, in the order of the table.

@@ -41,6 +41,8 @@ pub enum Chapter {
     Encryption,
     /// How bytes are moved.
     Transfer,
+    /// What is kept.
+    Retention,
     /// How a run behaves.
     Run,
     /// What is said and how; not in configuration files.
@@ -49,13 +51,14 @@ pub enum Chapter {
 
 impl Chapter {
     /// The chapters in the order in which they are shown.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Source,
         Self::Store,
         Self::Credentials,
         Self::Objects,
         Self::Encryption,
         Self::Transfer,
+        Self::Retention,
         Self::Run,
         Self::Console,
     ];
@@ -70,6 +73,7 @@ impl Chapter {
             Self::Objects => "Objects",
             Self::Encryption => "Encryption",
             Self::Transfer => "Transfer",
+            Self::Retention => "Retention",
             Self::Run => "Runs",
             Self::Console => "Command line and output",
         }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::units;
+use crate::ops::drill::check::Check;
+use crate::retention::{Count, KeepSpan};
 use crate::store::address::StoreAddress;
 
 /// A value as it was found, before it is read as what the setting expects.
@@ -136,6 +138,12 @@ pub enum Shape {
     Bytes,
     /// A duration such as `15m`.
     Duration,
+    /// A number of backups, or `unlimited`.
+    Count,
+    /// Years, months, days and hours such as `2y5m7d3h`.
+    Span,
+    /// A part of a whole such as `50%`, or `off`, which is read as 0.
+    PercentOrOff,
     /// One of a few words.
     Choice(&'static [&'static str]),
     /// A file or folder.
@@ -152,6 +160,8 @@ pub enum Shape {
     Lines,
     /// A command line: an array of arguments, or a text that is split as a shell would.
     Words,
+    /// What must hold of a restored backup: an array of texts and tables, or one a line, tables as JSON.
+    Checks,
     /// `key=value` texts: an array, or separated by commas or line ends.
     Pairs,
 }
@@ -159,11 +169,11 @@ pub enum Shape {
 /// A value that has been read as what its setting expects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// [`Shape::Text`] and [`Shape::Choice`].
+    /// [`Shape::Text`], [`Shape::Choice`], [`Shape::Count`] and [`Shape::Span`].
     Text(String),
     /// [`Shape::Switch`].
     Switch(bool),
-    /// [`Shape::Integer`] and [`Shape::Bytes`].
+    /// [`Shape::Integer`], [`Shape::Bytes`] and [`Shape::PercentOrOff`].
     Number(u64),
     /// [`Shape::Duration`].
     Duration(Duration),
@@ -221,12 +231,16 @@ impl Shape {
             Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Self::Bytes => "a size such as 64MiB".to_owned(),
             Self::Duration => "a duration such as 15m".to_owned(),
+            Self::Count => "a whole number, or unlimited".to_owned(),
+            Self::Span => "years, months, days and hours such as 2y5m7d3h".to_owned(),
+            Self::PercentOrOff => "a percentage from 1% to 99%, or off".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Path => "a path".to_owned(),
             Self::Paths => "an array of paths".to_owned(),
             Self::Stores => "s3://bucket/prefix, file:///folder, a folder or @PROFILE, or an array of such".to_owned(),
             Self::Sources => "an array of URLs or paths".to_owned(),
             Self::List | Self::Lines => "an array of texts".to_owned(),
+            Self::Checks => "an array of questions, paths and tables".to_owned(),
             Self::Words => "an array of arguments".to_owned(),
             Self::Pairs => "an array of key=value texts".to_owned(),
         }
@@ -273,6 +287,31 @@ impl Shape {
             (Self::Duration, Raw::Text(text)) => units::parse_duration(text)
                 .map(Value::Duration)
                 .map_err(|_| described()),
+            (Self::Count, Raw::Integer(_) | Raw::Text(_)) => {
+                let text = match raw {
+                    Raw::Text(text) => text.clone(),
+                    Raw::Integer(number) => number.to_string(),
+                    Raw::Switch(_) | Raw::List(_) => String::new(),
+                };
+                let count: Result<Count, _> = text.parse();
+                count
+                    .map(|count| Value::Text(count.to_string()))
+                    .map_err(|_| described())
+            }
+            (Self::Span, Raw::Text(text)) => {
+                let span: Result<KeepSpan, _> = text.parse();
+                span.map(|span| Value::Text(span.to_string())).map_err(|_| described())
+            }
+            (Self::PercentOrOff, Raw::Text(text)) => {
+                match text.trim().strip_suffix('%').map(|digits| digits.trim().parse()) {
+                    Some(Ok(percent @ 1..=99)) => Ok(Value::Number(percent)),
+                    None if matches!(text.trim().to_ascii_lowercase().as_str(), "off" | "no" | "false") => {
+                        Ok(Value::Number(0))
+                    }
+                    _ => Err(described()),
+                }
+            }
+            (Self::PercentOrOff, Raw::Switch(false)) => Ok(Value::Number(0)),
             (Self::Path, Raw::Text(text)) => Ok(Value::Path(located(text, origin))),
             (Self::Stores, Raw::Text(_) | Raw::List(_)) => {
                 let texts = match raw {
@@ -305,6 +344,13 @@ impl Shape {
             )),
             (Self::List, Raw::Text(_) | Raw::List(_)) => Ok(Value::List(items(raw, &['\n', ',']))),
             (Self::Lines, Raw::Text(_) | Raw::List(_)) => Ok(Value::List(items(raw, &['\n']))),
+            (Self::Checks, Raw::Text(_) | Raw::List(_)) => {
+                let checks = items(raw, &['\n']);
+                match checks.iter().find_map(|check| Check::parse(check).err()) {
+                    Some(failure) => Err(one_sentence(&failure)),
+                    None => Ok(Value::List(checks)),
+                }
+            }
             (Self::Pairs, Raw::Text(_) | Raw::List(_)) => {
                 let pairs = items(raw, &['\n', ',']);
                 match pairs.iter().find(|pair| pair.find('=').is_none_or(|at| at == 0)) {
@@ -431,6 +477,9 @@ impl Value {
 
 /// A duration that reads back as itself: `15m`, `90s`.
 fn format_exact(duration: Duration) -> String {
+    if duration.subsec_millis() != 0 {
+        return format!("{}ms", duration.as_millis());
+    }
     let secs = duration.as_secs();
     for (unit_secs, unit) in [(86_400, "d"), (3600, "h"), (60, "m")] {
         if secs >= unit_secs && secs.is_multiple_of(unit_secs) {
@@ -441,129 +490,4 @@ fn format_exact(duration: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(text: &str) -> Raw {
-        Raw::Text(text.to_owned())
-    }
-
-    fn list(items: &[&str]) -> Raw {
-        Raw::List(items.iter().map(|item| (*item).to_owned()).collect())
-    }
-
-    fn strings(items: &[&str]) -> Value {
-        Value::List(items.iter().map(|item| (*item).to_owned()).collect())
-    }
-
-    const LEVEL: Shape = Shape::Integer { min: 1, max: 12 };
-
-    #[test]
-    fn values_are_read_as_their_shape() {
-        for (shape, raw, expected) in [
-            (Shape::Switch, text("Yes"), Value::Switch(true)),
-            (Shape::Switch, text("0"), Value::Switch(false)),
-            (LEVEL, text("12"), Value::Number(12)),
-            (LEVEL, Raw::Integer(1), Value::Number(1)),
-            (Shape::Bytes, text("1MiB"), Value::Number(1 << 20)),
-            (Shape::Bytes, Raw::Integer(17), Value::Number(17)),
-            (Shape::Duration, text("15m"), Value::Duration(Duration::from_secs(900))),
-            (
-                Shape::Choice(&["AES256"]),
-                text("aes256"),
-                Value::Text("AES256".to_owned()),
-            ),
-            (Shape::List, text("a, b\nc,,"), strings(&["a", "b", "c"])),
-            (Shape::Lines, text("a,b\nc"), strings(&["a,b", "c"])),
-            (
-                Shape::Words,
-                text("mongodump --archive 'a b'"),
-                strings(&["mongodump", "--archive", "a b"]),
-            ),
-            (Shape::Words, list(&["sh", "-c", "x"]), strings(&["sh", "-c", "x"])),
-            (Shape::Pairs, text("a=1,b=2"), strings(&["a=1", "b=2"])),
-        ] {
-            assert_eq!(shape.read(&raw, &Origin::BuiltIn), Ok(expected), "{shape:?} {raw:?}");
-        }
-    }
-
-    #[test]
-    fn a_wrong_value_says_what_was_expected_and_found() {
-        for (shape, raw, message) in [
-            (LEVEL, text("13"), "Expected a whole number from 1 to 12, found `13`"),
-            (
-                LEVEL,
-                Raw::Integer(-1),
-                "Expected a whole number from 1 to 12, found `-1`",
-            ),
-            (
-                LEVEL,
-                Raw::Switch(true),
-                "Expected a whole number from 1 to 12, found `true`",
-            ),
-            (Shape::Text, list(&["a"]), "Expected a text, found an array"),
-            (Shape::Switch, text("maybe"), "Expected true or false, found `maybe`"),
-            (
-                Shape::Pairs,
-                text("novalue"),
-                "Expected an array of key=value texts, found `novalue`",
-            ),
-            (
-                Shape::Words,
-                list(&[]),
-                "Expected an array of arguments, found an empty array",
-            ),
-            (Shape::Choice(&["a", "b"]), text("c"), "Expected one of a, b, found `c`"),
-        ] {
-            assert_eq!(shape.read(&raw, &Origin::BuiltIn), Err(message.to_owned()));
-        }
-    }
-
-    #[test]
-    fn paths_of_a_file_start_from_its_folder_and_others_stay() {
-        let file = Origin::Defaults {
-            file: PathBuf::from("/etc/backup-cli/config.toml"),
-            line: 3,
-        };
-        let sources = list(&[
-            "www",
-            "/srv",
-            "-",
-            "postgres://db/app",
-            "sqlite://app.db",
-            "sqlite:///a",
-        ]);
-        assert_eq!(
-            Shape::Sources.read(&sources, &file),
-            Ok(strings(&[
-                "/etc/backup-cli/www",
-                "/srv",
-                "-",
-                "postgres://db/app",
-                "sqlite:///etc/backup-cli/app.db",
-                "sqlite:///a"
-            ]))
-        );
-        assert_eq!(
-            Shape::Sources.read(&sources, &Origin::Flag("SOURCE")),
-            Ok(Value::List(match &sources {
-                Raw::List(words) => words.clone(),
-                other => panic!("{other:?}"),
-            }))
-        );
-    }
-
-    #[test]
-    fn passwords_in_shown_values_are_masked() {
-        let value = strings(&["postgres://ann:geheim99@db/app"]);
-        assert!(!value.display().contains("geheim99"));
-        assert!(!value.json().to_string().contains("geheim99"));
-    }
-
-    #[test]
-    fn durations_are_shown_as_they_are_written() {
-        for (secs, shown) in [(900, "15m"), (90, "90s"), (0, "0s"), (86_400, "1d"), (5400, "90m")] {
-            assert_eq!(Value::Duration(Duration::from_secs(secs)).display(), shown);
-        }
-    }
-}
+mod tests;

@@ -11,13 +11,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::Run;
 use super::commit::commit;
 use super::lock::SeriesLock;
+use super::recent::recent;
+use super::shape::compare;
 use super::streams::{EndedStreams, Streams};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Phase;
 use crate::catalog::codec::Codec;
 use crate::catalog::index_file::FinishedIndex;
 use crate::catalog::layout::{ENCRYPTED_SUFFIX, Layout, MANIFEST_SUFFIX, check_name, id_of};
-use crate::catalog::listing::scan;
 use crate::catalog::manifest::{Manifest, State};
 use crate::pipeline::crypt::Recipients;
 use crate::pipeline::plan::{PartPlan, PlanInput, plan};
@@ -61,6 +62,8 @@ pub struct BackupOptions {
     pub transfer: TransferOptions,
     /// The stored size that the user expects, in bytes.
     pub expected_bytes: Option<u64>,
+    /// Below which part of the median of earlier backups, in percent, one is flagged; `None` if it is not compared.
+    pub shape_guard_percent: Option<u8>,
     /// Where locks lie.
     pub lock_folder: PathBuf,
     /// How long to wait for another run of the series.
@@ -172,7 +175,14 @@ pub fn backup(
         .last_started()
         .and_then(|last| clock_warning(last, planned.started, &options.name));
 
-    let (manifest, index) = stream(store, &planned, source, options, clock_warning, run)?;
+    let (mut manifest, index) = stream(store, &planned, source, options, clock_warning, run)?;
+    manifest.shape = compare(
+        store.as_ref(),
+        &options.layout,
+        &manifest,
+        options.shape_guard_percent,
+        run,
+    );
     let (manifest_key, manifest) = commit(store, &planned.data_key, &index, manifest, options, run)?;
     lock.remember(planned.started);
     Ok(BackupOutcome { manifest, manifest_key })
@@ -286,6 +296,7 @@ fn describe(
         tags: options.tags.clone(),
         warnings: report.warnings,
         counts: report.counts,
+        shape: None,
         copied_from: None,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         other: BTreeMap::new(),
@@ -294,10 +305,10 @@ fn describe(
 
 /// The stored size of the series' newest backup. Credentials that may only write cannot list, and need not.
 fn last_stored_bytes(store: &dyn Store, options: &BackupOptions, run: &Run) -> Option<u64> {
-    let found = scan(store, &options.layout.series_prefix(&options.name), &run.cancel).ok()?;
+    let found = recent(store, &options.layout, &options.name, run.clock.now(), 1, run).ok()?;
     found
         .iter()
-        .find(|candidate| candidate.name_hint == options.name && candidate.manifest_key.is_some())
+        .find(|candidate| candidate.name_hint == options.name)
         .map(crate::catalog::listing::Found::data_bytes)
 }
 

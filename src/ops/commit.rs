@@ -125,6 +125,9 @@ pub(super) fn commit_manifest(
     Ok((manifest_key, manifest))
 }
 
+const NOT_KEPT_HINT: &str =
+    "The store does not keep what it takes, or something else removes objects there; run it again when that is mended";
+
 const NOT_COMMITTED: &str = "The backup was uploaded but could not be committed";
 
 /// A store that acknowledges a manifest and does not keep it would make a backup that nobody ever finds.
@@ -136,10 +139,7 @@ fn expect_manifest(store: &dyn Store, key: &Key, bytes: u64) -> Result<()> {
         // It was acknowledged, and nothing speaks against it.
         Err(_) => return Ok(()),
     };
-    Err(Failure::new(
-        Kind::Damaged,
-        format!("The store acknowledged `{key}` and {found}"),
-    ))
+    Err(Failure::new(Kind::Damaged, format!("The store acknowledged `{key}` and {found}")).hint(NOT_KEPT_HINT))
 }
 
 /// After a manifest whose writing failed: it may stand there all the same. Objects that it names are removed only when it

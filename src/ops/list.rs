@@ -6,16 +6,21 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Run;
+use super::drill::DrillBody;
 use super::many::in_parallel;
 use crate::base::failure::{Kind, Result};
 use crate::catalog::layout::Layout;
 use crate::catalog::listing::{Found, contradiction, is_uncommitted, load_manifest, scan};
 use crate::catalog::manifest::{Manifest, State};
+use crate::catalog::notes::{NoteKind, load_note};
 use crate::store::archive::ThawState;
 use crate::store::{Key, Store};
 
 /// The storage classes whose objects may have to be thawed before they are read.
 const ARCHIVES: [&str; 3] = ["GLACIER", "DEEP_ARCHIVE", "INTELLIGENT_TIERING"];
+
+/// How many rows are made at a time.
+const ROWS_AT_ONCE: usize = 1000;
 
 /// What can be said of a backup without reading its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -76,6 +81,24 @@ pub struct Listed {
     pub host: Option<String>,
     /// The user's tags.
     pub tags: Vec<String>,
+    /// Why it is flagged as far smaller than those before it, unless it was accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flagged: Option<String>,
+    /// Whether somebody pinned it, so that it is never pruned.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
+    /// The newest drill that was made of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill: Option<ListedDrill>,
+}
+
+/// A drill, in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ListedDrill {
+    /// When it began.
+    pub time: Timestamp,
+    /// Whether the backup proved good; `None` if the evidence cannot be read.
+    pub passed: Option<bool>,
 }
 
 /// The list, newest first.
@@ -120,13 +143,21 @@ pub fn list(store: &Arc<dyn Store>, layout: &Layout, options: &ListOptions, run:
         });
         found.truncate(managed.unwrap_or(found.len()));
     }
-    let rows = describe_all(store.as_ref(), &found, run)?;
     let mut report = ListReport::default();
-    for (candidate, row) in found.into_iter().zip(rows) {
-        match row {
-            None => report.uncommitted.push(candidate.data_key),
-            Some(row) if options.name.as_ref().is_none_or(|name| *name == row.name) => report.backups.push(row),
-            Some(_) => {}
+    // What the keys tell is let go as the rows come to be, so that there is never twice of a hundred thousand.
+    let mut found = found.into_iter();
+    loop {
+        let some: Vec<Found> = found.by_ref().take(ROWS_AT_ONCE).collect();
+        if some.is_empty() {
+            break;
+        }
+        let rows = describe_all(store.as_ref(), &some, run)?;
+        for (candidate, row) in some.into_iter().zip(rows) {
+            match row {
+                None => report.uncommitted.push(candidate.data_key),
+                Some(row) if options.name.as_ref().is_none_or(|name| *name == row.name) => report.backups.push(row),
+                Some(_) => {}
+            }
         }
     }
     report.backups.sort_by(|a, b| (b.time, &b.id).cmp(&(a.time, &a.id)));
@@ -159,6 +190,9 @@ fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
         source: None,
         host: None,
         tags: Vec::new(),
+        flagged: None,
+        pinned: found.has_note(NoteKind::Pin),
+        drill: newest_drill(store, found)?,
     };
     if row
         .storage_class
@@ -178,6 +212,9 @@ fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
                 (None, State::Complete) => ListedState::Complete,
                 (None, State::Partial) => ListedState::Partial,
             };
+            if !found.has_note(NoteKind::Accepted) {
+                row.flagged = flag_in(&manifest);
+            }
             fill_in(&mut row, manifest);
         }
         Err(failure) if matches!(failure.kind(), Kind::Damaged | Kind::Unsupported) => {
@@ -207,6 +244,35 @@ fn archive(store: &dyn Store, key: &Key) -> Result<(Option<ListedArchive>, Optio
         Some(ThawState::Thawing) => (Some(ListedArchive::Thawing), None),
         Some(ThawState::Thawed { until }) => (Some(ListedArchive::Thawed), until),
     })
+}
+
+/// The newest drill whose evidence lies beside the backup.
+fn newest_drill(store: &dyn Store, found: &Found) -> Result<Option<ListedDrill>> {
+    let drills = found.notes.iter().filter_map(|note| match note.kind {
+        NoteKind::Drill(time) => Some((time, &note.key)),
+        NoteKind::Pin | NoteKind::Accepted => None,
+    });
+    let Some((time, key)) = drills.max() else {
+        return Ok(None);
+    };
+    let passed = match load_note::<DrillBody>(store, key) {
+        Ok(note) => Some(note.body.passed()),
+        Err(failure)
+            if matches!(
+                failure.kind(),
+                Kind::NotFound | Kind::Damaged | Kind::Unsupported | Kind::Denied
+            ) =>
+        {
+            None
+        }
+        Err(failure) => return Err(failure),
+    };
+    Ok(Some(ListedDrill { time, passed }))
+}
+
+fn flag_in(manifest: &Manifest) -> Option<String> {
+    let shape = manifest.shape.as_ref().filter(|shape| shape.flagged)?;
+    Some(shape.why.clone().unwrap_or_default())
 }
 
 fn fill_in(row: &mut Listed, manifest: Manifest) {

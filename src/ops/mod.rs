@@ -10,22 +10,33 @@ use crate::pipeline::crypt::Keys;
 use crate::source::SourceContext;
 
 pub mod backup;
+pub mod bucket_check;
+pub mod cleanup;
 pub mod commit;
 pub mod copy;
 pub mod diff;
+pub mod doctor;
+pub mod drill;
 pub mod find;
+pub mod leftovers;
 pub mod list;
 pub mod located;
 pub mod lock;
 pub mod ls;
 mod many;
+pub mod metrics;
 pub mod notes;
+pub mod pin;
 pub mod plaintext;
+pub mod prune;
+mod recent;
 pub mod restore;
 pub mod reveal;
 pub mod several;
+pub mod shape;
 mod streams;
 pub mod thaw;
+pub mod verify;
 
 /// What every use case needs from whoever calls it.
 #[derive(Clone)]

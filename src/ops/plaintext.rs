@@ -49,7 +49,7 @@ pub fn stored_data(chosen: &Chosen, run: &Run) -> Result<StoredData> {
 }
 
 /// The streams that a manifest names; all data objects are one if it names none.
-fn streams_of(manifest: &Manifest) -> Result<Vec<StoredStream>> {
+pub(super) fn streams_of(manifest: &Manifest) -> Result<Vec<StoredStream>> {
     let digest = |text: &Option<String>| text.as_deref().map(|text| sha256_from_hex(text, manifest)).transpose();
     let mut objects = manifest
         .data_objects()
@@ -86,7 +86,7 @@ fn streams_of(manifest: &Manifest) -> Result<Vec<StoredStream>> {
 }
 
 /// The streams of objects without a manifest, by the numbers in their names.
-fn streams_by_name(chosen: &Chosen) -> Vec<StoredStream> {
+pub(super) fn streams_by_name(chosen: &Chosen) -> Vec<StoredStream> {
     let mut streams: Vec<(u64, StoredStream)> = Vec::new();
     for (key, bytes) in &chosen.found.data {
         let number = place_of(key).1.stream;
@@ -276,7 +276,7 @@ impl Plaintext {
 }
 
 /// Where in the plaintext each stream ends, if there are several.
-fn segment_ends(streams: &[StoredStream]) -> Vec<u64> {
+pub(super) fn segment_ends(streams: &[StoredStream]) -> Vec<u64> {
     let mut end = 0u64;
     let mut ends: Vec<u64> = streams
         .iter()

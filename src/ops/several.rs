@@ -9,6 +9,7 @@ use super::backup::{
 };
 use super::commit::commit;
 use super::lock::SeriesLock;
+use super::shape::compare;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::index_file::FinishedIndex;
 use crate::catalog::layout::Layout;
@@ -246,7 +247,14 @@ fn commit_each(
             .enumerate()
             .map(|(place, (destination, key))| {
                 let own = (!fan_out.is_out(place)).then(|| own_manifest(manifest, fan_out, place));
-                own.map(|own| scope.spawn(move || commit(&destination.store, key, index, own?, options, run)))
+                own.map(|own| {
+                    scope.spawn(move || {
+                        let mut own = own?;
+                        let percent = options.shape_guard_percent;
+                        own.shape = compare(destination.store.as_ref(), &destination.layout, &own, percent, run);
+                        commit(&destination.store, key, index, own, options, run)
+                    })
+                })
             })
             .collect();
         threads

@@ -4,6 +4,7 @@
 //! the plan of the parts, whatever the length of the stream. Nothing is ever finished by being dropped: a writer that is
 //! dropped leaves no object, a reader that meets damage never reports an end of file.
 
+pub mod check;
 pub mod codec;
 pub mod crypt;
 pub mod deflate;

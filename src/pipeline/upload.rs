@@ -381,6 +381,7 @@ impl PartsWriter {
                 Kind::Damaged,
                 format!("The store acknowledged `{}` and then has no such object", object.key),
             )
+            .hint("The store does not keep what it takes, or something else removes objects there; run it again when that is mended")
         })?;
         meta.version_id = meta.version_id.or(completed.version_id);
         compare(&object.key, object.bytes, &self.options.token, &meta, &etag_expected)?;

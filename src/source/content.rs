@@ -7,6 +7,7 @@ use super::detect::{Content, DETECT_BYTES, SqlDialect, detect, sql_dialect};
 use super::dump_writer::{DumpSummary, DumpWriter};
 use super::mysql::watch::MysqlWatch;
 use super::postgres::watch::PostgresWatch;
+use super::sqlite::ending::Ending as SqliteEnding;
 use crate::base::failure::{Result, from_io};
 use crate::base::report::Progress;
 use crate::catalog::manifest::Counts;
@@ -33,6 +34,7 @@ enum State<'a> {
     Deciding(&'a mut dyn SourceSink, Vec<u8>),
     Postgres(Box<DumpWriter<'a, PostgresWatch>>),
     Mysql(Box<DumpWriter<'a, MysqlWatch>>),
+    Sqlite(&'a mut dyn SourceSink, SqliteEnding),
     Other(&'a mut dyn SourceSink),
     // The sink is on its way from one state to the next.
     Moving,
@@ -79,6 +81,10 @@ impl<'a> ContentWriter<'a> {
         let summary: Option<DumpSummary> = match self.state {
             State::Postgres(writer) => Some(writer.finish()?),
             State::Mysql(writer) => Some(writer.finish()?),
+            State::Sqlite(_, ending) => {
+                report.fault = ending.fault();
+                None
+            }
             State::Deciding(..) | State::Other(_) | State::Moving => None,
         };
         if let Some(summary) = summary {
@@ -103,7 +109,8 @@ impl<'a> ContentWriter<'a> {
                     SqlDialect::Mysql => {
                         State::Mysql(Box::new(DumpWriter::new(sink, self.progress, MysqlWatch::default())))
                     }
-                    SqlDialect::Sqlite | SqlDialect::Other => State::Other(sink),
+                    SqlDialect::Sqlite => State::Sqlite(sink, SqliteEnding::new()),
+                    SqlDialect::Other => State::Other(sink),
                 };
                 self.pass(&first)
             }
@@ -118,6 +125,10 @@ impl<'a> ContentWriter<'a> {
         let sink = match &mut self.state {
             State::Postgres(writer) => return writer.write(bytes),
             State::Mysql(writer) => return writer.write(bytes),
+            State::Sqlite(sink, ending) => {
+                ending.scan(bytes);
+                sink
+            }
             State::Other(sink) => sink,
             State::Deciding(..) | State::Moving => return Ok(()),
         };
@@ -166,5 +177,9 @@ mod tests {
         let report = through(whole.as_bytes(), 5).1;
         assert_eq!(report.fault, None);
         assert_eq!(report.counts.tables, Some(0));
+        let sqlite = "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(a);\n";
+        assert!(through(sqlite.as_bytes(), 5).1.fault.is_some());
+        let (sink, report) = through(format!("{sqlite}COMMIT;\n").as_bytes(), 5);
+        assert_eq!((sink.bytes.len(), report.fault), (sqlite.len() + 8, None));
     }
 }

@@ -1,4 +1,4 @@
-//! The dated name under which a replaced database is kept.
+//! Dated names: under which a replaced database is kept, and by which a scratch database goes.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -7,11 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 const TRIES_MAX: i64 = 60;
 
 /// The name of this second, or of the next one that is free. `name_at` makes a name of the date.
-pub(super) fn free_name(
-    now: Timestamp,
-    name_at: impl Fn(&str) -> String,
-    mut is_taken: impl FnMut(&str) -> bool,
-) -> String {
+#[must_use]
+pub fn free_name(now: Timestamp, name_at: impl Fn(&str) -> String, mut is_taken: impl FnMut(&str) -> bool) -> String {
     let dated = |seconds: i64| {
         let at = now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
         name_at(&at.strftime("%Y%m%d_%H%M%S").to_string())

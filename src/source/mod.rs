@@ -64,6 +64,28 @@ pub struct Estimate {
     pub items: Option<u64>,
 }
 
+/// What something to look into is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// The programs that dump, beside the server's version.
+    Tools,
+    /// What the account may see, or which files can be read.
+    Rights,
+    /// Whether everything will be of one moment.
+    Consistency,
+    /// What is left out as the user asked.
+    Selection,
+}
+
+/// Something to look into that is known before the first byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Concern {
+    /// What it is about.
+    pub topic: Topic,
+    /// A full sentence with a stop.
+    pub text: String,
+}
+
 /// The verdict of a source that ended well; there is no verdict for one that did not, only a failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceReport {
@@ -98,6 +120,14 @@ pub trait Source: Send {
     /// # Errors
     /// If the question itself fails in a way that would fail the backup.
     fn estimate(&mut self, context: &SourceContext<'_>) -> Result<Estimate>;
+
+    /// What the user should look into that is known before the first byte, for those who look before they run.
+    ///
+    /// # Errors
+    /// [`crate::base::failure::Kind::Interrupted`].
+    fn concerns(&mut self, _context: &SourceContext<'_>) -> Result<Vec<Concern>> {
+        Ok(Vec::new())
+    }
 
     /// What a run takes beside time, each in a sentence, for those who look before they run.
     fn remarks(&self) -> Vec<String> {
@@ -143,12 +173,13 @@ fn stream_one<S: Source + ?Sized>(
 pub mod command;
 mod command_line;
 mod content;
-mod dated;
+pub mod dated;
 pub mod detect;
 pub mod directory;
 mod dump_writer;
 pub mod mysql;
 pub mod postgres;
+pub mod scratch;
 pub mod script;
 pub mod sqlite;
 pub mod stdin;

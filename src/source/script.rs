@@ -35,7 +35,28 @@ pub fn scan_dump(
     dialect: SqlDialect,
     visit: &mut dyn FnMut(Entry) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
+    scan(dump, watch(dialect).as_mut(), visit)
+}
+
+/// Visits the tables and objects of a whole dump, and says why it is not whole; `None` if it is.
+///
+/// # Errors
+/// The input's own failure and the visitor's.
+pub fn check_dump(
+    dump: &mut dyn Read,
+    dialect: SqlDialect,
+    visit: &mut dyn FnMut(Entry) -> Result<ControlFlow<()>>,
+) -> Result<Option<String>> {
     let mut watch = watch(dialect);
+    scan(dump, watch.as_mut(), visit)?;
+    Ok(watch.summary().fault)
+}
+
+fn scan(
+    dump: &mut dyn Read,
+    watch: &mut dyn Watch,
+    visit: &mut dyn FnMut(Entry) -> Result<ControlFlow<()>>,
+) -> Result<()> {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let count = match dump.read(&mut buffer) {

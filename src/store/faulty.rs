@@ -6,8 +6,10 @@ use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::archive::ThawRequest;
+use super::removal::{Deletion, Doomed, Retained, Version};
 use super::{Key, Limits, ObjectMeta, Part, PartReceipt, PutOptions, Store, UnfinishedUpload, Upload};
 use crate::base::failure::{Failure, Kind, Result, into_io};
 
@@ -38,6 +40,17 @@ pub enum Method {
     Thaw,
     /// [`Store::unfinished_uploads`].
     UnfinishedUploads,
+    /// [`Store::abort_unfinished`].
+    AbortUnfinished,
+    /// [`Store::now`].
+    Now,
+    /// [`Store::delete_many`]; the key is that of the first object. A cut removes some and says of the rest that they
+    /// could not be removed; a break removes some and loses the reply.
+    DeleteMany,
+    /// [`Store::retained`].
+    Retained,
+    /// [`Store::list_versions`].
+    ListVersions,
 }
 
 /// Which calls of a method are hit.
@@ -389,6 +402,68 @@ impl Store for FaultyStore {
             prefix,
             || self.inner.unfinished_uploads(prefix),
             || Ok(Vec::new()),
+        )
+    }
+
+    fn abort_unfinished(&self, upload: &UnfinishedUpload) -> Result<()> {
+        write(
+            &self.plan,
+            Method::AbortUnfinished,
+            upload.key.as_str(),
+            || self.inner.abort_unfinished(upload),
+            || Ok(()),
+        )
+    }
+
+    fn now(&self) -> Result<Option<Timestamp>> {
+        write(&self.plan, Method::Now, "", || self.inner.now(), || Ok(None))
+    }
+
+    fn delete_many(&self, objects: &[Doomed]) -> Result<Vec<Deletion>> {
+        let method = Method::DeleteMany;
+        let key = objects.first().map_or("", |doomed| doomed.key.as_str());
+        let (after, is_break) = match enter(&self.plan, method, key) {
+            None => return self.inner.delete_many(objects),
+            Some(Fault::Before(kind)) => return Err(failure(kind, method, "before", key)),
+            Some(Fault::After(kind)) => {
+                self.inner.delete_many(objects)?;
+                return Err(failure(kind, method, "after", key));
+            }
+            Some(Fault::Lie) => return Ok(objects.iter().map(|_| Deletion::Gone).collect()),
+            Some(Fault::Cut { after }) => (after, false),
+            Some(Fault::Break { after }) => (after, true),
+            Some(other) => return Err(senseless(method, &other)),
+        };
+        let done = objects.len().min(usize::try_from(after).unwrap_or(usize::MAX));
+        let mut outcomes = self.inner.delete_many(&objects[..done])?;
+        if is_break {
+            return Err(failure(Kind::Unreachable, method, "in the midst of", key));
+        }
+        outcomes.extend(
+            objects[done..]
+                .iter()
+                .map(|doomed| Deletion::Failed(failure(Kind::Denied, method, "before", doomed.key.as_str()))),
+        );
+        Ok(outcomes)
+    }
+
+    fn retained(&self, key: &Key) -> Result<Option<Retained>> {
+        write(
+            &self.plan,
+            Method::Retained,
+            key.as_str(),
+            || self.inner.retained(key),
+            || Ok(None),
+        )
+    }
+
+    fn list_versions(&self, prefix: &str, visit: &mut dyn FnMut(Version) -> Result<ControlFlow<()>>) -> Result<()> {
+        walk::<Version>(
+            &self.plan,
+            Method::ListVersions,
+            prefix,
+            |visit| self.inner.list_versions(prefix, &mut |version| visit(&version)),
+            &mut |version| visit(version.clone()),
         )
     }
 }

@@ -25,7 +25,7 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use self::place::{Folder, Place, not_a_folder};
-use self::staged::{Staged, token_of};
+use self::staged::{Staged, final_name, token_of};
 use self::walk::{Walk, Wanted, present};
 use super::address::folder_url;
 use super::archive::ThawRequest;
@@ -283,8 +283,8 @@ impl Store for LocalStore {
                     present(found.path.metadata()).doing(|| format!("look at the file `{}`", found.path.display()))?
             {
                 let name = found.path.strip_prefix(&self.root).unwrap_or(found.path);
-                // Not every file system knows when a file was created; then the time of its last part has to do.
-                let initiated = meta.created().or_else(|_| meta.modified()).ok();
+                // The time of the last part, where there is any: as long as parts arrive, somebody is at work.
+                let initiated = meta.modified().or_else(|_| meta.created()).ok();
                 uploads.push(UnfinishedUpload {
                     key: Key::new(found.key),
                     upload_id: name.to_string_lossy().into_owned(),
@@ -294,6 +294,30 @@ impl Store for LocalStore {
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(uploads)
+    }
+
+    fn abort_unfinished(&self, upload: &UnfinishedUpload) -> Result<()> {
+        let place = Place::of(upload.key.as_str())?;
+        let name = upload.upload_id.rsplit('/').next().unwrap_or_default();
+        // Nothing but a temporary file of that very key is ever removed here.
+        if final_name(name) != Some(place.file_name) {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("Not an unfinished file of `{}`: `{name}`", upload.key),
+            ));
+        }
+        let Some(folder) = Folder::find(&self.root, &place.folders)? else {
+            return Ok(());
+        };
+        match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
+            Ok(()) => folder.sync()?,
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => {
+                let path = folder.path.join(name);
+                return Err(io_failure(format!("remove `{}`", path.display()), error.into()));
+            }
+        }
+        self.tidy(&place.folders)
     }
 }
 

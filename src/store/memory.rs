@@ -317,6 +317,16 @@ impl Store for MemoryStore {
         Err(Failure::new(Kind::Unsupported, format!("`{key}` is in no archive")))
     }
 
+    fn abort_unfinished(&self, upload: &UnfinishedUpload) -> Result<()> {
+        let id = upload.upload_id.parse().unwrap_or(0);
+        self.content().uploads.remove(&id);
+        Ok(())
+    }
+
+    fn now(&self) -> Result<Option<Timestamp>> {
+        Ok(Some(self.clock.now()))
+    }
+
     fn unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>> {
         let content = self.content();
         Ok(content

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::base::failure::Result;
+use self::removal::{Deletion, Doomed, Retained, Version};
+use crate::base::failure::{Failure, Kind, Result};
 
 pub mod address;
 pub mod archive;
@@ -21,6 +22,7 @@ pub mod contract;
 pub mod faulty;
 pub mod local;
 pub mod memory;
+pub mod removal;
 pub mod s3;
 
 /// The name of the metadata entry (`x-amz-meta-…` on S3) that holds an upload's random token.
@@ -247,6 +249,57 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// If the store cannot tell.
     fn unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>>;
+
+    /// Throws away an upload that [`Store::unfinished_uploads`] found; one that has ended meanwhile is a success. Whoever
+    /// may still be sending parts of it will fail.
+    ///
+    /// # Errors
+    /// If it may still be there.
+    fn abort_unfinished(&self, upload: &UnfinishedUpload) -> Result<()> {
+        Err(Failure::new(
+            Kind::Unsupported,
+            format!("The upload of `{}` cannot be aborted in this store", upload.key),
+        ))
+    }
+
+    /// The time by the store's own clock; `None` where that is this machine's.
+    ///
+    /// # Errors
+    /// If the store has a clock and cannot be asked.
+    fn now(&self) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
+
+    /// Removes many objects with as few requests as the store allows; what became of each stands in the same order.
+    /// Removing what is not there is a success.
+    ///
+    /// # Errors
+    /// If a request fails as a whole: some of the objects may be gone, and it is not known which.
+    fn delete_many(&self, objects: &[Doomed]) -> Result<Vec<Deletion>> {
+        let remove = |doomed: &Doomed| match self.delete(&doomed.key) {
+            Ok(()) => Ok(Deletion::Gone),
+            Err(failure) if failure.kind() == Kind::Interrupted => Err(failure),
+            Err(failure) => Ok(Deletion::Failed(failure)),
+        };
+        objects.iter().map(remove).collect()
+    }
+
+    /// Whether an object is locked, so that its content cannot be removed now.
+    ///
+    /// # Errors
+    /// If the store cannot tell.
+    fn retained(&self, _: &Key) -> Result<Option<Retained>> {
+        Ok(None)
+    }
+
+    /// Visits every version of the objects whose keys begin with `prefix`, the ones that are covered by markers and the
+    /// markers included. A store that keeps no versions has none to show.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    fn list_versions(&self, _: &str, _: &mut dyn FnMut(Version) -> Result<ControlFlow<()>>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// An upload that somebody began and nobody ended.

@@ -10,6 +10,9 @@ use super::failure::{ExitError, Headings, clean, render};
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, IoContext, Kind, Result};
 
+/// How much of a long array is held back before it is written, in bytes.
+const ARRAY_TEXT_BYTES: usize = 64 * 1024;
+
 /// When to use colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ColorChoice {
@@ -74,6 +77,35 @@ impl std::fmt::Debug for Console {
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes pieces of an answer to standard output; if nobody reads it any more, that is no failure.
+struct Pieces<'a>(&'a Console);
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.above_bar(|| {
+            let mut stdout = locked(&self.0.0.stdout);
+            if stdout.closed {
+                return Ok(bytes.len());
+            }
+            match stdout.sink.write(bytes) {
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                    stdout.closed = true;
+                    Ok(bytes.len())
+                }
+                other => other,
+            }
+        })
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let mut stdout = locked(&self.0.0.stdout);
+        match stdout.closed {
+            true => Ok(()),
+            false => stdout.sink.flush(),
+        }
+    }
 }
 
 impl Console {
@@ -177,6 +209,47 @@ impl Console {
     pub fn answer_json<T: Serialize>(&self, document: &T) -> Result<()> {
         let text = serde_json::to_string_pretty(document).map_err(not_json)?;
         self.answer(&text)
+    }
+
+    /// Prints a command's one JSON document, an array, item by item: in the same form as [`Console::answer_json`], in
+    /// memory for some of them.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn answer_json_array<T: Serialize>(&self, items: &[T]) -> Result<()> {
+        let mut text = String::from("[\n");
+        for (place, item) in items.iter().enumerate() {
+            for line in serde_json::to_string_pretty(item).map_err(not_json)?.lines() {
+                text.push_str("  ");
+                text.push_str(line);
+                text.push('\n');
+            }
+            if place + 1 < items.len() {
+                text.truncate(text.len() - 1);
+                text.push_str(",\n");
+            }
+            if text.len() >= ARRAY_TEXT_BYTES {
+                self.answer(&text)?;
+                text.clear();
+            }
+        }
+        match items.is_empty() {
+            true => self.answer("[]"),
+            false => self.answer(&format!("{text}]")),
+        }
+    }
+
+    /// Prints a command's one JSON document as it comes to be, in memory for a small part of it.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn answer_json_streamed<T: Serialize>(&self, document: &T) -> Result<()> {
+        let mut pieces = std::io::BufWriter::with_capacity(ARRAY_TEXT_BYTES, Pieces(self));
+        serde_json::to_writer_pretty(&mut pieces, document).map_err(not_json)?;
+        pieces
+            .write_all(b"\n")
+            .and_then(|()| pieces.flush())
+            .doing(|| "write to standard output")
     }
 
     /// Prints one of the JSON lines of a long command, such as its `summary`.

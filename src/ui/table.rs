@@ -51,9 +51,60 @@ pub fn render(columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>) -
     text
 }
 
+/// How many rows of a long table are drawn at a time.
+const ROWS_AT_ONCE: usize = 2000;
+
+/// Draws a table of any length in pieces, in memory for some thousand rows: `cells` is asked for each row twice, first for
+/// the widths of the columns.
+///
+/// # Errors
+/// Those of `emit`, which takes the pieces.
+pub fn render_long<T, E>(
+    columns: &[Column],
+    rows: &[T],
+    cells: impl Fn(&T) -> Vec<String>,
+    mut emit: impl FnMut(&str) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut widths: Vec<usize> = columns.iter().map(|column| column.heading.len()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(cells(row)) {
+            *width = (*width).max(escape_line(&cell).chars().count());
+        }
+    }
+    let mut is_first = true;
+    for piece in rows.chunks(ROWS_AT_ONCE) {
+        // A row of blanks as wide as the widest cells makes every piece as wide as the whole.
+        let blanks: Vec<String> = widths.iter().map(|width| " ".repeat(*width)).collect();
+        let drawn = render(columns, std::iter::once(blanks).chain(piece.iter().map(&cells)));
+        let mut lines = drawn.split_inclusive('\n');
+        let heading = lines.next().unwrap_or_default();
+        if std::mem::take(&mut is_first) {
+            emit(heading)?;
+        }
+        // The row of blanks.
+        let _ = lines.next();
+        emit(&lines.collect::<String>())?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_table_is_drawn_in_pieces_that_line_up() {
+        let columns = [Column::left("NAME"), Column::right("SIZE")];
+        let rows: Vec<u64> = (0..5000).map(|row| row * row).collect();
+        let cells = |row: &u64| vec![format!("n{row}"), row.to_string()];
+        let mut drawn = String::new();
+        let done: Result<(), ()> = render_long(&columns, &rows, cells, |piece| {
+            drawn.push_str(piece);
+            Ok(())
+        });
+        assert_eq!(done, Ok(()));
+        assert_eq!(drawn, render(&columns, rows.iter().map(cells)));
+    }
 
     #[test]
     fn columns_line_up_and_cells_are_escaped() {

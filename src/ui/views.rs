@@ -31,6 +31,7 @@ fn title(phase: Phase) -> &'static str {
         Phase::Restoring => "Restoring",
         Phase::Copying => "Copying",
         Phase::Thawing => "Thawing",
+        Phase::Verifying => "Verifying",
         Phase::Finishing => "Finishing",
     }
 }
@@ -44,6 +45,7 @@ fn action(phase: Phase) -> &'static str {
         Phase::Restoring => "restoring",
         Phase::Copying => "copying",
         Phase::Thawing => "thawing",
+        Phase::Verifying => "verifying",
         Phase::Finishing => "finishing",
     }
 }

@@ -1463,6 +1463,96 @@ Hint: Use --merge to put the backup's files among those, or --replace to replace
 ",
     },
     Case {
+        name: "a prune without a rule",
+        arrange: |s| {
+            s.tree().backed_up("tree");
+            line("prune --confirm")
+        },
+        code: 2,
+        says: "\
+Error: No rule says what is to be kept, so that everything would go
+Hint: Name what to keep, for example --keep-daily 7 --keep-weekly 5 --keep-monthly 12, or --keep-within 30d
+Hint: The same can stand in the profile: keep-daily = 7
+",
+    },
+    Case {
+        name: "a prune that keeps nothing of anything",
+        arrange: |s| {
+            s.tree().backed_up("tree");
+            line("prune --keep-last 0 --keep-daily 0 --retention-days 0 --confirm")
+        },
+        code: 2,
+        says: "\
+Error: No rule says what is to be kept, so that everything would go
+Hint: Name what to keep, for example --keep-daily 7 --keep-weekly 5 --keep-monthly 12, or --keep-within 30d
+Hint: The same can stand in the profile: keep-daily = 7
+",
+    },
+    Case {
+        name: "a number of backups that is none",
+        arrange: |s| {
+            s.tree().backed_up("tree");
+            line("prune --keep-last=-2 --confirm")
+        },
+        code: 2,
+        says: "\
+Error: Wrong value of `--keep-last`
+Caused by: Expected a whole number, or unlimited, found `-2`
+Hint: How many of the newest backups of a series `prune` keeps; a whole number or unlimited. For example: 3
+",
+    },
+    Case {
+        name: "a span in weeks",
+        arrange: |s| {
+            s.tree().backed_up("tree").env("BACKUP_KEEP_WITHIN", "2w");
+            line("prune --confirm")
+        },
+        code: 2,
+        says: "\
+Error: Wrong value of `BACKUP_KEEP_WITHIN`
+Caused by: Expected years, months, days and hours such as 2y5m7d3h, found `2w`
+Hint: `prune` keeps everything within this span of the newest backup of the series: years, months, days, hours. For example: \"2y5m7d3h\"
+",
+    },
+    Case {
+        name: "tags to keep that are none",
+        arrange: |s| {
+            s.tree().backed_up("tree");
+            line("prune --keep-tag , --confirm")
+        },
+        code: 2,
+        says: "\
+Error: Wrong value of `--keep-tag`
+Caused by: Expected tags, separated by commas, found `,`
+Hint: `prune` keeps every backup that carries all tags of one of these lists; the tags of a list are separated by commas. For example: [\"release\", \"monthly,audited\"]
+",
+    },
+    Case {
+        name: "a backup that is to prune without a rule",
+        arrange: |s| {
+            s.tree();
+            line("backup tree --prune")
+        },
+        code: 2,
+        says: "\
+Error: The series is to be pruned afterwards, but no rule says what is to be kept
+Hint: Set rules in the profile, for example keep-daily = 7, or leave --prune out
+",
+    },
+    Case {
+        name: "a pin on a backup that is not there",
+        arrange: |s| {
+            s.tree().backed_up("tree");
+            line("pin tree@20990101")
+        },
+        code: 10,
+        says: "\
+Error: No backup with the id `tree@20990101` in `file://[FOLDER]/store`
+Hint: `backup-cli list` shows what is there; check --store, --profile and --name
+Hint: For a file on this machine, write a path with a slash: ./tree@20990101
+",
+    },
+    Case {
         name: "replacing without a confirmation",
         arrange: |s| {
             s.tree().backed_up("tree").write("out/tree/mine", "precious");
@@ -1975,7 +2065,7 @@ Hint: Restore the whole backup instead; that needs no index
         code: 20,
         says: "\
 Error: Not a readable manifest: `[DAY]/tree_backup_[STAMP].tar.gz.manifest.json`
-Caused by: EOF while parsing a string at line 3 column 3
+Caused by: EOF while parsing a string at line 2 column 18
 Hint: The data beside it may be whole: name that object itself, by its s3:// URL or its path, and it is restored without the manifest
 ",
     },
@@ -2000,6 +2090,7 @@ Hint: The data beside it may be whole: name that object itself, by its s3:// URL
             s.tree().backed_up("tree").damage(".manifest.json", |bytes| {
                 *bytes = String::from_utf8_lossy(bytes)
                     .replace("\"format\": 1", "\"format\": 99")
+                    .replace("\"seal", "\"other_seal")
                     .into_bytes()
             });
             line("restore latest --to out")
@@ -2210,7 +2301,10 @@ fn a_bad_manifest_is_a_line_of_the_list_and_hides_no_other_backup() {
     scene.backed_up("tree --name newer");
     let newer = scene.stored_of("newer_", ".manifest.json");
     let text = std::fs::read_to_string(&newer).expect("the manifest");
-    std::fs::write(&newer, text.replace("\"format\": 1", "\"format\": 99")).expect("the manifest");
+    let text = text
+        .replace("\"format\": 1", "\"format\": 99")
+        .replace("\"seal", "\"other_seal");
+    std::fs::write(&newer, text).expect("the manifest");
     scene.backed_up("tree --name gone");
     std::fs::remove_file(scene.stored_of("gone_", ".tar.gz")).expect("the data");
     scene.backed_up("tree --name good");

@@ -17,14 +17,14 @@ use crate::support::weed::Bucket;
 const FIRST: &str = "2020-01-01T02:00:00Z";
 
 /// The three objects of one small backup, to be copied under other names.
-struct Template {
+pub struct Template {
     data: bytes::Bytes,
     index: bytes::Bytes,
     manifest: Manifest,
 }
 
 impl Template {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let memory = MemoryStore::new();
         let store: Arc<dyn Store> = Arc::new(memory.clone());
         let (run, _) = run_at(FIRST);
@@ -38,7 +38,7 @@ impl Template {
     }
 
     /// The objects of the same backup of another series at another time; three keys with their contents.
-    fn at(&self, name: &str, time: Timestamp) -> [(String, bytes::Bytes); 3] {
+    pub fn at(&self, name: &str, time: Timestamp) -> [(String, bytes::Bytes); 3] {
         let key = layout().data_key(name, "here", time, "bin", "gz").unwrap();
         let mut manifest = self.manifest.clone();
         manifest.id = key.file_name().trim_end_matches(".bin.gz").to_owned();
@@ -56,7 +56,7 @@ impl Template {
 }
 
 /// `count` times, an hour apart.
-fn times(count: i64) -> impl Iterator<Item = Timestamp> {
+pub fn times(count: i64) -> impl Iterator<Item = Timestamp> {
     let first: Timestamp = FIRST.parse().unwrap();
     (0..count).map(move |hour| first.checked_add(SignedDuration::from_hours(hour)).unwrap())
 }

@@ -17,9 +17,10 @@ const LAYERS: &[&[&str]] = &[
     &["ui"],
     &["config"],
     &["ops"],
-    &["source"],
+    &["source", "bucket"],
     &["pipeline"],
     &["catalog"],
+    &["retention"],
     &["store"],
     &["base"],
 ];

@@ -36,7 +36,17 @@ fn keys_that_would_hide_their_backup_are_refused() {
     let key = |layout: &Layout, name: &str, extension: &str| {
         layout.data_key(name, "h", at("2025-01-20T14:30:00Z"), extension, "gz")
     };
-    for extension in ["index", "x.index", "a/b", "../x", ".x", "x.", "a b", "ä"] {
+    for extension in [
+        "index",
+        "x.index",
+        "a/b",
+        "../x",
+        ".x",
+        "x.",
+        "a b",
+        "ä",
+        "20250101_000000",
+    ] {
         let failure = key(&layout, "app", extension).unwrap_err();
         assert_eq!(failure.kind(), Kind::Usage, "{extension}");
     }

@@ -27,22 +27,28 @@ macro_rules! specs {
 }
 
 mod console;
+mod drill;
 mod encryption;
+mod retention;
 mod running;
 mod source;
 mod store;
 
 pub use console::*;
+pub use drill::*;
 pub use encryption::*;
+pub use retention::*;
 pub use running::*;
 pub use source::*;
 pub use store::*;
 
-const PARTS: [&[&Spec]; 5] = [
+const PARTS: [&[&Spec]; 7] = [
     source::ROWS,
     store::ROWS,
     encryption::ROWS,
+    retention::ROWS,
     running::ROWS,
+    drill::ROWS,
     console::ROWS,
 ];
 
@@ -81,7 +87,6 @@ pub const KEY_TEMPLATE_DEFAULT: &str = "{date}/{name}_backup_{date}_{time}";
 
 /// Variables of this tool that are in use in the field and that this version knows but does not act on.
 pub const NOT_YET: &[&str] = &[
-    "BACKUP_S3_RETENTION_DAYS",
     "BACKUP_S3_GLACIER_DAYS",
     "BACKUP_S3_DELETE_DAYS",
     "BACKUP_HEALTHCHECK_URL",

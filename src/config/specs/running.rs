@@ -85,6 +85,26 @@ specs! {
         doc: "How long to go on trying without any progress.",
         example: r#""15m""#,
     }
+    /// How long an attempt of a request may take at least.
+    REQUEST_TIMEOUT = {
+        key: "request-timeout",
+        shape: Shape::Duration,
+        environment: &["BACKUP_REQUEST_TIMEOUT"],
+        default: Some("60s"),
+        chapter: Chapter::Transfer,
+        doc: "How long to wait for the answer to a request before it is sent again; one that carries much, or completes an upload, is given more.",
+        example: r#""60s""#,
+    }
+    /// How long nothing may arrive of an answer.
+    STALL_TIMEOUT = {
+        key: "stall-timeout",
+        shape: Shape::Duration,
+        environment: &["BACKUP_STALL_TIMEOUT"],
+        default: Some("30s"),
+        chapter: Chapter::Transfer,
+        doc: "How long an answer may stand still before the rest of it is asked for anew.",
+        example: r#""30s""#,
+    }
     /// How long to wait for a lock.
     LOCK_TIMEOUT = {
         key: "lock-timeout",
@@ -94,6 +114,16 @@ specs! {
         chapter: Chapter::Run,
         doc: "How long to wait for another run of the same series on this machine; 0s refuses at once.",
         example: r#""10m""#,
+    }
+    /// When a backup is flagged for its shape.
+    SHAPE_GUARD = {
+        key: "shape-guard",
+        shape: Shape::PercentOrOff,
+        environment: &["BACKUP_SHAPE_GUARD"],
+        default: Some("50%"),
+        chapter: Chapter::Run,
+        doc: "Flag a backup whose size, tables, rows or files are below this part of the median of the series' last ones; it is published all the same. `off` compares nothing.",
+        example: r#""50%""#,
     }
     /// Where locks are kept.
     LOCK_FOLDER = {

@@ -100,6 +100,8 @@ fn is_same(one: &Manifest, other: &Manifest) -> bool {
         let mut told = Manifest {
             objects: Vec::new(),
             copied_from: None,
+            // Each store has a history of its own to be compared with.
+            shape: None,
             ..manifest.clone()
         };
         told.streams.iter_mut().for_each(|stream| stream.objects = 0);

@@ -16,7 +16,9 @@ use crate::catalog::listing::is_uncommitted;
 use crate::catalog::manifest::{Counts, Problem, State};
 use crate::catalog::selection::Chosen;
 use crate::source::detect::Content;
-use crate::source::directory::{Existing, PathSelection, TreeRestoreOptions, TreeRestoreReport, check_tree_target};
+use crate::source::directory::{
+    ContentLog, Existing, PathSelection, TreeRestoreOptions, TreeRestoreReport, check_tree_target,
+};
 use crate::source::mysql::{MysqlTarget, MysqlUrl, NOT_UNDONE};
 use crate::source::postgres::{PostgresTarget, PostgresUrl};
 use crate::source::sqlite::SqliteTarget;
@@ -95,6 +97,8 @@ pub struct RestoreOptions {
     pub client_folder: Option<PathBuf>,
     /// Threads that inflate.
     pub threads: usize,
+    /// Where to write down what the content of each file of an archive was.
+    pub content_log: Option<ContentLog>,
 }
 
 impl RestoreOptions {
@@ -114,6 +118,7 @@ impl RestoreOptions {
             safety: None,
             client_folder: None,
             threads: crate::pipeline::default_threads(),
+            content_log: None,
         }
     }
 }
@@ -331,6 +336,7 @@ fn plan_path(
         existing: options.existing,
         owners: None,
         expect_end: true,
+        content_log: options.content_log.clone(),
     };
     let from = tree::open(
         store,

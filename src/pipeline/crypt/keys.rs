@@ -60,6 +60,13 @@ impl Keys {
         }))
     }
 
+    /// Whether no key at all was given, so that only somebody at a terminal could name one.
+    #[must_use]
+    pub fn has_none(&self) -> bool {
+        let options = &self.0.options;
+        options.identity_files.is_empty() && options.identity.is_none() && options.passphrase.is_none()
+    }
+
     /// Finds the key of an age file by its header, as [`super::read_header`] gives it.
     ///
     /// # Errors
@@ -196,16 +203,27 @@ impl Keys {
     /// [`Kind::WrongKey`] if one cannot be read.
     pub fn public_keys(&self) -> Result<Vec<PublicKey>> {
         let mut keys = Vec::new();
+        let mut contents = Vec::new();
         for path in &self.0.options.identity_files {
-            let what = format!("The identity file `{}`", path.display());
-            let text = self.plain_identities(&read_identity_file(path)?, &what)?;
+            contents.push((
+                read_identity_file(path)?,
+                format!("The identity file `{}`", path.display()),
+            ));
+        }
+        if let Some(source) = &self.0.options.identity {
+            let text = source.read().map_err(unusable)?;
+            contents.push((text.expose().as_bytes().to_vec(), "The identity".to_owned()));
+        }
+        for (content, what) in contents {
+            let text = self.plain_identities(&content, &what)?;
+            let known = keys.len();
             for line in text.expose().lines().filter(|line| line.starts_with("AGE-SECRET-KEY-")) {
                 let identity: x25519::Identity = line.trim().parse().map_err(|why: &str| {
                     Failure::new(Kind::WrongKey, format!("{what} cannot be used")).caused_by(anyhow::anyhow!(why))
                 })?;
                 keys.push(PublicKey(identity.to_public().to_string()));
             }
-            if keys.is_empty() {
+            if keys.len() == known {
                 return Err(Failure::new(Kind::WrongKey, format!("{what} holds no identity")));
             }
         }

@@ -12,7 +12,7 @@ use super::walk::{WalkOptions, walk};
 use crate::base::failure::{Failure, IoContext, Kind, Result};
 use crate::base::report::Event;
 use crate::catalog::manifest::SourceInfo;
-use crate::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
+use crate::source::{Concern, Estimate, Source, SourceContext, SourceReport, SourceSink, Topic};
 
 /// What is backed up, and what is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -186,6 +186,28 @@ impl Source for DirectorySource {
             plain_bytes: Some(estimator.plain_bytes.saturating_add(RECORD_BYTES)),
             items: Some(estimator.items),
         })
+    }
+
+    fn concerns(&mut self, context: &SourceContext<'_>) -> Result<Vec<Concern>> {
+        let prepared = self.prepared()?;
+        let mut estimator = Estimator::new(ESTIMATE_TIME_MAX).looking_closely();
+        for root in &prepared.roots {
+            match walk(root, &self.walk_options(&prepared), &mut estimator, context.cancel) {
+                Err(failure) if failure.kind() == Kind::Interrupted => return Err(failure),
+                // What has been looked at by then is worth telling.
+                Err(_) => break,
+                Ok(()) => {}
+            }
+        }
+        let concern = |(count, first): (u64, Vec<u8>)| Concern {
+            topic: Topic::Rights,
+            text: format!(
+                "This user cannot read {count} of the {} items, which will be missing in the backup; the first is `{}`.",
+                estimator.items,
+                String::from_utf8_lossy(&first)
+            ),
+        };
+        Ok(estimator.unreadable.clone().map(concern).into_iter().collect())
     }
 
     fn stream(&mut self, sink: &mut dyn SourceSink, context: &SourceContext<'_>) -> Result<SourceReport> {

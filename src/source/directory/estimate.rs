@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::header::{BLOCK_BYTES, padding_bytes};
@@ -23,6 +23,9 @@ const HEADER_BYTES: u64 = 3 * BLOCK_BYTES;
 pub(super) struct Estimator {
     pub(super) plain_bytes: u64,
     pub(super) items: u64,
+    /// What this user cannot read, and the first of it; looked for if somebody wants to know.
+    pub(super) unreadable: Option<(u64, Vec<u8>)>,
+    looks_closely: bool,
     linked: HashSet<(u64, u64)>,
     until: Instant,
 }
@@ -32,9 +35,24 @@ impl Estimator {
         Self {
             plain_bytes: 0,
             items: 0,
+            unreadable: None,
+            looks_closely: false,
             linked: HashSet::new(),
             until: Instant::now() + time_max,
         }
+    }
+
+    /// Looks also for what this user cannot read.
+    pub(super) fn looking_closely(self) -> Self {
+        Self {
+            looks_closely: true,
+            ..self
+        }
+    }
+
+    fn cannot_read(&mut self, path: &[u8]) {
+        let (count, _) = self.unreadable.get_or_insert_with(|| (0, path.to_vec()));
+        *count += 1;
     }
 
     /// Whether a walk ended because it took too long, and not because it failed.
@@ -57,6 +75,10 @@ impl Visitor for Estimator {
         let identity = (stat.st_dev, stat.st_ino);
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
+                let access = || rustix::fs::accessat(found.folder, found.name, Access::READ_OK, AtFlags::EACCESS);
+                if self.looks_closely && access().is_err() {
+                    self.cannot_read(found.path);
+                }
                 let linked = stat.st_nlink > 1 && self.linked.len() < LINKED_FILES_MAX;
                 if !linked || self.linked.insert(identity) {
                     let size = u64::try_from(stat.st_size).unwrap_or(0);
@@ -71,7 +93,10 @@ impl Visitor for Estimator {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 match rustix::fs::openat(found.folder, found.name, flags, Mode::empty()) {
                     Ok(folder) => Ok(Next::Into(folder, identity)),
-                    Err(_) => Ok(Next::Onward),
+                    Err(_) => {
+                        self.cannot_read(found.path);
+                        Ok(Next::Onward)
+                    }
                 }
             }
             _ => Ok(Next::Onward),

@@ -7,6 +7,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::archive::{ArchiveItem, ArchiveReader};
+use super::content_log::{ContentDigest, ContentLog, LoggedContent};
 use super::folders::{Folders, Trouble};
 use super::header::ItemKind;
 use super::metadata::{Applier, Metadata};
@@ -53,6 +54,7 @@ pub(super) struct Extractor<'a> {
     /// The paths that were spelled out and have not come by yet.
     missing: HashSet<&'a [u8]>,
     has_absolute: bool,
+    content_log: Option<ContentLog>,
 }
 
 /// Which tree an item goes into.
@@ -68,6 +70,7 @@ impl<'a> Extractor<'a> {
         selection: &'a PathSelection,
         lends: bool,
         owners: Option<bool>,
+        content_log: Option<ContentLog>,
         tree: OwnedFd,
         side: OwnedFd,
     ) -> Result<Self> {
@@ -89,6 +92,7 @@ impl<'a> Extractor<'a> {
             announced: Vec::new(),
             missing: selection.paths().iter().map(Vec::as_slice).collect(),
             has_absolute: false,
+            content_log,
         })
     }
 
@@ -261,14 +265,17 @@ impl<'a> Extractor<'a> {
         let file = making(folder, name, path, || {
             rustix::fs::openat(folder, name, NEW_FILE_FLAGS, Mode::RUSR | Mode::WUSR)
         })?;
+        let mut digest = ContentDigest::of(self.content_log.as_ref());
         let written = match &item.extents {
-            None => write_whole(reader, &file, path, self.context),
+            None => write_whole(reader, &file, path, &mut digest, self.context),
             Some(extents) => write_sparse(reader, &file, path, item.size, extents, self.context),
         };
         match written {
             Ok(()) => {
                 if place == Place::Tree {
                     self.made.bytes += item.size;
+                    let sha256 = digest.finish().filter(|_| item.extents.is_none());
+                    self.log(path, item.size, sha256)?;
                 }
             }
             Err(trouble) => {
@@ -281,6 +288,18 @@ impl<'a> Extractor<'a> {
         self.applier
             .apply(file.as_fd(), &metadata, false, path, &mut self.problems);
         Ok(())
+    }
+
+    fn log(&self, path: &[u8], size: u64, sha256: Option<[u8; 32]>) -> Result<(), Trouble> {
+        let Some(log) = &self.content_log else {
+            return Ok(());
+        };
+        let content = LoggedContent {
+            path: path.to_vec(),
+            size,
+            sha256,
+        };
+        log.add(&content).map_err(Trouble::Fatal)
     }
 
     /// Adds a name to something that was made before, and says what that is.
@@ -412,6 +431,7 @@ fn write_whole(
     reader: &mut ArchiveReader<'_>,
     file: &OwnedFd,
     path: &[u8],
+    digest: &mut ContentDigest,
     context: &SourceContext<'_>,
 ) -> Result<(), Trouble> {
     loop {
@@ -419,6 +439,7 @@ fn write_whole(
         if block.is_empty() {
             return Ok(());
         }
+        digest.update(block);
         write_all(block, path, |rest, _| rustix::io::write(file, rest))?;
         context.reporter.progress().add_plain(block.len() as u64);
         context.cancel.check()?;

@@ -10,6 +10,7 @@ mod archive;
 mod archiver;
 mod attributes;
 mod backup;
+mod content_log;
 mod databases;
 mod estimate;
 mod excludes;
@@ -38,6 +39,8 @@ mod walk;
 mod tests;
 
 pub use backup::{DirectoryOptions, DirectorySource};
+pub use content_log::{ContentLog, LoggedContent};
+pub use remove::remove_tree;
 pub use restore::{Existing, TreeRestoreOptions, TreeRestoreReport, check_tree_target, restore_tree};
 pub use selection::PathSelection;
 pub use single::{archive_end, copy_content, copy_item_as, scan_archive};

@@ -2,12 +2,15 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode, RawDir};
 use rustix::io::Errno;
 
 use super::handles::{FOLDER_FLAGS, Handles};
 use super::names::Names;
+use crate::base::failure::{Failure, IoContext, Kind};
 
 const LISTING_BYTES: usize = 64 * 1024;
 
@@ -34,6 +37,31 @@ pub(super) fn remove(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
         is_root: rustix::process::geteuid().is_root(),
     }
     .run(parent, name)
+}
+
+/// Removes a folder and all that is in it; one that is not there is gone as well.
+///
+/// # Errors
+/// The system's; a mounted file system inside is left alone.
+pub fn remove_tree(path: &Path) -> Result<(), Failure> {
+    let doing = || format!("remove `{}`", path.display());
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Failure::new(
+            Kind::Failed,
+            format!("`{}` is no folder that can be removed", path.display()),
+        ));
+    };
+    let parent = if parent == Path::new("") {
+        Path::new(".")
+    } else {
+        parent
+    };
+    let parent = rustix::fs::open(parent, FOLDER_FLAGS, Mode::empty())
+        .map_err(std::io::Error::from)
+        .doing(doing)?;
+    remove(std::os::fd::AsFd::as_fd(&parent), name.as_bytes())
+        .map_err(std::io::Error::from)
+        .doing(doing)
 }
 
 struct Removal {

@@ -8,6 +8,7 @@ use cap_std::fs::Dir;
 use rustix::fs::{Access, AtFlags, CWD};
 
 use super::archive::ArchiveReader;
+use super::content_log::ContentLog;
 use super::extract::Extractor;
 use super::place::place;
 use super::selection::PathSelection;
@@ -46,6 +47,8 @@ pub struct TreeRestoreOptions {
     /// If not, it is made of single entries, picked by the index: what the selection wants, the folders on the way, and
     /// what lends its content to a hard link that is wanted. The latter is used for that, and not restored itself.
     pub expect_end: bool,
+    /// Where to write down what the content of each file was, if anybody wants to know.
+    pub content_log: Option<ContentLog>,
 }
 
 /// What was restored.
@@ -155,6 +158,7 @@ pub fn restore_tree(
         &options.selection,
         !options.expect_end,
         options.owners,
+        options.content_log.clone(),
         staging.open(TREE)?.into_std_file().into(),
         staging.open(SIDE)?.into_std_file().into(),
     )?;

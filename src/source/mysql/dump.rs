@@ -15,7 +15,7 @@ use crate::base::failure::{Failure, IoContext, Kind, Result};
 use crate::base::process::Exit;
 use crate::catalog::manifest::{Counts, SourceInfo};
 use crate::source::dump_writer::{DumpWriter, READ_BYTES};
-use crate::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
+use crate::source::{Concern, Estimate, Source, SourceContext, SourceReport, SourceSink, Topic};
 
 /// Databases of the server itself.
 const SYSTEM_DATABASES: &[&str] = &["information_schema", "mysql", "performance_schema", "sys"];
@@ -50,7 +50,7 @@ struct Prepared {
     collation: String,
     bytes: u64,
     tables: u64,
-    warnings: Vec<String>,
+    concerns: Vec<Concern>,
 }
 
 impl MysqlSource {
@@ -134,10 +134,11 @@ impl Source for MysqlSource {
                 cancel,
             )
             .map_err(|unanswered| unanswered.failure(asking, url))?;
-        let mut all_warnings = warnings(extra);
-        all_warnings.extend(mismatch(&dumper, about.maker, about.version));
-        all_warnings.extend(inconsistent_tables(&server, &database, cancel)?);
-        all_warnings.extend(check_rights(&server, &about, &database, extra, cancel)?);
+        let concern = |topic| move |text| Concern { topic, text };
+        let mut concerns: Vec<Concern> = warnings(extra).into_iter().map(concern(Topic::Selection)).collect();
+        concerns.extend(mismatch(&dumper, about.maker, about.version).map(concern(Topic::Tools)));
+        concerns.extend(inconsistent_tables(&server, &database, cancel)?.map(concern(Topic::Consistency)));
+        concerns.extend(check_rights(&server, &about, &database, extra, cancel)?.map(concern(Topic::Rights)));
         self.prepared = Some(Prepared {
             server,
             about,
@@ -146,7 +147,7 @@ impl Source for MysqlSource {
             collation,
             bytes: bytes.parse().unwrap_or(0),
             tables: tables.parse().unwrap_or(0),
-            warnings: all_warnings,
+            concerns,
         });
         Ok(())
     }
@@ -178,6 +179,10 @@ impl Source for MysqlSource {
             plain_bytes: Some(prepared.bytes).filter(|bytes| *bytes > 0),
             items: Some(prepared.tables),
         })
+    }
+
+    fn concerns(&mut self, _context: &SourceContext<'_>) -> Result<Vec<Concern>> {
+        Ok(self.prepared()?.concerns.clone())
     }
 
     fn stream(&mut self, sink: &mut dyn SourceSink, context: &SourceContext<'_>) -> Result<SourceReport> {
@@ -229,7 +234,7 @@ impl Source for MysqlSource {
                 false => failure.caused_by(Trouble::read(&exit.stderr_tail)),
             });
         }
-        let mut all_warnings = prepared.warnings.clone();
+        let mut all_warnings: Vec<String> = prepared.concerns.iter().map(|concern| concern.text.clone()).collect();
         all_warnings.extend(dump_warnings(&exit.stderr_tail));
         Ok(SourceReport {
             warnings: all_warnings,

@@ -102,7 +102,7 @@ impl Feed {
         let open = self.lexer.open_end();
         self.settle(pass)?;
         let fault = match (self.has_marker, open) {
-            (true, _) => self.ending.fault(),
+            (true, _) => self.ending.fault(&self.lexer),
             (false, Some(place)) => Some(format!("it ends {place}")),
             (false, None) if self.lexer.offset() == 0 => Some("it is empty".to_owned()),
             (false, None) => None,

@@ -198,6 +198,19 @@ impl Lexer {
         }
     }
 
+    /// What the script is in the middle of, where not even a quote that was misread could have led: the body of a routine,
+    /// which stands between two `DELIMITER` lines, or a name.
+    ///
+    /// Both are written as they are, so that a line of theirs may look like anything.
+    #[must_use]
+    pub fn open_body(&self) -> Option<&'static str> {
+        match self.state {
+            State::Quoted { quote: b'`', .. } => Some("in a quoted name"),
+            _ if self.delimiter != b";" => Some("in the body of a routine, trigger or event"),
+            _ => None,
+        }
+    }
+
     /// How many of the next bytes change nothing but the offset.
     fn skippable(&self, rest: &[u8]) -> usize {
         let found = match self.state {

@@ -16,6 +16,7 @@ mod outline;
 mod restore;
 mod rewrite;
 mod rights;
+mod scratch;
 mod screen;
 mod server;
 mod statement;
@@ -34,5 +35,6 @@ pub use dump::{MysqlOptions, MysqlSource};
 pub use restore::{
     CheckedDump, MysqlRestoreOptions, MysqlRestoreReport, MysqlTarget, inspect_target, restore_database,
 };
+pub use scratch::MysqlScratch;
 pub use swap::NOT_UNDONE;
 pub use url::MysqlUrl;

@@ -233,6 +233,15 @@ impl MysqlUrl {
         &self.parameters
     }
 
+    /// The same server, another database.
+    #[must_use]
+    pub fn with_database(&self, database: impl Into<String>) -> Self {
+        Self {
+            database: Some(database.into()),
+            ..self.clone()
+        }
+    }
+
     /// The same with a password, where the URL has none.
     #[must_use]
     pub fn with_password(mut self, password: Option<Secret>) -> Self {

@@ -51,7 +51,7 @@ impl Watch for MysqlWatch {
         DumpSummary {
             tables: self.outline.tables(),
             rows: self.outline.rows(),
-            fault: self.ending.fault(),
+            fault: self.ending.fault(&self.lexer),
         }
     }
 }
@@ -73,16 +73,23 @@ impl Ending {
         self.tail.extend_from_slice(kept);
     }
 
-    /// Why what has been read is not a whole dump; `None` if it is.
+    /// Why what has been read, by `lexer` too, is not a whole dump; `None` if it is.
     ///
-    /// In texts the dumpers write line ends as `\n`, so no row can hold a line that begins with the marker.
+    /// In texts the dumpers write line ends as `\n`, so no row can hold a line that begins with the marker; the bodies of
+    /// routines and names can.
     #[must_use]
-    pub fn fault(&self) -> Option<String> {
+    pub fn fault(&self, lexer: &Lexer) -> Option<String> {
         if self.bytes == 0 {
             return Some("it is empty".to_owned());
         }
         let last = self.tail.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
         let is_whole = last.is_some_and(|line| line.starts_with(END_MARKER));
-        (!is_whole).then(|| format!("its end marker `{}` is missing", String::from_utf8_lossy(END_MARKER)))
+        if !is_whole {
+            return Some(format!(
+                "its end marker `{}` is missing",
+                String::from_utf8_lossy(END_MARKER)
+            ));
+        }
+        lexer.open_body().map(|place| format!("it ends {place}"))
     }
 }

@@ -116,6 +116,24 @@ impl ArchiveCheck {
     }
 }
 
+/// Has `pg_restore` read a whole archive; why it is not whole, or `None` if it is. All of `archive` is read.
+///
+/// # Errors
+/// [`Kind::Tool`] if there is no `pg_restore`; the input's own failure.
+pub fn check_archive(archive: &mut dyn Read, folder: Option<&Path>, cancel: &Cancel) -> Result<Option<String>> {
+    let restorer = find_restorer(folder, None, cancel)?;
+    let mut check = ArchiveCheck::start(&restorer, cancel)?;
+    let mut buffer = vec![0; PASS_BYTES];
+    loop {
+        match archive.read(&mut buffer) {
+            Ok(0) => return check.finish(),
+            Ok(count) => check.write(&buffer[..count])?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(from_io("read the archive", error)),
+        }
+    }
+}
+
 /// Writes to a program; false if it reads no more.
 fn pass(program: &mut Running, bytes: &[u8]) -> Result<bool> {
     let Some(stdin) = program.stdin.as_mut() else {

@@ -19,6 +19,7 @@ mod names;
 mod outline;
 mod parallel;
 mod restore;
+mod scratch;
 mod screen;
 mod selection;
 mod server;
@@ -37,12 +38,14 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
+pub use archive::check_archive;
 pub use arguments::selecting;
 pub use databases::list_databases;
 pub use dump::{DumpFormat, JOBS_OPTION, PostgresOptions, PostgresSource};
 pub use globals::{GLOBALS_KIND, GlobalsOptions, GlobalsSource};
 pub use parallel::{DumpStream, restore_streams};
 pub use restore::{PostgresRestoreOptions, PostgresRestoreReport, PostgresTarget, inspect_target, restore_database};
+pub use scratch::PostgresScratch;
 pub use selection::DumpSelection;
 pub use tables::{PostgresTable, PostgresTables, PostgresTablesOptions};
 pub use url::PostgresUrl;

@@ -8,17 +8,20 @@ use crate::base::failure::{Failure, Kind, Result};
 mod backup;
 mod check;
 mod copy;
+pub(in crate::source) mod ending;
 mod files;
 mod held;
 mod holders;
 mod restore;
+mod scratch;
 mod target;
 mod trouble;
 mod url;
 
 pub use backup::{SqliteOptions, SqliteSource};
 pub use files::{begins_as_database, is_database};
-pub use restore::{SqliteRestoreOptions, SqliteRestoreReport, restore_database};
+pub use restore::{SqliteRestoreOptions, SqliteRestoreReport, check_copy, restore_database};
+pub use scratch::SqliteScratch;
 pub use target::{SqliteTarget, inspect_target};
 pub use url::{is_sqlite, parse_url};
 

@@ -110,17 +110,35 @@ fn fill(content: &mut dyn Read, new: &mut NamedTempFile, context: &SourceContext
     }
 }
 
+/// Why a copy of a database, which nobody else knows of, is damaged; `None` if it is whole.
+///
+/// # Errors
+/// [`Kind::Interrupted`]; what keeps the check itself from being made.
+pub fn check_copy(path: &Path, cancel: &Cancel) -> Result<Option<String>> {
+    super::check_library()?;
+    let findings = match check_file(path, cancel) {
+        Err(failure) if failure.kind() == Kind::Damaged => return Ok(Some(failure.message().to_owned())),
+        findings => findings?,
+    };
+    let failure = findings.failure(Kind::Damaged, "The database");
+    Ok((!findings.damage.is_empty()).then(|| failure.causes().join(": ")))
+}
+
 /// Checks a file that nobody else knows of. It is opened as one that never changes, so that nothing is made beside it.
 fn check_file(path: &Path, cancel: &Cancel) -> Result<Findings> {
+    check(&open_unused(path)?, cancel)
+}
+
+/// Opens a file that nobody else knows of, as one that never changes, so that nothing is made beside it.
+pub(super) fn open_unused(path: &Path) -> Result<Connection> {
     let uri = format!(
         "file:{}?immutable=1",
         percent_encode(path.as_os_str().as_bytes(), URI_SAFE)
     );
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(uri, flags)
+    Connection::open_with_flags(uri, flags)
         .and_then(|connection| harden(&connection).map(|()| connection))
-        .map_err(|error| trouble::failure("open the restored database", error).with_kind(Kind::Damaged))?;
-    check(&connection, cancel)
+        .map_err(|error| trouble::failure("open the restored database", error).with_kind(Kind::Damaged))
 }
 
 /// Gives the new file the owner and the mode of the old one; returns what could not be given.

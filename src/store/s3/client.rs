@@ -126,6 +126,11 @@ impl ClientFactory {
         }
     }
 
+    /// The connections that all clients share.
+    pub(super) fn http_client(&self) -> SharedHttpClient {
+        self.http.clone()
+    }
+
     /// Whether requests carry checksums besides their MD5.
     pub(super) fn checksums(&self) -> bool {
         self.checksum == ChecksumMode::WhenSupported

@@ -246,7 +246,7 @@ pub(super) fn element(body: &str, name: &str) -> Option<String> {
 }
 
 /// How far the server's clock is ahead of ours, from its `Date` header.
-fn server_ahead(date: &str, now: SystemTime) -> Option<i64> {
+pub(super) fn server_ahead(date: &str, now: SystemTime) -> Option<i64> {
     let server = DateTime::from_str(date, DateTimeFormat::HttpDate).ok()?.secs();
     let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     Some(server - i64::try_from(now.as_secs()).ok()?)

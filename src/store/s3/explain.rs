@@ -25,7 +25,8 @@ impl Session {
                 .hint(format!("Check the bucket's name; it was looked for at {endpoint}"))
                 .hint(format!("Create it with `aws s3api create-bucket --bucket {bucket}` or in the provider's console")),
             Class::NoKey => match &request.key {
-                Some(key) => with(Kind::NotFound, format!("No such object: `s3://{bucket}/{key}`")),
+                Some(key) => with(Kind::NotFound, format!("No such object: `s3://{bucket}/{key}`"))
+                    .hint("It was removed, by another run or by a lifecycle rule, or it is not in this bucket: `backup-cli list` shows what is there"),
                 None => with(Kind::NotFound, could_not)
                     .hint(format!("Check that {endpoint} is the address of an S3 server, and the bucket's name")),
             },
@@ -58,12 +59,14 @@ impl Session {
                     _ => failure.hint("Set the bucket's region and, off AWS, the endpoint that belongs to it"),
                 }
             }
-            Class::Precondition | Class::Conflict => with(Kind::Conflict, could_not),
+            Class::Precondition | Class::Conflict => with(Kind::Conflict, could_not)
+                .hint("Something else works on the same object; run it again when that has ended"),
             Class::Archived | Class::Thawing => with(Kind::Archived, format!("{could_not}: it lies in an archive"))
                 .hint("`backup-cli restore BACKUP --thaw` asks for it; run this again when it is there"),
             Class::NotExpedited => with(Kind::Unsupported, format!("{could_not}: the archive cannot be that fast now"))
                 .hint("Ask again with --tier standard, or later"),
-            Class::Range => with(Kind::Damaged, format!("{could_not}: the object is shorter than it should be")),
+            Class::Range => with(Kind::Damaged, format!("{could_not}: the object is shorter than it should be"))
+                .hint("It was changed in the store; restore another backup"),
             Class::NotImplemented => with(Kind::Unsupported, could_not)
                 .hint(format!("{} does not know this request or one of its headers", self.provider.title)),
             Class::Dns => with(Kind::Unreachable, format!("Could not find the host of {endpoint}"))
@@ -80,7 +83,12 @@ impl Session {
                 .hint("Something between here and the store changes bytes: a proxy, or bad memory in this machine"),
             Class::NotS3 => with(Kind::Unreachable, format!("What answers at {endpoint} is no S3 server"))
                 .hint("The endpoint is the address of the S3 API; a console or a web site has another host or port"),
-            Class::NoUpload | Class::InvalidArgument | Class::Fatal => with(Kind::Failed, could_not),
+            Class::NoUpload => with(Kind::Failed, could_not)
+                .hint("Something else ended the upload: a lifecycle rule, or a cleanup of unfinished uploads"),
+            Class::InvalidArgument | Class::Fatal => with(Kind::Failed, could_not).hint(format!(
+                "{endpoint} refuses the request, and will again: look its code up in the documentation of {}, or name another --provider",
+                self.provider.title
+            )),
         }
     }
 

@@ -111,8 +111,10 @@ impl Session {
                     });
                 }
             }
-            if !page.is_truncated().unwrap_or(false) {
-                return Ok(found);
+            match page.is_truncated() {
+                Some(true) => {}
+                Some(false) => return Ok(found),
+                None => return Err(incomplete(&request, "nothing that is a whole listing")),
             }
             let next = next_marker(&page, encoded)?.ok_or_else(|| incomplete(&request, "a page without a way on"))?;
             if marker.as_ref().is_some_and(|old| *old >= next) {
@@ -130,7 +132,8 @@ impl Session {
                     "The listing of `s3://{}` has an object without a key or a size",
                     self.options.bucket
                 ),
-            ));
+            )
+            .hint(INCOMPLETE_HINT));
         };
         Ok(ObjectMeta {
             key: Key::new(decoded(key, encoded)?),
@@ -204,11 +207,16 @@ impl<'a> Pages<'a> {
                 .map_err(|problem| session.explain(request, &problem))
         })?;
         let next = page.next_continuation_token().filter(|token| !token.is_empty());
-        // An empty answer, as of a proxy, is a well-formed listing of nothing to the SDK.
-        if page.is_truncated().is_none() && page.name().is_none() && page.contents().is_empty() && next.is_none() {
-            return Err(incomplete(&self.request, "nothing that is a listing"));
+        // A document that is cut anywhere, or an empty answer of a proxy, is a well-formed listing to the SDK.
+        let Some(is_truncated) = page.is_truncated() else {
+            return Err(incomplete(&self.request, "nothing that is a whole listing"));
+        };
+        let entries = page.contents().len() + page.common_prefixes().len();
+        let promised = page.key_count().and_then(|count| usize::try_from(count).ok());
+        if promised.is_some_and(|promised| promised > entries) {
+            return Err(incomplete(&self.request, "fewer entries than it says it has"));
         }
-        if page.is_truncated().unwrap_or(next.is_some()) {
+        if is_truncated {
             let Some(token) = next else {
                 return Err(incomplete(&self.request, "a page without a way on"));
             };
@@ -322,20 +330,23 @@ fn next_marker(page: &ListMultipartUploadsOutput, encoded: bool) -> Result<Optio
     Ok(Some((decoded(key, encoded)?, id)))
 }
 
-fn incomplete(request: &Request, what: &str) -> Failure {
+pub(super) fn incomplete(request: &Request, what: &str) -> Failure {
     Failure::new(
         Kind::Failed,
         format!("Could not {}: the store answered with {what}", request.doing),
     )
-    .hint("A listing that may lack something is not used; this looks like a fault of the server")
+    .hint(INCOMPLETE_HINT)
 }
 
-fn is_encoded(encoding: Option<&EncodingType>) -> bool {
+const INCOMPLETE_HINT: &str =
+    "A listing that may lack something is not used; this looks like a fault of the server, or of a proxy before it";
+
+pub(super) fn is_encoded(encoding: Option<&EncodingType>) -> bool {
     matches!(encoding, Some(EncodingType::Url))
 }
 
 /// A key as it is, from the form encoding that was asked for.
-fn decoded(text: &str, encoded: bool) -> Result<String> {
+pub(super) fn decoded(text: &str, encoded: bool) -> Result<String> {
     if !encoded {
         return Ok(text.to_owned());
     }

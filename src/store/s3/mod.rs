@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use aws_sdk_s3::Client;
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Reporter;
 
 use super::archive::ThawRequest;
+use super::removal::{Deletion, Doomed, Retained, Version};
 use super::{Key, Limits, ObjectMeta, PutOptions, Store, UnfinishedUpload, Upload};
 
 mod client;
@@ -26,6 +28,8 @@ mod options;
 mod provider;
 mod put;
 mod read;
+mod remove;
+mod requests;
 mod retry;
 mod session;
 mod stat;
@@ -37,6 +41,9 @@ mod tests;
 
 pub use options::{ChecksumMode, MIN_THROUGHPUT_BYTES_PER_SEC, S3Options, Sse, StaticCredentials};
 pub use provider::{ConditionalWrites, PROVIDERS, Provider};
+pub(crate) use put::Creation;
+pub(crate) use requests::{About, Requests};
+pub use requests::{Heads, Refusal, Why};
 pub use retry::RetryOptions;
 
 use errors::Class;
@@ -128,6 +135,27 @@ impl Store for S3Store {
 
     fn unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>> {
         self.session.unfinished_uploads(prefix)
+    }
+
+    fn now(&self) -> Result<Option<Timestamp>> {
+        self.session.store_time().map(Some)
+    }
+
+    fn delete_many(&self, objects: &[Doomed]) -> Result<Vec<Deletion>> {
+        self.session.remove_many(objects)
+    }
+
+    fn retained(&self, key: &Key) -> Result<Option<Retained>> {
+        self.session
+            .block_on(self.session.retained(key, None, &self.session.stop_from_now()))
+    }
+
+    fn list_versions(&self, prefix: &str, visit: &mut dyn FnMut(Version) -> Result<ControlFlow<()>>) -> Result<()> {
+        self.session.versions(prefix, visit)
+    }
+
+    fn abort_unfinished(&self, upload: &UnfinishedUpload) -> Result<()> {
+        self.session.abort_unfinished(upload)
     }
 }
 

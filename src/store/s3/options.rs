@@ -81,8 +81,8 @@ pub const MIN_THROUGHPUT_BYTES_PER_SEC: u64 = 128 * KIB;
 /// How long removing and aborting may go on trying after the run was asked to stop: the user is waiting.
 pub(super) const CLEAN_UP_PATIENCE: Duration = Duration::from_secs(45);
 
-/// Completing a large object takes AWS minutes.
-pub(super) const COMPLETE_TIMEOUT_MIN: Duration = Duration::from_secs(10 * 60);
+/// Completing a large object takes AWS minutes: ten, when any other request is given one.
+pub(super) const COMPLETE_TIMEOUT_FACTOR: u32 = 10;
 
 /// An access key that the user typed, or that came from the environment.
 #[derive(Clone, Debug)]

@@ -20,13 +20,13 @@ use super::session::{Request, Session, Stop, Tries};
 use super::stat::{Standing, bare_etag, real_version};
 
 /// The headers that both ways of creating an object share.
-pub(super) struct Creation {
-    pub(super) storage_class: Option<StorageClass>,
-    pub(super) sse: Option<ServerSideEncryption>,
-    pub(super) kms_key_id: Option<String>,
-    pub(super) tagging: Option<String>,
-    pub(super) metadata: std::collections::HashMap<String, String>,
-    pub(super) checksum: Option<ChecksumAlgorithm>,
+pub(crate) struct Creation {
+    pub(crate) storage_class: Option<StorageClass>,
+    pub(crate) sse: Option<ServerSideEncryption>,
+    pub(crate) kms_key_id: Option<String>,
+    pub(crate) tagging: Option<String>,
+    pub(crate) metadata: std::collections::HashMap<String, String>,
+    pub(crate) checksum: Option<ChecksumAlgorithm>,
 }
 
 impl Session {

@@ -8,6 +8,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Buf as _, Bytes};
+use md5::{Digest as _, Md5};
 
 use crate::base::failure::{Failure, Kind, Result, into_io};
 use crate::base::units::MIB;
@@ -15,9 +16,17 @@ use crate::store::Key;
 
 use super::errors::{Class, Problem};
 use super::session::{Request, Session, Stop, Tries};
+use super::stat::bare_etag;
 
 /// A body that broke after this much is resumed at once; one that breaks sooner again and again is given time.
 const RESUME_AT_ONCE_BYTES: u64 = MIB;
+
+/// A whole object of at most this size is read at once and compared with its MD5, where the store tells it: nobody else
+/// can tell whether a manifest arrived as it is stored.
+const PROVED_BYTES_MAX: u64 = MIB;
+
+/// A small object that differs from its MD5 so many times in a row is not read wrong but stored wrong.
+const READINGS_MAX: u32 = 3;
 
 /// Opens an object or a range of it.
 pub(super) fn open(session: &Arc<Session>, key: &Key, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send>> {
@@ -51,9 +60,38 @@ pub(super) fn open(session: &Arc<Session>, key: &Key, range: Option<Range<u64>>)
         chunk: Bytes::new(),
         tries: Tries::new(),
         since_open_bytes: 0,
+        expected_sum: None,
     };
     session.block_on(reader.connect())?;
-    Ok(Box::new(reader))
+    match reader.expected_sum.is_some() && reader.end.is_some_and(|end| end <= PROVED_BYTES_MAX) && range.is_none() {
+        true => Ok(Box::new(std::io::Cursor::new(session.block_on(reader.read_proved())?))),
+        false => Ok(Box::new(reader)),
+    }
+}
+
+/// What an ETag says of the content of an object that was sent in one piece or in one part.
+struct Sum {
+    md5: [u8; 16],
+    is_of_parts: bool,
+}
+
+impl Sum {
+    fn of_tag(etag: &str) -> Option<Self> {
+        let (sum, is_of_parts) = match etag.strip_suffix("-1") {
+            Some(sum) => (sum, true),
+            None => (etag, false),
+        };
+        Some(Self {
+            md5: hex::decode(sum).ok()?.try_into().ok()?,
+            is_of_parts,
+        })
+    }
+
+    fn is_of(&self, content: &[u8]) -> bool {
+        let sum = Md5::digest(content);
+        let sum = if self.is_of_parts { Md5::digest(sum) } else { sum };
+        sum[..] == self.md5
+    }
 }
 
 /// The rest of an object's range.
@@ -71,6 +109,8 @@ struct ObjectReader {
     chunk: Bytes,
     tries: Tries,
     since_open_bytes: u64,
+    /// What the last answer told of the whole object's content.
+    expected_sum: Option<Sum>,
 }
 
 impl std::fmt::Debug for ObjectReader {
@@ -103,6 +143,35 @@ impl Read for ObjectReader {
 }
 
 impl ObjectReader {
+    /// The whole object, as it is stored.
+    async fn read_proved(&mut self) -> Result<Vec<u8>> {
+        for reading in 1.. {
+            let mut content = Vec::new();
+            while Some(self.position) != self.end {
+                let chunk = self.next_chunk().await?;
+                self.position += chunk.len() as u64;
+                content.extend_from_slice(&chunk);
+            }
+            if self.expected_sum.as_ref().is_none_or(|sum| sum.is_of(&content)) {
+                return Ok(content);
+            }
+            if reading == READINGS_MAX {
+                break;
+            }
+            (self.position, self.end, self.etag, self.body) = (0, None, None, None);
+            self.connect().await?;
+            if self.end.is_none_or(|end| end > PROVED_BYTES_MAX) {
+                return Err(self.lies("an object that became another one while it was read"));
+            }
+        }
+        let name = self.session.object(self.key.as_str());
+        Err(Failure::new(
+            Kind::Damaged,
+            format!("{name} is not what the store's own MD5 of it says, {READINGS_MAX} times in a row"),
+        )
+        .hint("It was changed in the store or on the way: a proxy, a failing disk, or bad memory in this machine"))
+    }
+
     /// The next bytes, at least one.
     async fn next_chunk(&mut self) -> Result<Bytes> {
         let left = self.end.unwrap_or(u64::MAX).saturating_sub(self.position);
@@ -143,6 +212,34 @@ impl ObjectReader {
         }
     }
 
+    /// Asks until what answers is an S3 server.
+    async fn ask(&self, range: Option<&str>) -> Result<GetObjectOutput, Problem> {
+        let (session, key) = (&self.session, &self.key);
+        let mut tries = Tries::new();
+        loop {
+            let answer = session
+                .call(&self.request, |client: Client, overrides| {
+                    client
+                        .get_object()
+                        .bucket(&session.options.bucket)
+                        .key(key.as_str())
+                        .set_range(range.map(str::to_owned))
+                        .set_if_match(self.etag.clone())
+                        .customize()
+                        .config_override(overrides)
+                        .send()
+                })
+                .await?;
+            // Every S3 server tells both; a proxy or a log-in page on the way tells neither. What answers for a range is
+            // judged by the range.
+            if range.is_some() || answer.e_tag().is_some() || answer.last_modified().is_some() {
+                return Ok(answer);
+            }
+            let problem = Problem::new(Class::Lost, "The answer is none of an S3 server");
+            session.recover(&self.request, &mut tries, problem).await?;
+        }
+    }
+
     /// Asks for everything from the position on.
     async fn connect(&mut self) -> Result<()> {
         let resumed = self.etag.is_some();
@@ -151,20 +248,9 @@ impl ObjectReader {
             (start, None) => Some(format!("bytes={start}-")),
             (start, Some(end)) => Some(format!("bytes={start}-{}", end.saturating_sub(1))),
         };
-        let etag = self.etag.clone();
         let (session, key) = (&self.session, &self.key);
-        let answer = session
-            .call(&self.request, |client: Client, overrides| {
-                client
-                    .get_object()
-                    .bucket(&session.options.bucket)
-                    .key(key.as_str())
-                    .set_range(range.clone())
-                    .set_if_match(etag.clone())
-                    .customize()
-                    .config_override(overrides)
-                    .send()
-            })
+        let answer = self
+            .ask(range.as_deref())
             .await
             .map_err(|problem| match problem.class {
                 Class::Precondition | Class::NoKey if resumed => Failure::new(
@@ -203,9 +289,17 @@ impl ObjectReader {
                         "{} ends at byte {end}, before byte {wanted}",
                         self.session.object(self.key.as_str())
                     ),
-                ));
+                )
+                .hint("It was changed in the store, or another object was sent; try again, then another backup"));
             }
         }
+        self.expected_sum = answer
+            .e_tag()
+            .filter(|_| {
+                self.session
+                    .etag_is_md5(answer.server_side_encryption(), answer.sse_customer_algorithm())
+            })
+            .and_then(|etag| Sum::of_tag(&bare_etag(etag)));
         if self.etag.is_none() {
             self.etag = answer.e_tag().map(str::to_owned);
         }
@@ -222,6 +316,7 @@ impl ObjectReader {
                 self.session.object(self.key.as_str())
             ),
         )
+        .hint("This looks like a fault of the server, or of a proxy before it; try again later")
     }
 }
 

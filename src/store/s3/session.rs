@@ -22,6 +22,7 @@ use super::client::{self, ClientFactory, Surroundings};
 use super::errors::{Class, Problem};
 use super::options::{CLEAN_UP_PATIENCE, S3Options};
 use super::provider::{self, ConditionalWrites, Provider};
+use super::remove::BatchHabit;
 use super::retry::{Budget, Next};
 
 /// Bytes that arrive damaged this many times in a row will not arrive whole.
@@ -143,6 +144,7 @@ pub(super) struct Session {
     contacted: AtomicBool,
     bucket_seen: AtomicBool,
     conditional_writes_off: AtomicBool,
+    pub(super) batches: BatchHabit,
     cancelled: watch::Receiver<bool>,
     reporter: Arc<dyn Reporter>,
     _guard: CancelGuard,
@@ -201,6 +203,7 @@ impl Session {
             contacted: AtomicBool::new(false),
             bucket_seen: AtomicBool::new(false),
             conditional_writes_off: AtomicBool::new(provider.conditional_writes == ConditionalWrites::Ignored),
+            batches: BatchHabit::default(),
             cancelled,
             reporter,
             options,
@@ -227,6 +230,23 @@ impl Session {
     /// The region in use.
     pub(super) fn region(&self) -> String {
         self.link.read().unwrap_or_else(PoisonError::into_inner).region.clone()
+    }
+
+    /// The endpoint in use; `None` is AWS.
+    pub(super) fn endpoint(&self) -> Option<url::Url> {
+        let link = self.link.read().unwrap_or_else(PoisonError::into_inner);
+        link.surroundings.endpoint.clone()
+    }
+
+    /// The SDK's view of environment and configuration files.
+    pub(super) fn sdk(&self) -> aws_types::SdkConfig {
+        let link = self.link.read().unwrap_or_else(PoisonError::into_inner);
+        link.surroundings.sdk.clone()
+    }
+
+    /// The connections.
+    pub(super) fn http_client(&self) -> aws_sdk_s3::config::SharedHttpClient {
+        self.factory.http_client()
     }
 
     /// The endpoint in use, in backticks.

@@ -26,6 +26,16 @@ pub(super) enum Standing {
     Taken,
 }
 
+/// What a GET tells of a refused HEAD.
+enum Why {
+    /// The reason.
+    Told(Problem),
+    /// There is none any more: the object can be read.
+    Readable,
+    /// Nothing.
+    Untold,
+}
+
 impl Session {
     /// What is known of an object; `None` only if it is certain that there is none.
     pub(super) async fn stat(&self, key: &Key, stop: &Stop) -> Result<Option<ObjectMeta>> {
@@ -46,6 +56,7 @@ impl Session {
 
     async fn stat_with(&self, key: &Key, request: &Request) -> Result<Option<ObjectMeta>, Problem> {
         let mut tries = Tries::new();
+        let mut contradicted = false;
         let bucket = self.options.bucket.as_str();
         let operation = |client: Client, overrides| {
             client
@@ -68,11 +79,20 @@ impl Session {
                 Ok(answer) => return Ok(Some(self.meta_of_head(key, &answer))),
                 Err(problem) => problem,
             };
-            let problem = match (problem.status, problem.code.as_deref()) {
-                // The answer to a HEAD has no body, so it does not say why. A GET of the first byte does.
-                (Some(400 | 403), None | Some("")) => self.why(key, request).await.unwrap_or(problem),
-                (Some(404), _) if !bucket_seen => self.why(key, request).await.unwrap_or(problem),
-                _ => problem,
+            // The answer to a HEAD has no body, so it does not say why. A GET of the first byte does.
+            let is_mute = match problem.status {
+                Some(400 | 403) => problem.code.as_deref().unwrap_or_default().is_empty(),
+                Some(404) => !bucket_seen,
+                _ => false,
+            };
+            let problem = match is_mute {
+                true => match self.why(key, request).await {
+                    Why::Told(told) => told,
+                    // What ailed the store has passed, unless it says so again.
+                    Why::Readable if !std::mem::replace(&mut contradicted, true) => continue,
+                    Why::Readable | Why::Untold => problem,
+                },
+                false => problem,
             };
             match problem.class {
                 Class::NoKey => {
@@ -86,21 +106,25 @@ impl Session {
     }
 
     /// The reason why the store refuses to talk about an object.
-    async fn why(&self, key: &Key, request: &Request) -> Option<Problem> {
+    async fn why(&self, key: &Key, request: &Request) -> Why {
         let bucket = self.options.bucket.as_str();
-        self.attempt(request, &mut Tries::new(), &|client: Client, overrides| {
-            client
-                .get_object()
-                .bucket(bucket)
-                .key(key.as_str())
-                .range("bytes=0-0")
-                .customize()
-                .config_override(overrides)
-                .send()
-        })
-        .await
-        .err()
-        .filter(|problem| problem.code.is_some() && problem.class != Class::Range)
+        let outcome = self
+            .attempt(request, &mut Tries::new(), &|client: Client, overrides| {
+                client
+                    .get_object()
+                    .bucket(bucket)
+                    .key(key.as_str())
+                    .range("bytes=0-0")
+                    .customize()
+                    .config_override(overrides)
+                    .send()
+            })
+            .await;
+        match outcome {
+            Ok(_) => Why::Readable,
+            Err(problem) if problem.code.is_some() && problem.class != Class::Range => Why::Told(problem),
+            Err(_) => Why::Untold,
+        }
     }
 
     /// Whose object stands at a key, by the token and the size.

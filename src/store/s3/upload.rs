@@ -19,7 +19,7 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::store::{Key, ObjectMeta, Part, PartReceipt, PutOptions, Role, Upload};
 
 use super::errors::{Class, Problem};
-use super::options::{CLEAN_UP_PATIENCE, COMPLETE_TIMEOUT_MIN};
+use super::options::{CLEAN_UP_PATIENCE, COMPLETE_TIMEOUT_FACTOR};
 use super::provider::ConditionalWrites;
 use super::put::may_refuse_condition;
 use super::session::{Request, Session, Stop, Tries};
@@ -35,6 +35,9 @@ const ABORTS_MAX: u32 = 4;
 
 /// How often the key is looked at for an object whose completion may still be going on.
 const SETTLE_LOOKS: u32 = 5;
+
+const NO_ANSWER_OF_S3_HINT: &str =
+    "That is no answer of an S3 server: look for a proxy or a log-in page on the way to it";
 
 /// How far the end of an upload has come.
 mod stage {
@@ -118,7 +121,8 @@ pub(super) fn start(session: &Arc<Session>, key: &Key, options: &PutOptions) -> 
         return Err(Failure::new(
             Kind::Failed,
             format!("Could not {}: the store gave the upload no id", request.doing),
-        ));
+        )
+        .hint(NO_ANSWER_OF_S3_HINT));
     };
     Ok(S3Upload {
         session: Arc::clone(session),
@@ -203,7 +207,8 @@ impl Upload for S3Upload {
             None => Err(Failure::new(
                 Kind::Failed,
                 format!("Could not {}: the store gave the part no tag", request.doing),
-            )),
+            )
+            .hint(NO_ANSWER_OF_S3_HINT)),
         }
     }
 
@@ -278,7 +283,12 @@ impl S3Upload {
     async fn complete_parts(&self, parts: CompletedMultipartUpload, object_bytes: u64) -> Result<ObjectMeta> {
         let session = &self.session;
         let request = Request {
-            attempt_timeout: Some(COMPLETE_TIMEOUT_MIN.max(session.timeout_for(object_bytes / COMPLETE_SPEED_UP))),
+            attempt_timeout: Some(
+                session
+                    .timeout_for(0)
+                    .saturating_mul(COMPLETE_TIMEOUT_FACTOR)
+                    .max(session.timeout_for(object_bytes / COMPLETE_SPEED_UP)),
+            ),
             // Whether a completion whose reply was lost took place is asked before it is repeated.
             sdk_retries: false,
             ..Request::new(

@@ -199,6 +199,7 @@ fn several_streams(store: &Arc<dyn Store>, name: &str, second: u32, way: &Way, s
         plain_bytes: plain_start,
         plain_sha256: None,
         streams: records,
+        shape: None,
         copied_from: None,
         codec: way.codec,
         level: way.codec.level_default(),

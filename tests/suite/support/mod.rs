@@ -13,6 +13,7 @@ pub mod mariadb;
 pub mod ministack;
 pub mod place;
 pub mod postgres;
+pub mod proxy;
 pub mod s3_client;
 pub mod server;
 pub mod three_nodes;

@@ -199,6 +199,58 @@ impl S3Client {
             .collect()
     }
 
+    /// Creates a bucket that keeps versions and can lock them.
+    pub fn create_lockable_bucket(&self, bucket: &str) {
+        let request = self
+            .inner
+            .create_bucket()
+            .bucket(bucket)
+            .object_lock_enabled_for_bucket(true);
+        wait_for(request.send()).expect("the server makes a bucket with locks");
+        self.enable_versioning(bucket);
+    }
+
+    /// Makes a bucket keep versions.
+    pub fn enable_versioning(&self, bucket: &str) {
+        let configuration = aws_sdk_s3::types::VersioningConfiguration::builder()
+            .status(aws_sdk_s3::types::BucketVersioningStatus::Enabled)
+            .build();
+        let request = self.inner.put_bucket_versioning().bucket(bucket);
+        wait_for(request.versioning_configuration(configuration).send()).expect("the server keeps versions");
+    }
+
+    /// Locks an object for an hour; who may bypass it can still remove it.
+    pub fn lock(&self, bucket: &str, key: &str) {
+        let until = std::time::SystemTime::now() + std::time::Duration::from_secs(3600);
+        let retention = aws_sdk_s3::types::ObjectLockRetention::builder()
+            .mode(aws_sdk_s3::types::ObjectLockRetentionMode::Compliance)
+            .retain_until_date(until.into())
+            .build();
+        let request = self.inner.put_object_retention().bucket(bucket).key(key);
+        wait_for(request.retention(retention).send()).expect("the server locks the object");
+    }
+
+    /// Every version, as its key, and every marker, as its key with `(marker)` behind it; sorted.
+    pub fn versions(&self, bucket: &str) -> Vec<String> {
+        let reply =
+            wait_for(self.inner.list_object_versions().bucket(bucket).send()).expect("the server lists versions");
+        let versions = reply
+            .versions()
+            .iter()
+            .filter_map(|version| version.key().map(str::to_owned));
+        let markers = reply.delete_markers().iter();
+        let markers = markers.filter_map(|marker| marker.key().map(|key| format!("{key} (marker)")));
+        let mut all: Vec<String> = versions.chain(markers).collect();
+        all.sort();
+        all
+    }
+
+    /// Begins an upload and leaves it.
+    pub fn begin_upload(&self, bucket: &str, key: &str) {
+        let request = self.inner.create_multipart_upload().bucket(bucket).key(key);
+        wait_for(request.send()).expect("the server begins an upload");
+    }
+
     /// The keys of the uploads that are neither completed nor aborted.
     pub fn uploads(&self, bucket: &str) -> Vec<String> {
         let reply =

@@ -40,9 +40,19 @@ impl Weed {
 
     /// A server of its own, for a test that means to harm it. It ends when dropped.
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// A server of its own with users of its own, in the form of its file of identities; the one user of the others has to
+    /// be among them.
+    pub fn with_identities(identities: &str) -> Self {
+        Self::start_with(Some(identities))
+    }
+
+    fn start_with(identities: Option<&str>) -> Self {
         let mut last = String::new();
         for _ in 0..STARTS_MAX {
-            match Self::try_start() {
+            match Self::try_start(identities) {
                 Ok(weed) => return weed,
                 Err(why) => last = why,
             }
@@ -50,7 +60,7 @@ impl Weed {
         panic!("SeaweedFS did not start: {last}");
     }
 
-    fn try_start() -> Result<Self, String> {
+    fn try_start(identities: Option<&str>) -> Result<Self, String> {
         let [master, volume, filer, s3, admin] = free_ports();
         let folder = tempfile::Builder::new()
             .prefix("weed-")
@@ -60,6 +70,10 @@ impl Weed {
         let data = folder.join("data");
         std::fs::create_dir(&data).expect("a folder for the data");
         let path = |name: &str| folder.join(name).display().to_string();
+        let of_identities = identities.map(|identities| {
+            std::fs::write(folder.join("identities.json"), identities).expect("a file of identities");
+            format!("-s3.config={}", path("identities.json"))
+        });
         let server = Server::start(&ServerOptions {
             name: "weed",
             argv: vec![
@@ -84,7 +98,10 @@ impl Weed {
                 "-s3.port.lance=0".to_owned(),
                 "-admin.ui=false".to_owned(),
                 "-webdav=false".to_owned(),
-            ],
+            ]
+            .into_iter()
+            .chain(of_identities)
+            .collect(),
             environment: vec![
                 ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
                 ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),

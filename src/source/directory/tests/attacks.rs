@@ -8,20 +8,28 @@ use super::*;
 
 /// An archive written item by item, without any of a writer's manners.
 #[derive(Default)]
-struct Evil {
-    bytes: Vec<u8>,
+pub(super) struct Evil {
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Evil {
-    fn item(self, kind: ItemKind, path: &str, link: &str) -> Self {
+    pub(super) fn item(self, kind: ItemKind, path: &str, link: &str) -> Self {
         self.full(kind, path, link, 0o755, b"", (1, 3))
     }
 
-    fn file(self, path: &str, content: &str) -> Self {
+    pub(super) fn file(self, path: &str, content: &str) -> Self {
         self.full(ItemKind::File, path, "", 0o644, content.as_bytes(), (0, 0))
     }
 
-    fn full(mut self, kind: ItemKind, path: &str, link: &str, mode: u32, content: &[u8], device: (u32, u32)) -> Self {
+    pub(super) fn full(
+        mut self,
+        kind: ItemKind,
+        path: &str,
+        link: &str,
+        mode: u32,
+        content: &[u8],
+        device: (u32, u32),
+    ) -> Self {
         let item = Item {
             kind,
             path: path.as_bytes(),
@@ -44,7 +52,7 @@ impl Evil {
         self
     }
 
-    fn extension(mut self, flag: u8, body: &[u8]) -> Self {
+    pub(super) fn extension(mut self, flag: u8, body: &[u8]) -> Self {
         let mut header = ::tar::Header::new_ustar();
         header.set_entry_type(::tar::EntryType::new(flag));
         header.set_size(body.len() as u64);
@@ -55,14 +63,14 @@ impl Evil {
         self
     }
 
-    fn end(mut self) -> Vec<u8> {
+    pub(super) fn end(mut self) -> Vec<u8> {
         self.bytes.resize(self.bytes.len() + 1024, 0);
         self.bytes
     }
 }
 
 /// Restores into a target beside which something must stay as it is; gives the report and the target.
-fn attack(
+pub(super) fn attack(
     archive: Evil,
     existing: Existing,
     prepare: impl Fn(&Path),
@@ -93,7 +101,7 @@ fn attack(
     (report, guard, target)
 }
 
-fn plain_attack(archive: Evil) -> (TreeRestoreReport, tempfile::TempDir, PathBuf) {
+pub(super) fn plain_attack(archive: Evil) -> (TreeRestoreReport, tempfile::TempDir, PathBuf) {
     attack(archive, Existing::Refuse, |_| {})
 }
 

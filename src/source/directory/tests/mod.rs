@@ -1,5 +1,6 @@
 //! Both ways together, against stock readers, and against archives made to harm.
 
+mod advisories;
 mod attacks;
 mod changes;
 mod placing;

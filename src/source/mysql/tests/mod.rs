@@ -212,7 +212,8 @@ fn a_dump_cut_before_its_marker_is_not_whole() {
     let fault = |bytes: &[u8]| {
         let mut ending = Ending::default();
         ending.scan(bytes);
-        ending.fault()
+        // The marker alone is looked at here; a lexer that has read nothing is in the middle of nothing.
+        ending.fault(&Lexer::default())
     };
     for dump in [MYSQL, MARIADB] {
         let marker = dump.rfind("-- Dump completed").unwrap() + "-- Dump completed".len();
@@ -223,6 +224,25 @@ fn a_dump_cut_before_its_marker_is_not_whole() {
         assert_eq!(through(dump.as_bytes(), 9).1.fault, None);
         let more = format!("{dump}SELECT 1;\n");
         assert!(fault(more.as_bytes()).is_some());
+    }
+}
+
+#[test]
+fn a_line_like_the_marker_in_a_body_or_a_name_is_not_the_end_of_the_dump() {
+    let marker = "-- Dump completed on 2026-01-02  3:04:05\n";
+    let body = MYSQL.replacen("begin set @x", &format!("begin\n{marker}set @x"), 1);
+    let text = MYSQL.replacen("set @x='\\';", &format!("set @x='\\', @z='\n{marker}';"), 1);
+    let name = MYSQL.replacen("CREATE TABLE `b`", &format!("CREATE TABLE `b\n{marker}`"), 1);
+    for dump in [body, text, name] {
+        let cut = dump.find(marker).expect("the line") + marker.len();
+        for piece in [1, 9, usize::MAX] {
+            assert!(
+                through(&dump.as_bytes()[..cut], piece).1.fault.is_some(),
+                "{}",
+                &dump[..cut]
+            );
+            assert_eq!(through(dump.as_bytes(), piece).1.fault, None);
+        }
     }
 }
 

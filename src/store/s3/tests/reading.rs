@@ -225,6 +225,45 @@ fn a_listing_that_may_lack_something_is_an_error() {
 }
 
 #[test]
+fn a_listing_whose_document_is_cut_is_an_error_wherever_it_is_cut() {
+    let whole = "<?xml version=\"1.0\"?><ListBucketResult><KeyCount>2</KeyCount><IsTruncated>false</IsTruncated>\
+                 <Contents><Key>a1</Key><Size>1</Size></Contents><Contents><Key>a2</Key><Size>1</Size></Contents>";
+    let bench = Bench::new(move |_| Reply::new(200).body(format!("{whole}</ListBucketResult>")));
+    assert_eq!(listed(&bench).unwrap(), ["a1", "a2"]);
+    // The SDK reads it as if it were whole.
+    for tag in ["</KeyCount>", "</IsTruncated>", "<Contents>", "</Key>", "</Contents>"] {
+        let end = whole.find(tag).unwrap() + tag.len();
+        let cut = whole[..end].to_owned();
+        let bench = Bench::new(move |_| Reply::new(200).body(cut.clone()));
+        assert!(listed(&bench).is_err(), "{}", &whole[..end]);
+    }
+}
+
+#[test]
+fn a_small_object_that_is_read_wrong_is_read_again_and_one_that_is_stored_wrong_is_damaged() {
+    let tag = format!("\"{}\"", hex::encode(Md5::digest(b"the manifest")));
+    for (wrong, expected) in [(2, Some(())), (3, None)] {
+        let tag = tag.clone();
+        let mut requests = 0;
+        let bench = Bench::new(move |_| {
+            requests += 1;
+            let body = if requests <= wrong {
+                "the manifesT"
+            } else {
+                "the manifest"
+            };
+            Reply::new(200).header("etag", &tag).body(body)
+        });
+        let outcome = read(&bench, None);
+        match expected {
+            Some(()) => assert_eq!(outcome.unwrap(), b"the manifest"),
+            None => assert_eq!(kind_of(outcome.unwrap_err()), Kind::Damaged),
+        }
+        assert_eq!(bench.requests().len(), 3);
+    }
+}
+
+#[test]
 fn the_visitor_ends_a_listing() {
     let bench = Bench::new(|_| page(&["a1", "a2"], Some("t"), true));
     let mut seen = 0;

@@ -38,6 +38,8 @@ pub struct Options {
     pub region: Option<(String, u16)>,
     /// Bodies of parts are counted and thrown away: for measuring throughput. Reads give zeros.
     pub sink: bool,
+    /// By how many seconds the server's clock is ahead; its answers tell the time.
+    pub clock_ahead_secs: i64,
     /// How many looks at an object that was asked for find it still in the archive.
     pub thaw_looks: u32,
 }
@@ -66,6 +68,7 @@ impl Default for Options {
             page_keys_max: 1000,
             region: None,
             sink: false,
+            clock_ahead_secs: 0,
             thaw_looks: 0,
         }
     }
@@ -179,9 +182,12 @@ struct Multipart {
     completed: Option<String>,
 }
 
+/// The objects of a bucket by their keys.
+pub type Content = BTreeMap<String, StoredObject>;
+
 #[derive(Debug, Default)]
 struct BucketState {
-    objects: BTreeMap<String, StoredObject>,
+    objects: Content,
     uploads: BTreeMap<String, Multipart>,
 }
 
@@ -237,6 +243,23 @@ impl Memory {
         let mut state = self.lock();
         let objects = &mut state.buckets.get_mut(bucket).expect("the bucket exists").objects;
         objects.get_mut(key).expect("the object exists").thaw = thaw;
+    }
+
+    /// All objects of a bucket.
+    pub fn content(&self, bucket: &str) -> Content {
+        let state = self.lock();
+        state
+            .buckets
+            .get(bucket)
+            .map(|bucket| bucket.objects.clone())
+            .unwrap_or_default()
+    }
+
+    /// Puts objects into a bucket.
+    pub fn fill(&self, bucket: &str, content: &Content) {
+        let mut state = self.lock();
+        let objects = &mut state.buckets.get_mut(bucket).expect("the bucket exists").objects;
+        objects.extend(content.iter().map(|(key, object)| (key.clone(), object.clone())));
     }
 
     pub fn keys(&self, bucket: &str) -> Vec<String> {

@@ -7,25 +7,29 @@ mod backend;
 mod plan;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use hyper::body::Incoming;
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Request as HttpRequest, Response};
+use hyper::{Request as HttpRequest, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::runtime::Runtime;
 
-pub use backend::{OpenUpload, Options, StoredObject, Thaw};
+pub use backend::{Content, OpenUpload, Options, StoredObject, Thaw};
 pub use plan::{Fault, Op, Request, When};
 
 use backend::Memory;
 use plan::{Gauge, InFlight, Live, Plan};
-use wire::{Received, Sent, Trouble, Wire};
+use wire::{Ends, Received, Sent, Trouble, Wire};
 
 use super::s3_client::{S3Access, S3Client};
 
@@ -51,6 +55,15 @@ struct Shared {
     gauge: Arc<Gauge>,
     connections: AtomicU64,
     began: Instant,
+    /// The last answer to each operation.
+    answers: Mutex<BTreeMap<Op, (Head, Bytes)>>,
+}
+
+/// The head of an answer that was given.
+#[derive(Clone, Debug)]
+struct Head {
+    status: StatusCode,
+    headers: HeaderMap,
 }
 
 impl FaultS3 {
@@ -72,6 +85,7 @@ impl FaultS3 {
             gauge: Arc::default(),
             connections: AtomicU64::new(0),
             began: Instant::now(),
+            answers: Mutex::default(),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -95,6 +109,18 @@ impl FaultS3 {
             shared,
             runtime: Some(runtime),
         }
+    }
+
+    /// A new bucket with this content, which is shared until somebody changes it.
+    pub fn bucket_with(&self, content: &Content) -> String {
+        let name = self.bucket();
+        self.shared.memory.fill(&name, content);
+        name
+    }
+
+    /// Everything that a bucket holds.
+    pub fn content(&self, bucket: &str) -> Content {
+        self.shared.memory.content(bucket)
     }
 
     /// Where it is and who may use it.
@@ -141,6 +167,12 @@ impl FaultS3 {
     pub fn fault(&self, when: When, fault: Fault) -> &Self {
         self.shared.plan.add(when, fault);
         self
+    }
+
+    /// From now on a request that no rule befalls may be befallen by chance: what is drawn from a number that follows from
+    /// the seed and from the request.
+    pub fn chaos(&self, seed: u64, draw: fn(number: u64, op: Op) -> Option<Fault>) {
+        self.shared.plan.draw(seed, draw);
     }
 
     /// Forgets all rules.
@@ -233,9 +265,9 @@ impl Drop for FaultS3 {
 
 async fn serve(shared: Arc<Shared>, stream: tokio::net::TcpStream) {
     let _ = stream.set_nodelay(true);
-    let reset = Arc::new(AtomicBool::new(false));
-    let wire = Wire::new(stream, reset.clone());
-    let service = service_fn(move |request| answer(shared.clone(), reset.clone(), request));
+    let ends = Arc::new(Ends::default());
+    let wire = Wire::new(stream, ends.clone());
+    let service = service_fn(move |request| answer(shared.clone(), ends.clone(), request));
     // That connections break is what this server is for.
     let _ = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(wire), service)
@@ -257,14 +289,14 @@ impl std::error::Error for Hangup {}
 /// One exchange, and what it takes to end it in each way.
 struct Exchange {
     shared: Arc<Shared>,
-    reset: Arc<AtomicBool>,
+    ends: Arc<Ends>,
     live: Arc<Live>,
     in_flight: InFlight,
 }
 
 type Answer = Result<Response<Sent>, Hangup>;
 
-async fn answer(shared: Arc<Shared>, reset: Arc<AtomicBool>, request: HttpRequest<Incoming>) -> Answer {
+async fn answer(shared: Arc<Shared>, ends: Arc<Ends>, request: HttpRequest<Incoming>) -> Answer {
     let live = Arc::new(record(&shared, &request));
     shared
         .requests
@@ -284,11 +316,15 @@ async fn answer(shared: Arc<Shared>, reset: Arc<AtomicBool>, request: HttpReques
         Received {
             inner: body,
             live: live.clone(),
+            flip_at_byte: match fault {
+                Some(Fault::FlipRequest { at_byte }) => Some(at_byte),
+                _ => None,
+            },
         },
     );
     let exchange = Exchange {
         shared,
-        reset,
+        ends,
         live,
         in_flight,
     };
@@ -343,7 +379,7 @@ impl Exchange {
             }
             Fault::TruncateReply { after_bytes } => self.proceed(request, Some((after_bytes, Trouble::End))).await,
             Fault::ResetReply { after_bytes } => {
-                self.reset.store(true, Ordering::SeqCst);
+                self.ends.reset.store(true, Ordering::SeqCst);
                 self.proceed(request, Some((after_bytes, Trouble::End))).await
             }
             Fault::FlipReply { at_byte } => self.proceed(request, Some((at_byte, Trouble::Flip))).await,
@@ -358,17 +394,88 @@ impl Exchange {
                 tokio::time::sleep(time).await;
                 self.proceed(request, None).await
             }
+            Fault::FlipRequest { .. } => self.proceed(request, None).await,
+            Fault::WrongHeader { name, value } => {
+                let mut response = self.proceed(request, None).await?;
+                response.headers_mut().insert(name, HeaderValue::from_static(value));
+                Ok(response)
+            }
+            Fault::WrongLength { more } => {
+                let mut response = self.proceed(request, None).await?;
+                let right = response.body().size_hint().exact().unwrap_or(0);
+                response.body_mut().is_length_hidden = true;
+                let wrong = right.saturating_add_signed(more);
+                response.headers_mut().insert(CONTENT_LENGTH, wrong.into());
+                Ok(response)
+            }
+            Fault::Twice => {
+                self.ends.twice.store(true, Ordering::SeqCst);
+                self.proceed(request, None).await
+            }
+            Fault::Stale => self.answer_again(request).await,
         }
     }
 
     /// The normal way, with a trouble on the way back if there is one.
     async fn proceed(self, request: HttpRequest<Received>, trouble: Option<(u64, Trouble)>) -> Answer {
         let request = request.map(s3s::Body::http_body_unsync);
-        let Ok(response) = self.shared.service.call(request).await else {
+        let Ok(mut response) = self.shared.service.call(request).await else {
             return self.hang_up(true);
         };
+        let ahead = self.shared.memory.options.clock_ahead_secs;
+        if ahead != 0 {
+            let time = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead);
+            let date = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            response.headers_mut().insert("date", date.parse().expect("a date"));
+        }
         self.live.status.store(response.status().as_u16(), Ordering::SeqCst);
+        let response = self.keep(response).await;
         Ok(response.map(|body| Sent::new(body, self.live, trouble, self.in_flight)))
+    }
+
+    /// Keeps a copy of an answer that is small enough, for [`Fault::Stale`].
+    async fn keep(&self, response: Response<s3s::Body>) -> Response<s3s::Body> {
+        const KEPT_BYTES_MAX: u64 = 64 * 1024;
+        let (head, mut body) = response.into_parts();
+        if body.size_hint().upper().is_none_or(|bytes| bytes > KEPT_BYTES_MAX) {
+            return Response::from_parts(head, body);
+        }
+        let mut content = Vec::new();
+        while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            content.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+        }
+        let content = Bytes::from(content);
+        let kept = Head {
+            status: head.status,
+            headers: head.headers.clone(),
+        };
+        self.shared
+            .answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(self.live.request.op, (kept, content.clone()));
+        Response::from_parts(head, s3s::Body::from(content))
+    }
+
+    /// The answer to the request before this one of the same operation.
+    async fn answer_again(self, request: HttpRequest<Received>) -> Answer {
+        let before = self.live.request.op;
+        let kept = self
+            .shared
+            .answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&before)
+            .cloned();
+        let Some((head, body)) = kept else {
+            return self.proceed(request, None).await;
+        };
+        self.take_effect(request).await;
+        self.live.status.store(head.status.as_u16(), Ordering::SeqCst);
+        let mut response = Response::new(Sent::new(s3s::Body::from(body), self.live, None, self.in_flight));
+        *response.status_mut() = head.status;
+        *response.headers_mut() = head.headers;
+        Ok(response)
     }
 
     /// Lets the request do what it should, and throws the answer away.
@@ -378,7 +485,7 @@ impl Exchange {
     }
 
     fn hang_up(self, reset: bool) -> Answer {
-        self.reset.store(reset, Ordering::SeqCst);
+        self.ends.reset.store(reset, Ordering::SeqCst);
         Err(Hangup)
     }
 

@@ -156,6 +156,16 @@ pub enum Fault {
     Delay { time: Duration },
     /// The bucket lives in another region: status 301 or 400, with the region in `x-amz-bucket-region`.
     WrongRegion { status: u16, region: String },
+    /// One byte of the request's body arrives as another one.
+    FlipRequest { at_byte: u64 },
+    /// The right answer, but for one header.
+    WrongHeader { name: &'static str, value: &'static str },
+    /// The answer's `Content-Length` says so many bytes more (or fewer) than there are.
+    WrongLength { more: i64 },
+    /// The answer is sent twice.
+    Twice,
+    /// The answer to the request of the same operation before this one is sent again; the first has its own.
+    Stale,
 }
 
 impl Fault {
@@ -203,7 +213,19 @@ struct Rule {
 
 /// The rules of a server.
 #[derive(Debug, Default)]
-pub struct Plan(Mutex<Vec<Rule>>);
+pub struct Plan {
+    rules: Mutex<Vec<Rule>>,
+    chaos: Mutex<Option<Chaos>>,
+}
+
+/// Faults by chance: what befalls a request follows from the seed, its operation and key, and how many such came before,
+/// so that the order in which threads get their turn changes nothing.
+#[derive(Debug)]
+struct Chaos {
+    draw: fn(seed: u64, op: Op) -> Option<Fault>,
+    seed: u64,
+    seen: std::collections::BTreeMap<(Op, String), u64>,
+}
 
 impl Plan {
     pub fn add(&self, when: When, fault: Fault) {
@@ -217,6 +239,27 @@ impl Plan {
 
     pub fn clear(&self) {
         self.rules().clear();
+        *self.chaos.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// From now on what no rule decides is drawn.
+    pub fn draw(&self, seed: u64, draw: fn(seed: u64, op: Op) -> Option<Fault>) {
+        *self.chaos.lock().unwrap_or_else(PoisonError::into_inner) = Some(Chaos {
+            draw,
+            seed,
+            seen: std::collections::BTreeMap::new(),
+        });
+    }
+
+    fn drawn(&self, op: Op, key: &str) -> Option<Fault> {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut chaos = self.chaos.lock().unwrap_or_else(PoisonError::into_inner);
+        let chaos = chaos.as_mut()?;
+        let seen = chaos.seen.entry((op, key.to_owned())).or_default();
+        *seen += 1;
+        let mut hasher = DefaultHasher::new();
+        (chaos.seed, op, key, *seen).hash(&mut hasher);
+        (chaos.draw)(hasher.finish(), op)
     }
 
     /// Counts the request in every rule that matches, and returns the fault of the first that fires.
@@ -229,7 +272,7 @@ impl Plan {
                 decided = Some(rule.fault.clone());
             }
         }
-        decided
+        decided.or_else(|| self.drawn(op, key))
     }
 
     /// The rules that have not fired: a test whose fault never happened proves nothing.
@@ -242,7 +285,7 @@ impl Plan {
     }
 
     fn rules(&self) -> std::sync::MutexGuard<'_, Vec<Rule>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -20,18 +20,41 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug)]
 pub struct Wire {
     stream: TcpStream,
-    reset: Arc<AtomicBool>,
+    ends: Arc<Ends>,
+    /// What is still to be sent before anything else is.
+    again: Vec<u8>,
+}
+
+/// How a connection is to go on or to end, as its requests decide.
+#[derive(Debug, Default)]
+pub struct Ends {
+    /// It ends with a reset.
+    pub reset: AtomicBool,
+    /// What is written next is written twice.
+    pub twice: AtomicBool,
 }
 
 impl Wire {
-    pub fn new(stream: TcpStream, reset: Arc<AtomicBool>) -> Self {
-        Self { stream, reset }
+    pub fn new(stream: TcpStream, ends: Arc<Ends>) -> Self {
+        Self {
+            stream,
+            ends,
+            again: Vec::new(),
+        }
+    }
+
+    fn poll_again(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        while !self.again.is_empty() {
+            let count = std::task::ready!(Pin::new(&mut self.stream).poll_write(cx, &self.again))?;
+            self.again.drain(..count);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        if self.reset.load(Ordering::SeqCst) {
+        if self.ends.reset.load(Ordering::SeqCst) {
             // With no time to linger the kernel sends a reset and throws unsent bytes away.
             let _ = self.stream.set_zero_linger();
         }
@@ -46,15 +69,21 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        std::task::ready!(self.poll_again(cx))?;
+        let count = std::task::ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+        if count > 0 && self.ends.twice.swap(false, Ordering::SeqCst) {
+            self.again.extend_from_slice(&buf[..count]);
+        }
+        Poll::Ready(Ok(count))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        std::task::ready!(self.poll_again(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        if self.reset.load(Ordering::SeqCst) {
+        if self.ends.reset.load(Ordering::SeqCst) {
             // A goodbye would tell the peer of the end before the reset does.
             return Poll::Ready(Ok(()));
         }
@@ -67,6 +96,8 @@ impl AsyncWrite for Wire {
 pub struct Received {
     pub inner: Incoming,
     pub live: Arc<Live>,
+    /// The byte that arrives as another one.
+    pub flip_at_byte: Option<u64>,
 }
 
 impl Body for Received {
@@ -74,10 +105,17 @@ impl Body for Received {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &polled {
+        let mut polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &mut polled {
             let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
-            self.live.received_bytes.fetch_add(bytes, Ordering::SeqCst);
+            let before = self.live.received_bytes.fetch_add(bytes, Ordering::SeqCst);
+            let position = self.flip_at_byte.and_then(|at| at.checked_sub(before));
+            if let Some(position) = position.and_then(|position| usize::try_from(position).ok())
+                && let Some(data) = frame.data_mut()
+                && position < data.len()
+            {
+                *data = flipped(data, position);
+            }
         }
         polled
     }
@@ -103,6 +141,13 @@ impl Received {
     }
 }
 
+/// The bytes with one of them changed.
+fn flipped(data: &Bytes, position: usize) -> Bytes {
+    let mut changed = data.to_vec();
+    changed[position] ^= 0x20;
+    changed.into()
+}
+
 /// What happens to an answer's body at a certain byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
@@ -122,6 +167,8 @@ pub struct Sent {
     passed_bytes: u64,
     rest: Option<Bytes>,
     sleep: Option<Pin<Box<Sleep>>>,
+    /// What the head says of the length is not to be compared with the body.
+    pub is_length_hidden: bool,
     /// The request is in flight until its answer is out.
     _in_flight: InFlight,
 }
@@ -135,6 +182,7 @@ impl Sent {
             passed_bytes: 0,
             rest: None,
             sleep: None,
+            is_length_hidden: false,
             _in_flight: in_flight,
         }
     }
@@ -191,9 +239,7 @@ impl Body for Sent {
             Trouble::Flip => {
                 let position = usize::try_from(room).unwrap_or(usize::MAX);
                 if position < data.len() && at >= self.passed_bytes {
-                    let mut changed = data.to_vec();
-                    changed[position] ^= 0x20;
-                    data = changed.into();
+                    data = flipped(&data, position);
                     self.trouble = None;
                 }
             }
@@ -208,6 +254,9 @@ impl Body for Sent {
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.is_length_hidden {
+            return SizeHint::default();
+        }
         // The length is promised as if nothing were to go wrong.
         let promised = self.inner.size_hint();
         let rest = self.rest.as_ref().map_or(0, Bytes::len) as u64;

@@ -1,0 +1,51 @@
+//! How a bucket encrypts what arrives without a wish of its own.
+
+use super::{Bucket, Reading};
+
+/// A bucket's default encryption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encryption {
+    /// `AES256`, `aws:kms` or `aws:kms:dsse`.
+    pub algorithm: String,
+    /// The key of the key management service; `None` is the account's default key.
+    pub kms_key_id: Option<String>,
+    /// Whether one key of the bucket spares most requests to the key management service.
+    pub has_bucket_key: bool,
+}
+
+impl Bucket {
+    /// The default encryption.
+    #[must_use]
+    pub fn encryption(&self) -> Reading<Encryption> {
+        self.read(
+            "the default encryption",
+            "s3:GetEncryptionConfiguration",
+            &[
+                "ServerSideEncryptionConfigurationNotFoundError",
+                "NoSuchEncryptionConfiguration",
+            ],
+            |client, overrides| {
+                client
+                    .get_bucket_encryption()
+                    .bucket(self.name())
+                    .customize()
+                    .config_override(overrides)
+                    .send()
+            },
+            |answer| {
+                let rule = answer
+                    .server_side_encryption_configuration()
+                    .and_then(|configuration| configuration.rules().first());
+                let default = rule.and_then(|rule| rule.apply_server_side_encryption_by_default());
+                match default {
+                    None => Reading::NotConfigured,
+                    Some(default) => Reading::Is(Encryption {
+                        algorithm: default.sse_algorithm().as_str().to_owned(),
+                        kms_key_id: default.kms_master_key_id().map(str::to_owned),
+                        has_bucket_key: rule.and_then(|rule| rule.bucket_key_enabled()).unwrap_or(false),
+                    }),
+                }
+            },
+        )
+    }
+}

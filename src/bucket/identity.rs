@@ -1,0 +1,153 @@
+//! Whose credentials these are, and where they were found.
+
+use std::time::Duration;
+
+use aws_credential_types::credential_feature::AwsCredentialFeature;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, ProvideCredentials, Region};
+use aws_types::service_config::ServiceConfigKey;
+use jiff::Timestamp;
+
+use crate::base::failure::{Failure, Kind, Result};
+use crate::store::s3::About;
+
+use super::{Bucket, Reading, Why};
+
+/// Who is asking is a question to the side: a service that takes longer is taken for absent.
+const CALLER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The credentials that requests are signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialsFound {
+    /// The public half.
+    pub access_key_id: String,
+    /// Where AWS's own chain found them; `None` for those of the settings.
+    pub found_in: Option<String>,
+    /// When they end, if that is known.
+    pub expires: Option<Timestamp>,
+    /// Whether they are temporary ones.
+    pub is_temporary: bool,
+}
+
+/// Who the credentials belong to, as the provider knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The account.
+    pub account: String,
+    /// The full name of the user or role.
+    pub arn: String,
+}
+
+impl Bucket {
+    /// The credentials in use.
+    ///
+    /// # Errors
+    /// [`Kind::Denied`] if there are none.
+    pub fn credentials(&self) -> Result<CredentialsFound> {
+        let none = || Failure::new(Kind::Denied, format!("No credentials for `s3://{}`", self.name()));
+        let provider = self.requests.sdk().credentials_provider().ok_or_else(none)?;
+        let found = self
+            .requests
+            .block_on(async move { provider.provide_credentials().await })?
+            .map_err(|error| none().caused_by(error))?;
+        let is_ours = self.requests.options().credentials.is_some();
+        Ok(CredentialsFound {
+            access_key_id: found.access_key_id().to_owned(),
+            found_in: (!is_ours).then(|| place(&found)),
+            expires: found.expiry().and_then(|time| Timestamp::try_from(time).ok()),
+            is_temporary: found.session_token().is_some(),
+        })
+    }
+
+    /// Who the credentials belong to; not supported by a server without a token service.
+    #[must_use]
+    pub fn caller(&self) -> Reading<Caller> {
+        let endpoint = self.token_service();
+        let is_aws = endpoint.is_none();
+        let mut config = aws_sdk_sts::config::Builder::from(&self.requests.sdk())
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(self.requests.http_client())
+            .region(Region::new(self.region_in_use()))
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().operation_timeout(CALLER_TIMEOUT).build());
+        if let Some(endpoint) = endpoint {
+            config.set_endpoint_url(Some(endpoint));
+        }
+        let client = aws_sdk_sts::Client::from_conf(config.build());
+        let answer = match self.requests.block_on(client.get_caller_identity().send()) {
+            Ok(answer) => answer,
+            Err(failure) => return Reading::Failed(failure),
+        };
+        match answer {
+            Ok(caller) => match (caller.account(), caller.arn()) {
+                (account, Some(arn)) => Reading::Is(Caller {
+                    account: account.unwrap_or_default().to_owned(),
+                    arn: arn.to_owned(),
+                }),
+                // Something answered that is no token service.
+                _ => Reading::NotSupported,
+            },
+            Err(error) => {
+                let about = About::bucket("ask whose credentials these are", "sts:GetCallerIdentity");
+                let refusal = self.requests.refusal(about, &error);
+                match refusal.why {
+                    Why::NotAllowed if is_aws => Reading::NotAllowed {
+                        permission: "sts:GetCallerIdentity",
+                    },
+                    _ if is_aws => Reading::Failed(refusal.failure),
+                    // Servers that speak S3 alone answer with anything.
+                    _ => Reading::NotSupported,
+                }
+            }
+        }
+    }
+
+    /// Where the token service is asked for; `None` is AWS's own, which nobody but AWS's users is sent to.
+    fn token_service(&self) -> Option<String> {
+        let own = ServiceConfigKey::builder()
+            .service_id("STS")
+            .env("AWS_ENDPOINT_URL")
+            .profile("endpoint_url")
+            .build()
+            .ok()
+            .and_then(|key| self.requests.sdk().service_config()?.load_config(key));
+        let store = self
+            .endpoint()
+            .filter(|_| self.provider().name != "aws")
+            .map(|url| url.as_str().trim_end_matches('/').to_owned());
+        own.or(store)
+    }
+}
+
+/// Where credentials were found, in words.
+fn place(credentials: &Credentials) -> String {
+    let features = credentials
+        .get_property::<Vec<AwsCredentialFeature>>()
+        .map_or(&[][..], Vec::as_slice);
+    // The last one is the outermost step: a role that a profile assumes, for example.
+    let words: Vec<&str> = features.iter().filter_map(word).collect();
+    match words.as_slice() {
+        [] => "AWS's own chain".to_owned(),
+        words => words.join(", then "),
+    }
+}
+
+fn word(feature: &AwsCredentialFeature) -> Option<&'static str> {
+    Some(match feature {
+        AwsCredentialFeature::CredentialsEnvVars => "the environment",
+        AwsCredentialFeature::CredentialsEnvVarsStsWebIdToken => "a web identity of the environment",
+        AwsCredentialFeature::CredentialsStsAssumeRole => "a role that was assumed",
+        AwsCredentialFeature::CredentialsStsAssumeRoleWebId => "a role assumed with a web identity",
+        AwsCredentialFeature::CredentialsProfile
+        | AwsCredentialFeature::CredentialsProfileSourceProfile
+        | AwsCredentialFeature::CredentialsProfileNamedProvider => "a profile of AWS's own configuration",
+        AwsCredentialFeature::CredentialsProfileStsWebIdToken => "a web identity of a profile",
+        AwsCredentialFeature::CredentialsProfileProcess | AwsCredentialFeature::CredentialsProcess => {
+            "a process that a profile names"
+        }
+        AwsCredentialFeature::CredentialsHttp => "the container's role",
+        AwsCredentialFeature::CredentialsImds => "the instance's role",
+        _ => return None,
+    })
+}

@@ -1,0 +1,143 @@
+//! A bucket as a whole: what it is set to, who uses it, and what its server can do.
+//!
+//! Each room reads one of the bucket's settings. A setting that is not made, one that the server does not know, and one
+//! that these credentials may not read are three different answers, and none of them is a failure.
+
+mod access;
+mod encryption;
+mod identity;
+mod lifecycle;
+mod location;
+mod object_lock;
+mod objects;
+mod policy;
+mod settings;
+mod trial;
+mod versioning;
+
+use std::future::Future;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use crate::base::failure::{Failure, Result};
+use crate::store::s3::{About, Heads, Provider, Requests, S3Store};
+
+pub use access::{CorsRule, PublicAccessBlock};
+pub use encryption::Encryption;
+pub use identity::{Caller, CredentialsFound};
+pub use lifecycle::{Lifecycle, LifecycleRule, Transition};
+pub use object_lock::{ObjectLock, Retention};
+pub use policy::{demands_new_keys, demands_tls};
+pub use settings::BucketSettings;
+pub use trial::{Checked, Seen, Trial, TrialUpload, Written};
+pub use versioning::Versioning;
+
+pub use crate::store::s3::{Refusal, Why};
+
+/// What a bucket says of one of its settings.
+#[derive(Debug)]
+pub enum Reading<T> {
+    /// It is set so.
+    Is(T),
+    /// Nothing is set.
+    NotConfigured,
+    /// This server does not know the setting.
+    NotSupported,
+    /// The credentials may not read it.
+    NotAllowed {
+        /// What they lack.
+        permission: &'static str,
+    },
+    /// The question failed.
+    Failed(Failure),
+}
+
+/// A bucket, asked with the credentials and the options of a store.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    requests: Requests,
+}
+
+impl Bucket {
+    /// The bucket of a store.
+    #[must_use]
+    pub fn of(store: &S3Store) -> Self {
+        Self {
+            requests: store.requests(),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.requests.bucket()
+    }
+
+    /// The line of the provider table that holds for it.
+    #[must_use]
+    pub fn provider(&self) -> &'static Provider {
+        self.requests.provider()
+    }
+
+    /// The endpoint as a URL; `None` is AWS.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<url::Url> {
+        self.requests.endpoint()
+    }
+
+    /// The region in use; after the first answer the bucket's own.
+    #[must_use]
+    pub fn region_in_use(&self) -> String {
+        self.requests.region()
+    }
+
+    /// What the answers so far said of the server.
+    #[must_use]
+    pub fn heads(&self) -> Heads {
+        self.requests.heads()
+    }
+
+    /// Fails once the run has been asked to stop.
+    ///
+    /// # Errors
+    /// [`crate::base::failure::Kind::Interrupted`].
+    pub fn check(&self) -> Result<()> {
+        self.requests.check()
+    }
+
+    /// Asks for a setting: `take` reads the answer, `unset` are the server's words for one that is not made.
+    fn read<Answer, E, F, W, T>(
+        &self,
+        what: &str,
+        permission: &'static str,
+        unset: &[&str],
+        operation: F,
+        take: impl FnOnce(Answer) -> Reading<T>,
+    ) -> Reading<T>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        F: Fn(Client, Builder) -> W,
+        W: Future<Output = Result<Answer, SdkError<E, HttpResponse>>>,
+    {
+        let about = About::bucket(format!("read {what} of `s3://{}`", self.name()), permission).taking_any_answer();
+        match self.requests.ask(about, operation) {
+            Ok(answer) => take(answer),
+            Err(refusal) if refusal.says(unset) => Reading::NotConfigured,
+            // A server that does not know the question answers another one: with a list of objects, for example.
+            Err(refusal) if refusal.status == Some(200) && refusal.code.is_none() => Reading::NotSupported,
+            Err(refusal) => match refusal.why {
+                Why::NotAllowed => Reading::NotAllowed { permission },
+                // Servers that lack a setting answer with whatever they have for a path that does not exist.
+                Why::NotSupported | Why::NotThere => Reading::NotSupported,
+                Why::Rejected if refusal.says(UNKNOWN_REQUEST) => Reading::NotSupported,
+                _ => Reading::Failed(refusal.failure),
+            },
+        }
+    }
+}
+
+/// Servers' words for a request that they do not know.
+const UNKNOWN_REQUEST: &[&str] = &["InvalidRequest", "MalformedXML", "UnsupportedOperation", "NotSupported"];

@@ -1,0 +1,314 @@
+//! Tries everything that a backup does to objects, with one small object that is always the same.
+
+use bytes::Bytes;
+
+use super::facts::{Condition, No, Trailer, TrialFacts, Tried};
+use super::look::folder;
+use crate::base::failure::Result;
+use crate::base::units::MIB;
+use crate::bucket::{Bucket, Checked, Refusal, Trial, TrialUpload, Why, Written};
+use crate::store::Key;
+
+/// What the object says to whoever finds it.
+const BODY: &[u8] = b"Written by `backup-cli doctor`, which removes it where it may.\n";
+
+/// What is written over it where that can do no harm.
+const OTHER_BODY: &[u8] = b"Written again by `backup-cli doctor`.\n";
+
+/// What the single object can hold.
+pub(in crate::ops::doctor) const BODIES: [&[u8]; 2] = [BODY, OTHER_BODY];
+
+/// What the object that came in parts holds.
+pub(in crate::ops::doctor) const MULTIPART_BODY: &[u8] = BODY;
+
+/// The least part that S3 takes anywhere but at the end.
+const LEAST_PART: usize = 5 * MIB as usize;
+
+/// A reason for not trying.
+const NOT_WRITTEN: &str = "nothing could be written";
+const NOT_REMOVED: &str = "it would leave objects that cannot be removed";
+
+/// Tries everything; what was made is removed, whatever happens.
+///
+/// # Errors
+/// [`crate::base::failure::Kind::Interrupted`].
+pub(in crate::ops::doctor) fn try_object(
+    bucket: &Bucket,
+    key: &Key,
+    prefix: &str,
+    locks_by_itself: bool,
+) -> Result<TrialFacts> {
+    let trial = Trial::new(bucket, key.clone());
+    let mut facts = TrialFacts::none(trial.address(), NOT_WRITTEN);
+    let outcome = try_all(bucket, &trial, prefix, locks_by_itself, &mut facts);
+    // What stood there before this run and may not be removed is no news of this clean-up.
+    if trial.is_standing()
+        && let Err(refusal) = trial.clear()
+    {
+        facts.left = Some(No::of(&refusal));
+    }
+    outcome.map(|()| facts)
+}
+
+fn try_all(
+    bucket: &Bucket,
+    trial: &Trial<'_>,
+    prefix: &str,
+    locks_by_itself: bool,
+    facts: &mut TrialFacts,
+) -> Result<()> {
+    try_write(trial, facts);
+    bucket.check()?;
+    if facts.write.is().is_none() {
+        try_reading_only(bucket, prefix, facts);
+        return bucket.check();
+    }
+    facts.read = Tried::of(trial.read().map(|content| content == BODY || content == OTHER_BODY));
+    facts.list = Tried::of(trial.is_listed());
+    facts.seen = Tried::of(trial.head());
+    bucket.check()?;
+    if locks_by_itself {
+        let why = "the bucket locks every new object, so that it could not be removed";
+        let left_out = TrialFacts::none(String::new(), why);
+        *facts = TrialFacts {
+            address: std::mem::take(&mut facts.address),
+            write: std::mem::replace(&mut facts.write, Tried::untried("")),
+            create_only: std::mem::replace(&mut facts.create_only, Tried::untried("")),
+            read: std::mem::replace(&mut facts.read, Tried::untried("")),
+            list: std::mem::replace(&mut facts.list, Tried::untried("")),
+            seen: std::mem::replace(&mut facts.seen, Tried::untried("")),
+            ..left_out
+        };
+        try_abort(trial, facts);
+        return bucket.check();
+    }
+    try_abort(trial, facts);
+    bucket.check()?;
+    let upload = try_taken(trial, facts);
+    bucket.check()?;
+    facts.delete = Tried::of(trial.delete());
+    match &facts.delete {
+        Tried::Refused(no) if no.permission == "s3:DeleteObjectVersion" => {
+            facts.hide = Tried::of(trial.may_delete());
+            leave_out(facts);
+        }
+        Tried::Refused(_) => {
+            leave_out(facts);
+            try_checksums(trial, facts);
+        }
+        _ => {
+            try_completing(trial, upload, facts);
+            bucket.check()?;
+            try_part_sizes(bucket, trial, facts)?;
+            bucket.check()?;
+            try_checksums(trial, facts);
+        }
+    }
+    bucket.check()
+}
+
+/// Writes, and writes once more where only new objects are wanted.
+fn try_write(trial: &Trial<'_>, facts: &mut TrialFacts) {
+    match trial.put(BODY, true, Checked::Plainly) {
+        Ok(written) => {
+            facts.write = Tried::Is(written);
+            facts.create_only = Tried::Is(match trial.put(OTHER_BODY, true, Checked::Plainly) {
+                Ok(_) => Condition::Ignored,
+                Err(refusal) if refusal.why == Why::Condition => Condition::Obeyed,
+                Err(_) => Condition::Unknown,
+            });
+        }
+        // Left by a run that could not remove it. Whoever may not write is told so before the condition is looked at.
+        Err(refusal) if refusal.why == Why::Condition => {
+            trial.found_standing();
+            facts.write = Tried::Is(Written::default());
+            facts.create_only = Tried::Is(Condition::Obeyed);
+        }
+        Err(refusal) if matches!(refusal.why, Why::NotSupported | Why::Rejected) => {
+            facts.write = Tried::of(trial.put(BODY, false, Checked::Plainly));
+            if facts.write.is().is_some() {
+                facts.create_only = Tried::Is(Condition::Unknown);
+            }
+        }
+        Err(refusal) => facts.write = Tried::Refused(No::of(&refusal)),
+    }
+}
+
+/// Who may not write can still read what others have written.
+fn try_reading_only(bucket: &Bucket, prefix: &str, facts: &mut TrialFacts) {
+    let keys = match bucket.first_keys(&folder(prefix), 1) {
+        Ok(keys) => keys,
+        Err(refusal) => {
+            facts.list = Tried::Refused(No::of(&refusal));
+            facts.read = Tried::untried("nothing could be written, and no object is known that could be read");
+            return;
+        }
+    };
+    facts.list = Tried::Is(true);
+    facts.read = match keys.first() {
+        None => Tried::untried("there is no object that could be read"),
+        Some(key) => match bucket.read_object(key, Some(1)) {
+            Ok(_) => Tried::Is(true),
+            // An empty object, or one in an archive: the right is there.
+            Err(refusal) if refusal.says(&["InvalidRange", "InvalidObjectState"]) => Tried::Is(true),
+            Err(refusal) => Tried::Refused(No::of(&refusal)),
+        },
+    };
+}
+
+/// Begins an upload without a part, which costs nothing if it has to stay, and throws it away.
+fn try_abort(trial: &Trial<'_>, facts: &mut TrialFacts) {
+    // One that an earlier run could not throw away answers the question too.
+    let old = trial.old_uploads().unwrap_or_default();
+    let upload = match old.is_empty() {
+        false => old,
+        true => match trial.start_upload() {
+            Ok(upload) => vec![upload],
+            Err(refusal) => {
+                facts.multipart = Tried::Refused(No::of(&refusal));
+                facts.abort = Tried::untried("no upload could be begun");
+                return;
+            }
+        },
+    };
+    facts.abort = Tried::of(upload.iter().try_for_each(|upload| trial.abort(upload)));
+}
+
+/// Completes an upload onto the object that stands there, which must be refused; gives the upload back.
+fn try_taken(trial: &Trial<'_>, facts: &mut TrialFacts) -> Option<TrialUpload> {
+    match &facts.abort {
+        Tried::Is(()) => {}
+        Tried::Refused(_) => {
+            let why = "it would leave an upload that cannot be aborted";
+            facts.multipart = Tried::untried(why);
+            facts.create_only_parts = Tried::untried(why);
+            return None;
+        }
+        Tried::Untried(why) => {
+            facts.create_only_parts = Tried::untried(why.clone());
+            return None;
+        }
+    }
+    let begun = trial.start_upload().and_then(|mut upload| {
+        trial
+            .send_part(&mut upload, Bytes::from_static(MULTIPART_BODY))
+            .map(|()| upload)
+    });
+    let upload = match begun {
+        Ok(upload) => upload,
+        Err(refusal) => {
+            facts.multipart = Tried::Refused(No::of(&refusal));
+            facts.create_only_parts = Tried::untried("no upload could be begun");
+            return None;
+        }
+    };
+    // Where single writes ignore the condition, completing would replace the object; nothing is lost by that either.
+    match trial.complete(&upload, true) {
+        Ok(written) => {
+            facts.create_only_parts = Tried::Is(Condition::Ignored);
+            facts.multipart = Tried::Is(written);
+            None
+        }
+        Err(refusal) if refusal.why == Why::Condition => {
+            facts.create_only_parts = Tried::Is(Condition::Obeyed);
+            facts.multipart = Tried::untried(NOT_REMOVED);
+            Some(upload)
+        }
+        Err(_) => {
+            facts.create_only_parts = Tried::Is(Condition::Unknown);
+            facts.multipart = Tried::untried(NOT_REMOVED);
+            Some(upload)
+        }
+    }
+}
+
+/// Completes the upload now that its key is free. A server may have dropped it when it refused; then another one is made.
+fn try_completing(trial: &Trial<'_>, upload: Option<TrialUpload>, facts: &mut TrialFacts) {
+    let Some(upload) = upload else { return };
+    let again = || {
+        let mut upload = trial.start_upload()?;
+        trial.send_part(&mut upload, Bytes::from_static(MULTIPART_BODY))?;
+        trial.complete(&upload, false)
+    };
+    facts.multipart = Tried::of(match trial.complete(&upload, false) {
+        Err(refusal) if refusal.why == Why::NotThere => again(),
+        other => other,
+    });
+}
+
+/// Finds out what the server demands of the sizes of parts: by a few bytes where that is enough.
+fn try_part_sizes(bucket: &Bucket, trial: &Trial<'_>, facts: &mut TrialFacts) -> Result<()> {
+    if facts.multipart.is().is_none() {
+        let why = "no upload could be completed";
+        facts.least_part = Tried::untried(why);
+        facts.unequal_parts = Tried::untried(why);
+        return Ok(());
+    }
+    match complete_parts(trial, &[3, 2, 1]) {
+        Ok(()) => {
+            facts.least_part = Tried::Is(false);
+            facts.unequal_parts = Tried::Is(true);
+            return Ok(());
+        }
+        Err(refusal) if refusal.says(&["EntityTooSmall"]) => facts.least_part = Tried::Is(true),
+        Err(_) => match complete_parts(trial, &[2, 2, 1]) {
+            Ok(()) => {
+                facts.least_part = Tried::Is(false);
+                facts.unequal_parts = Tried::Is(false);
+                return Ok(());
+            }
+            Err(refusal) if refusal.says(&["EntityTooSmall"]) => facts.least_part = Tried::Is(true),
+            Err(refusal) => {
+                facts.least_part = Tried::Refused(No::of(&refusal));
+            }
+        },
+    }
+    bucket.check()?;
+    facts.unequal_parts = match complete_parts(trial, &[LEAST_PART, LEAST_PART + 1, 1]) {
+        Ok(()) => Tried::Is(true),
+        Err(refusal) if refusal.why == Why::Rejected && !refusal.says(&["EntityTooSmall"]) => Tried::Is(false),
+        Err(refusal) => Tried::Refused(No::of(&refusal)),
+    };
+    Ok(())
+}
+
+/// An upload of parts of these sizes, in bytes. One that fails is thrown away.
+fn complete_parts(trial: &Trial<'_>, sizes: &[usize]) -> Result<(), Refusal> {
+    let mut upload = trial.start_upload()?;
+    let outcome = sizes
+        .iter()
+        .try_for_each(|bytes| trial.send_part(&mut upload, Bytes::from(vec![0; *bytes])))
+        .and_then(|()| trial.complete(&upload, false));
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(refusal) => {
+            // The clean-up at the end tries it again, and tells.
+            let _ = trial.abort(&upload);
+            Err(refusal)
+        }
+    }
+}
+
+/// Writes the object anew in each way in which a body can be vouched for.
+fn try_checksums(trial: &Trial<'_>, facts: &mut TrialFacts) {
+    facts.crc64 = Tried::of(trial.put(OTHER_BODY, false, Checked::ByCrc64Nvme).map(|_| ()));
+    facts.crc32 = Tried::of(trial.put(OTHER_BODY, false, Checked::ByCrc32).map(|_| ()));
+    facts.trailer = Tried::of(trial.put(OTHER_BODY, false, Checked::ByTrailer).map(|_| Trailer {
+        content_encoding: trial.head().ok().and_then(|seen| seen.content_encoding),
+        is_intact: trial.read().ok().map(|content| content == OTHER_BODY),
+    }));
+    facts.wrong_md5 = match trial.put(BODY, false, Checked::ByWrongMd5) {
+        Ok(_) => Tried::Is(false),
+        Err(refusal) if refusal.why == Why::Rejected => Tried::Is(true),
+        Err(refusal) => Tried::Refused(No::of(&refusal)),
+    };
+}
+
+fn leave_out(facts: &mut TrialFacts) {
+    for fact in [&mut facts.least_part, &mut facts.unequal_parts, &mut facts.wrong_md5] {
+        *fact = Tried::untried(NOT_REMOVED);
+    }
+    facts.crc64 = Tried::untried(NOT_REMOVED);
+    facts.crc32 = Tried::untried(NOT_REMOVED);
+    facts.trailer = Tried::untried(NOT_REMOVED);
+}

@@ -1,0 +1,136 @@
+//! One look at each object: is it there, is it as long as it was, is it the one that was written.
+
+use std::sync::Arc;
+
+use super::super::Run;
+use super::super::many::in_parallel;
+use super::{Checked, Reached};
+use crate::base::failure::Result;
+use crate::catalog::manifest::{Manifest, ObjectRecord};
+use crate::catalog::selection::Chosen;
+use crate::store::archive::ThawState;
+use crate::store::{Key, ObjectMeta, Store};
+
+/// Looks at every object of a backup; what the store knows of each, in order.
+///
+/// # Errors
+/// If the store cannot tell.
+pub(super) fn look_at_objects(
+    store: &Arc<dyn Store>,
+    chosen: &Chosen,
+    checked: &mut Checked,
+    run: &Run,
+) -> Result<Vec<Option<ObjectMeta>>> {
+    let keys: Vec<&Key> = match &chosen.manifest {
+        Some(manifest) => manifest.objects.iter().map(|object| &object.key).collect(),
+        None => chosen.found.data.iter().map(|(key, _)| key).collect(),
+    };
+    let metas = in_parallel(&keys, |key| {
+        run.cancel.check()?;
+        store.head(key)
+    });
+    run.cancel.check()?;
+    let metas = metas.into_iter().collect::<Result<Vec<_>>>()?;
+    checked.amount.objects += metas.len() as u64;
+    let frozen = metas.iter().flatten().filter(|meta| is_frozen(meta)).count();
+    match &chosen.manifest {
+        Some(manifest) => compare_all(manifest, &metas, checked),
+        None => {
+            for (key, meta) in keys.iter().zip(&metas) {
+                if meta.is_none() {
+                    checked.damaged(Some(*key), format!("The object `{key}` is gone"));
+                }
+            }
+            if chosen.found.manifest_key.is_none() {
+                checked.remark("It has no manifest, so that nothing says what it should be.");
+            }
+        }
+    }
+    if frozen > 0 {
+        checked.remark(format!(
+            "{frozen} of its {} objects lie in an archive and cannot be read now.",
+            metas.len()
+        ));
+    }
+    checked.reached = Reached::Quick;
+    Ok(metas)
+}
+
+/// Whether an object lies in an archive from which it cannot be read now.
+pub(super) fn is_frozen(meta: &ObjectMeta) -> bool {
+    meta.archive
+        .as_ref()
+        .is_some_and(|archive| !matches!(archive.state, ThawState::Thawed { .. }))
+}
+
+fn compare_all(manifest: &Manifest, metas: &[Option<ObjectMeta>], checked: &mut Checked) {
+    for (record, meta) in manifest.objects.iter().zip(metas) {
+        let Some(meta) = meta else {
+            checked.damaged(Some(&record.key), format!("The object `{}` is missing", record.key));
+            continue;
+        };
+        match compare(record, meta) {
+            Verdict::Same => {}
+            Verdict::Damaged(what) => checked.damaged(Some(&record.key), what),
+            Verdict::Rewritten(what) => checked.remark(what),
+        }
+    }
+    if manifest.index_object().is_none() {
+        checked.remark("It has no index, which only lists and partial restores need.");
+    }
+}
+
+enum Verdict {
+    Same,
+    Damaged(String),
+    /// Something wrote it again: its bytes may be the same.
+    Rewritten(String),
+}
+
+/// What the store knows of an object against what its manifest says.
+fn compare(record: &ObjectRecord, meta: &ObjectMeta) -> Verdict {
+    let key = &record.key;
+    if meta.bytes != record.bytes {
+        return Verdict::Damaged(format!(
+            "The object `{key}` has {} bytes instead of {}",
+            meta.bytes, record.bytes
+        ));
+    }
+    let rewritten = |what: String| {
+        Verdict::Rewritten(format!(
+            "The object `{key}` {what}: something copied it since; `--level data` tells whether it is the same."
+        ))
+    };
+    match meta.etag.as_deref().filter(|_| meta.etag_is_md5) {
+        Some(etag) if !etag.contains('-') && etag.len() == record.md5.len() => {
+            // The store has computed the digest of what it holds, however it was written.
+            return match etag.eq_ignore_ascii_case(&record.md5) {
+                true => Verdict::Same,
+                false => Verdict::Damaged(format!(
+                    "The store says that the MD5 of `{key}` is {etag} instead of {}",
+                    record.md5
+                )),
+            };
+        }
+        Some(etag) if record.etag.as_deref().is_some_and(|recorded| recorded != etag) => {
+            let parts = etag.rsplit_once('-').and_then(|(_, parts)| parts.parse().ok());
+            let is_ours = parts == Some(record.parts) && meta.token.as_deref() == Some(record.token.as_str());
+            return match (is_ours, parts) {
+                (true, _) => Verdict::Damaged(format!(
+                    "The entity tag of `{key}`, which its content decides, is {etag} instead of {}",
+                    record.etag.as_deref().unwrap_or_default()
+                )),
+                (false, Some(parts)) if parts != record.parts => {
+                    rewritten(format!("was written in {parts} parts instead of {}", record.parts))
+                }
+                (false, _) => rewritten(format!("has another entity tag, {etag}")),
+            };
+        }
+        Some(_) if record.etag.is_some() => return Verdict::Same,
+        _ => {}
+    }
+    match (&record.version_id, &meta.version_id) {
+        (Some(recorded), Some(version)) if recorded != version => rewritten(format!("is another version, {version}")),
+        _ => Verdict::Same,
+    }
+}

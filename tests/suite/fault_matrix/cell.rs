@@ -1,0 +1,361 @@
+//! One cell of the matrix: a command, a request of it, a kind of fault, once or for ever; and the invariants.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use sha2::{Digest, Sha256};
+
+use super::commands::{COMMANDS, Command, Effect, Fixture, Site};
+use super::kinds::Kind;
+use crate::support::cli::Outcome;
+use crate::support::fault_s3::{Content, Fault, Op, When};
+
+/// How often the fault happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    Once,
+    ForEver,
+}
+
+/// What is tried.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    pub command: &'static Command,
+    pub op: Op,
+    /// Which of the command's requests of this operation is hit first, from 1.
+    pub nth: u64,
+    pub kind: Kind,
+    pub times: Times,
+}
+
+impl std::fmt::Display for Cell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}: {} at {:?} {} {:?}",
+            self.command.name, self.kind.name, self.op, self.nth, self.times
+        )
+    }
+}
+
+/// How it ended, if all invariants hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Survived,
+    FailedCleanly,
+}
+
+/// What a command does when nothing befalls it.
+pub struct CleanRun {
+    pub requests: BTreeMap<Op, u64>,
+    stdout: Vec<u8>,
+    /// The SHA-256 of each new data object whose content is the same in every run.
+    data: BTreeSet<String>,
+}
+
+/// The clean run of each command of the table, made once.
+pub fn clean_run(command: &Command) -> &'static CleanRun {
+    static RUNS: OnceLock<BTreeMap<&'static str, OnceLock<CleanRun>>> = OnceLock::new();
+    let runs = RUNS.get_or_init(|| COMMANDS.iter().map(|command| (command.name, OnceLock::new())).collect());
+    runs[command.name].get_or_init(|| {
+        let site = Site::new();
+        let outcome = site.run(command).success();
+        let mut requests = BTreeMap::new();
+        for request in site.server.requests() {
+            *requests.entry(request.op).or_insert(0) += 1;
+        }
+        let content = site.server.content(&site.bucket);
+        let mut run = CleanRun {
+            requests,
+            stdout: outcome.stdout_bytes().to_vec(),
+            data: BTreeSet::new(),
+        };
+        let made = check_success(command, &site, &content, None, false).unwrap_or_else(|why| {
+            panic!("the clean run of {}: {why}\n{outcome}", command.name);
+        });
+        run.data = made;
+        run
+    })
+}
+
+impl Cell {
+    /// Runs it on a server of its own.
+    ///
+    /// # Errors
+    /// The invariant that does not hold.
+    pub fn run(&self) -> Result<Verdict, String> {
+        let clean = clean_run(self.command);
+        let site = Site::new();
+        let occurrences = match self.times {
+            Times::Once => self.nth..self.nth + 1,
+            Times::ForEver => self.nth..u64::MAX,
+        };
+        site.server
+            .fault(When::every(self.op).occurrences(occurrences), self.fault());
+        let run = std::panic::AssertUnwindSafe(|| site.run(self.command));
+        let Ok(outcome) = std::panic::catch_unwind(run) else {
+            return Err(format!("{self}: it took too long\n{:?}", site.server.operations()));
+        };
+        let content = site.server.content(&site.bucket);
+        let happened = site.server.requests().iter().any(|request| request.faulty);
+        let say = |why: String| format!("{self}: {why}\n{outcome}\n{:?}", site.server.operations());
+        if !happened {
+            return Err(say("the fault never happened".to_owned()));
+        }
+        let before = &Fixture::shared().content;
+        if let Some(lost) = before.iter().find(|(key, object)| !is_same(content.get(*key), object)) {
+            return Err(say(format!("`{}` was there before and is lost or changed", lost.0)));
+        }
+        for secret in Fixture::shared().secrets() {
+            if holds(&outcome, &content, &secret) {
+                return Err(say("a secret is told".to_owned()));
+            }
+        }
+        let verdict = match outcome.code() {
+            0 => self
+                .check_success(&site, &outcome, &content, clean)
+                .map(|()| Verdict::Survived),
+            _ => self
+                .check_failure(&site, &outcome, &content)
+                .map(|()| Verdict::FailedCleanly),
+        };
+        let verdict = verdict.map_err(say)?;
+        if self.times == Times::Once && self.kind.is_survived_once(self.op) && verdict != Verdict::Survived {
+            return Err(say("it passes, and is not survived".to_owned()));
+        }
+        Ok(verdict)
+    }
+
+    fn check_success(&self, site: &Site, outcome: &Outcome, content: &Content, clean: &CleanRun) -> Result<(), String> {
+        let may_be_older = self.kind.is_undetectable(self.op) && self.op == Op::ListObjects;
+        check_success(self.command, site, content, Some(clean), may_be_older)?;
+        if self.command.effect == Effect::Answer
+            && clean.stdout != outcome.stdout_bytes()
+            && !self.kind.is_undetectable(self.op)
+        {
+            return Err("it succeeded, and the answer is another one".to_owned());
+        }
+        Ok(())
+    }
+
+    /// What lets some bytes of the answer through would be progress, were it to happen again and again.
+    fn fault(&self) -> Fault {
+        match self.kind.fault {
+            Fault::TruncateReply { .. } if self.times == Times::ForEver => Fault::TruncateReply { after_bytes: 0 },
+            Fault::ResetReply { .. } if self.times == Times::ForEver => Fault::ResetReply { after_bytes: 0 },
+            Fault::StallReply { time, .. } if self.times == Times::ForEver => {
+                Fault::StallReply { after_bytes: 0, time }
+            }
+            _ => self.kind.fault.clone(),
+        }
+    }
+
+    fn check_failure(&self, site: &Site, outcome: &Outcome, content: &Content) -> Result<(), String> {
+        /// Failed, damage found, no such bucket or backup, refused, not configured for this region, incomplete.
+        const CODES: [i32; 6] = [1, 2, 3, 10, 12, 20];
+        if !CODES.contains(&outcome.code()) {
+            return Err(format!("it ended with {}", outcome.code()));
+        }
+        let words = outcome.stderr();
+        if words.contains("panicked") {
+            return Err("it panicked".to_owned());
+        }
+        let is_named = self.command.effect == Effect::Copies && words.contains("Error: ");
+        if !is_named && !says_what_why_and_what_to_do(words) {
+            return Err("the message lacks what, why or what to do".to_owned());
+        }
+        let before = &Fixture::shared().content;
+        let new: Vec<&String> = content.keys().filter(|key| !before.contains_key(*key)).collect();
+        match self.command.effect {
+            Effect::Copies => {
+                // Some of several may have been copied; each of these is whole.
+                whole_backups(content)?;
+            }
+            _ => {
+                // It is whole all the same, which is checked below.
+                let is_lied_to = self.times == Times::ForEver && self.kind.is_a_lie_about_what_is_there(self.op);
+                if !is_lied_to && let Some(manifest) = new.iter().find(|key| key.ends_with(".manifest.json")) {
+                    return Err(format!("it failed, and yet `{manifest}` is there"));
+                }
+            }
+        }
+        if self.command.effect != Effect::Copies && !self.has_begun_rightly(outcome) {
+            return Err("it failed, and yet it gave an answer".to_owned());
+        }
+        if site.restored().is_some() {
+            return Err("the restore failed, and yet there is a target".to_owned());
+        }
+        let left: Vec<String> = std::fs::read_dir(site.targets())
+            .map_err(|error| error.to_string())?
+            .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+            .collect();
+        if !left.is_empty() {
+            return Err(format!("beside the target there is {left:?}"));
+        }
+        self.check_leftovers(site, outcome, content)
+    }
+
+    /// Whether what a failed run wrote is right as far as it goes: bytes of the plaintext, or lines that a clean run writes
+    /// too, with a summary that tells of the failure.
+    fn has_begun_rightly(&self, outcome: &Outcome) -> bool {
+        let clean = &clean_run(self.command).stdout;
+        if self.command.words.contains(&"-") {
+            return clean.starts_with(outcome.stdout_bytes());
+        }
+        let lines: BTreeSet<&[u8]> = clean.split(|byte| *byte == b'\n').collect();
+        outcome
+            .stdout_bytes()
+            .split(|byte| *byte == b'\n')
+            .all(|line| lines.contains(line) || String::from_utf8_lossy(line).contains("\"summary\""))
+    }
+
+    /// What is left belongs to no backup, is named, and was not removable; the next run is not disturbed by it.
+    fn check_leftovers(&self, site: &Site, outcome: &Outcome, content: &Content) -> Result<(), String> {
+        let named = whole_backups(content)?;
+        let left: Vec<&String> = content.keys().filter(|key| !named.contains(*key)).collect();
+        let uploads = site.server.open_uploads(&site.bucket);
+        for key in &left {
+            if !outcome.stderr().contains(key.as_str()) {
+                return Err(format!("`{key}` is left and nobody is told"));
+            }
+        }
+        let is_abort_hit = self.op == Op::AbortMultipartUpload;
+        if !uploads.is_empty() && !is_abort_hit && !self.loses_an_upload_id() {
+            return Err(format!("unfinished uploads are left: {uploads:?}"));
+        }
+        Ok(())
+    }
+
+    /// The id of an upload whose creation got no answer, or a wrong one, is known to nobody.
+    fn loses_an_upload_id(&self) -> bool {
+        self.op == Op::CreateMultipartUpload
+    }
+}
+
+/// Whether the last words of a run name the failure, its cause if it has one, and something to do.
+fn says_what_why_and_what_to_do(stderr: &str) -> bool {
+    let last = stderr.lines().last().unwrap_or_default();
+    match serde_json::from_str::<serde_json::Value>(last) {
+        Ok(line) => {
+            line["message_type"] == "exit_error"
+                && line["message"].as_str().is_some_and(|message| !message.is_empty())
+                && line["hints"].as_array().is_some_and(|hints| !hints.is_empty())
+        }
+        Err(_) => ["Error: ", "Hint: "]
+            .iter()
+            .all(|part| stderr.lines().any(|line| line.starts_with(part))),
+    }
+}
+
+fn is_same(
+    now: Option<&crate::support::fault_s3::StoredObject>,
+    before: &crate::support::fault_s3::StoredObject,
+) -> bool {
+    now.is_some_and(|now| now.etag == before.etag && now.bytes() == before.bytes())
+}
+
+fn holds(outcome: &Outcome, content: &Content, secret: &str) -> bool {
+    let first = secret.as_bytes()[0];
+    let holds = |bytes: &[u8]| {
+        let mut starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == first);
+        starts.any(|(start, _)| bytes[start..].starts_with(secret.as_bytes()))
+    };
+    let before = &Fixture::shared().content;
+    holds(outcome.stdout_bytes())
+        || holds(outcome.stderr().as_bytes())
+        || content
+            .iter()
+            .filter(|(key, object)| !before.contains_key(*key) && object.bytes() < 1 << 20)
+            .any(|(key, object)| holds(key.as_bytes()) || holds(&object.content()))
+}
+
+/// Whether the command has done what it says; the digests of the new data.
+fn check_success(
+    command: &Command,
+    site: &Site,
+    content: &Content,
+    clean: Option<&CleanRun>,
+    // What a listing lacks cannot be chosen: the newest one that it shows is restored.
+    may_be_older: bool,
+) -> Result<BTreeSet<String>, String> {
+    let before = &Fixture::shared().content;
+    let mut new: Vec<&String> = content.keys().filter(|key| !before.contains_key(*key)).collect();
+    let manifests = new.iter().filter(|key| key.ends_with(".manifest.json")).count();
+    let wanted = match command.effect {
+        Effect::Backups(count) => count,
+        Effect::Copies => before.keys().filter(|key| key.ends_with(".manifest.json")).count(),
+        Effect::Answer | Effect::Restore => 0,
+    };
+    if manifests != wanted {
+        return Err(format!("{manifests} new backups instead of {wanted}: {new:?}"));
+    }
+    let named = whole_backups(content)?;
+    if let Some(left) = new.iter().find(|key| !named.contains(**key)) {
+        return Err(format!("`{left}` belongs to no backup"));
+    }
+    let uploads = site.server.open_uploads(&site.bucket);
+    // Of an upload whose creation got no answer nobody knows the id.
+    let unknown = site
+        .server
+        .requests_of(Op::CreateMultipartUpload)
+        .iter()
+        .filter(|request| request.faulty)
+        .count();
+    if uploads.len() > unknown {
+        return Err(format!("unfinished uploads are left: {uploads:?}"));
+    }
+    match command.effect {
+        Effect::Restore => match site.restored() {
+            Some(differences) if differences.is_empty() || may_be_older => {}
+            Some(differences) => return Err(format!("it restored something else: {differences:?}")),
+            None => return Err("it succeeded, and there is no target".to_owned()),
+        },
+        Effect::Answer | Effect::Backups(_) | Effect::Copies => {}
+    }
+    new.retain(|key| !key.ends_with(".manifest.json") && !key.contains(".index.gz") && !key.ends_with(".age"));
+    let digests: BTreeSet<String> = new.iter().map(|key| digest(&content[*key].content())).collect();
+    if let Some(clean) = clean
+        && digests != clean.data
+    {
+        return Err("the data is not that of a run that nothing befalls".to_owned());
+    }
+    Ok(digests)
+}
+
+fn digest(content: &[u8]) -> String {
+    hex::encode(Sha256::digest(content))
+}
+
+/// The keys of everything that belongs to a backup; all of it is there and as the manifest says.
+fn whole_backups(content: &Content) -> Result<BTreeSet<String>, String> {
+    /// What was found right once: most objects are those of the history.
+    static KNOWN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+    let mut named = BTreeSet::new();
+    for (key, object) in content.iter().filter(|(key, _)| key.ends_with(".manifest.json")) {
+        named.insert(key.clone());
+        let manifest: serde_json::Value =
+            serde_json::from_slice(&object.content()).map_err(|error| format!("`{key}` is no manifest: {error}"))?;
+        if manifest["state"] != "complete" {
+            return Err(format!("`{key}` says {}", manifest["state"]));
+        }
+        let folder = Path::new(key).parent().expect("a folder");
+        for record in manifest["objects"].as_array().expect("objects") {
+            let name = Path::new(record["key"].as_str().expect("a key"))
+                .file_name()
+                .expect("a name");
+            let key = folder.join(name).to_str().expect("a key in UTF-8").to_owned();
+            let Some(object) = content.get(&key) else {
+                return Err(format!("`{key}` is named by a manifest and is not there"));
+            };
+            let memory = format!("{key} {} {}", object.etag, object.bytes());
+            let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = known.entry(memory).or_insert_with(|| digest(&object.content())).clone();
+            if record["sha256"] != found.as_str() || record["bytes"] != object.bytes() {
+                return Err(format!("`{key}` is not what its manifest says"));
+            }
+            named.insert(key);
+        }
+    }
+    Ok(named)
+}

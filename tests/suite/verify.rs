@@ -1,0 +1,366 @@
+//! `verify`: what is told of a backup that is whole, damaged, encrypted, old, small, out of reach.
+
+use std::sync::Arc;
+
+use backup_cli::base::failure::Kind;
+use backup_cli::ops::Run;
+use backup_cli::ops::backup::backup;
+use backup_cli::ops::verify::{Checked, Level, Reached, Sample, Subject, VerifyOptions, verify};
+use backup_cli::source::directory::{DirectoryOptions, DirectorySource};
+use backup_cli::store::faulty::{Fault, FaultyStore, Method, When};
+use backup_cli::store::memory::MemoryStore;
+use backup_cli::store::{Key, Store};
+
+use crate::support::cli::{Cli, Outcome};
+use crate::support::library::{Bytes, back_up, find, options, run_at};
+use crate::support::server::fresh_folder;
+use crate::support::trees::{Noise, make_small_tree};
+
+const NOW: &str = "2026-02-01T02:00:00Z";
+
+fn plain_options(level: Level) -> VerifyOptions {
+    VerifyOptions {
+        level,
+        sample: None,
+        client_folder: None,
+        threads: 2,
+    }
+}
+
+/// One backup, checked; why it could not be, if it could not.
+fn check(
+    store: &Arc<dyn Store>,
+    reference: &str,
+    options: &VerifyOptions,
+    run: &Run,
+) -> Result<Checked, backup_cli::base::failure::Failure> {
+    let chosen = find(store, reference, run)?;
+    let mut all = Vec::new();
+    let subjects = vec![Subject::Chosen(Box::new(chosen))];
+    verify(store, subjects, None, options, run, &mut |_, checked| {
+        all.push(checked);
+        Ok(())
+    })?;
+    all.pop().unwrap()
+}
+
+fn memory() -> (MemoryStore, Arc<dyn Store>) {
+    let memory = MemoryStore::new();
+    (memory.clone(), Arc::new(memory))
+}
+
+fn told(checked: &Checked) -> String {
+    let damage: Vec<&str> = checked.damage.iter().map(|damage| damage.what.as_str()).collect();
+    damage.join("; ")
+}
+
+#[test]
+fn what_is_lost_and_what_is_not_is_told_by_name() {
+    let folder = fresh_folder("verify-loss");
+    let tree = folder.path().join("tree");
+    std::fs::create_dir(&tree).unwrap();
+    for name in ["a", "b", "c"] {
+        std::fs::write(tree.join(name), Noise::new(name.len() as u64).bytes(1_200_000)).unwrap();
+    }
+    let (memory, store) = memory();
+    for time in ["2026-01-30T02:00:00Z", "2026-01-31T02:00:00Z"] {
+        let (run, _) = run_at(time);
+        let mut source = DirectorySource::new(DirectoryOptions {
+            paths: vec![tree.clone()],
+            ..DirectoryOptions::default()
+        });
+        backup(&store, &mut source, &options("tree", None), &run).unwrap();
+    }
+    let (run, _) = run_at(NOW);
+    for level in [Level::Quick, Level::Data, Level::Deep] {
+        let checked = check(&store, "tree@latest", &plain_options(level), &run).unwrap();
+        assert_eq!(
+            (checked.damage.len(), checked.is_incomplete),
+            (0, false),
+            "{}",
+            told(&checked)
+        );
+    }
+    let key = "20260131/tree_backup_20260131_020000.tar.gz";
+    let mut body = memory.body(key).unwrap().to_vec();
+    let middle = body.len() / 2;
+    body[middle] ^= 1;
+    memory.set_body(key, body);
+    let checked = check(&store, "tree@latest", &plain_options(Level::Deep), &run).unwrap();
+    let loss = checked.loss.clone().unwrap();
+    assert_eq!(loss.entries, ["tree/b"], "{}", told(&checked));
+    assert_eq!((loss.entries_lost, loss.entries_whole), (1, 3));
+    assert_eq!(loss.older.as_deref(), Some("tree_backup_20260130_020000"));
+    assert!(loss.is_known && loss.is_divisible);
+    assert!(told(&checked).contains("its SHA-256 is"), "{}", told(&checked));
+    assert!(told(&checked).contains("The member at bytes"), "{}", told(&checked));
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_no_damage() {
+    let (memory, store) = memory();
+    let (run, _) = run_at("2026-01-31T02:00:00Z");
+    back_up(
+        &store,
+        Bytes::new(Noise::new(1).bytes(3 << 20)),
+        &options("app", None),
+        &run,
+    )
+    .unwrap();
+    let (run, _) = run_at(NOW);
+    let data = When::KeyContains("app_backup_20260131_020000.bin.gz".to_owned());
+    for (method, fault, kind) in [
+        (Method::Head, Fault::Before(Kind::Unreachable), Kind::Unreachable),
+        (Method::Head, Fault::Before(Kind::Denied), Kind::Denied),
+        (Method::Get, Fault::Before(Kind::Denied), Kind::Denied),
+        (Method::Get, Fault::Cut { after: 100_000 }, Kind::Unreachable),
+    ] {
+        let faulty = FaultyStore::new(Arc::new(memory.clone()));
+        let faulty = Arc::new(faulty);
+        let store: Arc<dyn Store> = faulty.clone();
+        let chosen = find(&store, "app@latest", &run).unwrap();
+        faulty.fail(method, data.clone(), fault.clone());
+        let mut told = Vec::new();
+        verify(
+            &store,
+            vec![Subject::Chosen(Box::new(chosen))],
+            None,
+            &plain_options(Level::Data),
+            &run,
+            &mut |_, checked| {
+                told.push(checked.map(|checked| checked.damage));
+                Ok(())
+            },
+        )
+        .unwrap();
+        assert_eq!(told.pop().unwrap().unwrap_err().kind(), kind, "{method:?}, {fault:?}");
+    }
+}
+
+#[test]
+fn bytes_that_change_on_their_way_are_no_damage() {
+    let (memory, store) = memory();
+    let (run, _) = run_at("2026-01-31T02:00:00Z");
+    back_up(
+        &store,
+        Bytes::new(Noise::new(1).bytes(100_000)),
+        &options("app", None),
+        &run,
+    )
+    .unwrap();
+    let (run, _) = run_at(NOW);
+    let faulty = Arc::new(FaultyStore::new(Arc::new(memory)));
+    let store: Arc<dyn Store> = faulty.clone();
+    // The manifest, the index, then the data for the first time.
+    faulty.fail_nth(Method::Get, 3, Fault::Flip { offset: 5000 });
+    let failure = check(&store, "app@latest", &plain_options(Level::Data), &run).unwrap_err();
+    assert_eq!(failure.kind(), Kind::Failed, "{failure:?}");
+    assert!(failure.message().contains("other bytes each time"), "{failure:?}");
+    let checked = check(&store, "app@latest", &plain_options(Level::Data), &run).unwrap();
+    assert_eq!(checked.damage, []);
+}
+
+#[test]
+fn a_lost_object_is_told_and_a_backup_that_was_removed_meanwhile_is_not() {
+    let (memory, store) = memory();
+    let (run, _) = run_at("2026-01-31T02:00:00Z");
+    back_up(
+        &store,
+        Bytes::new(Noise::new(1).bytes(100_000)),
+        &options("app", None),
+        &run,
+    )
+    .unwrap();
+    let (run, _) = run_at(NOW);
+    let chosen = find(&store, "app@latest", &run).unwrap();
+    let data = "20260131/app_backup_20260131_020000.bin.gz";
+    let body = memory.body(&format!("{data}.index.gz")).unwrap();
+    store.delete(&Key::new(format!("{data}.index.gz"))).unwrap();
+    let checked = check(&store, "app@latest", &plain_options(Level::Data), &run).unwrap();
+    assert!(told(&checked).contains("index.gz` is missing"), "{}", told(&checked));
+    assert_eq!((checked.damage_count, checked.reached), (1, Reached::Data));
+    memory.set_body(&format!("{data}.index.gz"), body);
+    store.delete(&Key::new(data)).unwrap();
+    let checked = check(&store, "app@latest", &plain_options(Level::Quick), &run).unwrap();
+    assert_eq!(told(&checked), format!("The object `{data}` is missing"));
+    let checked = check(&store, "app@latest", &plain_options(Level::Data), &run).unwrap();
+    assert!(checked.is_damaged());
+    store.delete(&Key::new(format!("{data}.manifest.json"))).unwrap();
+    let mut count = 0;
+    let subjects = vec![Subject::Chosen(Box::new(chosen))];
+    verify(
+        &store,
+        subjects,
+        None,
+        &plain_options(Level::Quick),
+        &run,
+        &mut |_, _| {
+            count += 1;
+            Ok(())
+        },
+    )
+    .unwrap();
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn seven_shares_read_every_member_once() {
+    let (memory, store) = memory();
+    let (run, _) = run_at("2026-01-31T02:00:00Z");
+    back_up(
+        &store,
+        Bytes::new(Noise::new(1).bytes(20 << 20)),
+        &options("app", None),
+        &run,
+    )
+    .unwrap();
+    let (run, _) = run_at(NOW);
+    let sampled = |text: &str| {
+        let options = VerifyOptions {
+            sample: Some(Sample::parse(text, 1).unwrap()),
+            ..plain_options(Level::Data)
+        };
+        check(&store, "app@latest", &options, &run).unwrap()
+    };
+    let shares: Vec<Checked> = (1..=7).map(|number| sampled(&format!("{number}/7"))).collect();
+    let members: u64 = shares.iter().map(|share| share.amount.members).sum();
+    let plain_bytes: u64 = shares.iter().map(|share| share.amount.plain_bytes).sum();
+    assert_eq!((members, plain_bytes), (20, 20 << 20));
+    assert!(
+        shares
+            .iter()
+            .all(|share| share.reached == Reached::Sample && share.amount.members >= 2)
+    );
+    assert!((1..8).contains(&sampled("10%").amount.members));
+    assert_eq!(sampled("0.001%").amount.members, 1);
+    // Each damaged member is found by exactly one of the shares, which then tells all of it.
+    let key = "20260131/app_backup_20260131_020000.bin.gz";
+    let mut body = memory.body(key).unwrap().to_vec();
+    body[7 << 20] ^= 1;
+    memory.set_body(key, body);
+    let found: Vec<Checked> = (1..=7).map(|number| sampled(&format!("{number}/7"))).collect();
+    let told_of_members = found
+        .iter()
+        .filter(|checked| told(checked).contains("The member at"))
+        .count();
+    assert_eq!(told_of_members, 1);
+}
+
+/// A user with a store in a folder and a tree of which there is a backup.
+struct Scene {
+    cli: Cli,
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = fresh_folder("verify");
+        make_small_tree(&folder.path().join("tree"));
+        let cli = Cli::new().env("BACKUP_STORE", folder.path().join("store"));
+        Self { cli, folder }
+    }
+
+    fn back_up(&self, more: &[&str]) {
+        let tree = self.folder.path().join("tree");
+        self.cli
+            .run([&["backup", tree.to_str().unwrap()], more].concat())
+            .success();
+    }
+
+    fn verify(&self, arguments: &[&str]) -> Outcome {
+        self.cli.run([&["verify"], arguments].concat())
+    }
+
+    fn stored(&self, end: &str) -> std::path::PathBuf {
+        let mut files = crate::support::place::files_below(&self.folder.path().join("store"));
+        files.retain(|file| file.ends_with(end));
+        self.folder.path().join("store").join(files.pop().unwrap())
+    }
+}
+
+#[test]
+fn exit_statuses_say_what_was_found() {
+    let scene = Scene::new();
+    scene.verify(&[]).exits_with(10);
+    scene.back_up(&["--name", "web"]);
+    scene.verify(&[]).success().stdout_has("no damage found");
+    scene
+        .verify(&["latest", "--level", "deep"])
+        .success()
+        .stdout_has("deep");
+    scene.verify(&["nothing_like_it"]).exits_with(10);
+    scene
+        .verify(&["--max-age", "26h", "--min-size", "1KiB", "--max-shrink", "50%"])
+        .success();
+    scene
+        .verify(&["--min-size", "1GiB"])
+        .exits_with(21)
+        .stderr_has("should have at least");
+    scene.verify(&["--max-age", "0s"]).exits_with(22).stderr_has("`web`");
+    scene.verify(&["--max-age", "0s", "--min-size", "1GiB"]).exits_with(22);
+    scene.verify(&["--level", "quick", "--sample", "2/7"]).exits_with(2);
+    scene
+        .verify(&["latest", "--sample", "50%", "--seed", "7"])
+        .success()
+        .stderr_has("--seed 7");
+    let data = scene.stored(".tar.gz");
+    let mut body = std::fs::read(&data).unwrap();
+    let middle = body.len() / 2;
+    body[middle] ^= 8;
+    std::fs::write(&data, body).unwrap();
+    let run = scene.verify(&["latest", "--max-age", "0s"]).exits_with(20);
+    run.stdout_has("Lost:")
+        .stdout_has("tree/folder/noise")
+        .stderr_has("1 of 1 backup is damaged");
+    let run = scene.verify(&["latest", "--json"]).exits_with(20);
+    let summary = run.json_lines().pop().unwrap();
+    assert_eq!(
+        (&summary["message_type"], &summary["backups_damaged"]),
+        (&"summary".into(), &1.into())
+    );
+    assert!(summary["num_errors"].as_u64().unwrap() >= 1);
+    std::fs::remove_file(&data).unwrap();
+    scene.verify(&[]).exits_with(20).stdout_has("is missing");
+}
+
+#[test]
+fn an_encrypted_backup_is_checked_as_far_as_its_key_goes() {
+    let scene = Scene::new();
+    let key_file = scene.folder.path().join("key.txt");
+    let key_file = key_file.to_str().unwrap();
+    scene.cli.run(["key", "generate", "--output", key_file]).success();
+    let public = scene
+        .cli
+        .run(["key", "public", key_file])
+        .success()
+        .stdout()
+        .trim()
+        .to_owned();
+    scene.back_up(&["--recipient", &public, "--name", "web"]);
+    scene
+        .verify(&["latest"])
+        .success()
+        .stdout_has("stored")
+        .stdout_has("no key was given");
+    scene.verify(&["latest", "--level", "deep"]).exits_with(3);
+    scene
+        .verify(&["latest", "--level", "deep", "--identity", key_file])
+        .success()
+        .stdout_has("deep");
+    let other = scene.folder.path().join("other.txt");
+    let other = other.to_str().unwrap();
+    scene.cli.run(["key", "generate", "--output", other]).success();
+    scene.verify(&["latest", "--identity", other]).exits_with(12);
+    let data = scene.stored(".tar.gz.age");
+    let mut body = std::fs::read(&data).unwrap();
+    let last = body.len() - 1;
+    body[last] ^= 8;
+    std::fs::write(&data, body).unwrap();
+    for more in [
+        &["latest"][..],
+        &["latest", "--identity", key_file],
+        &["latest", "--identity", other],
+    ] {
+        scene.verify(more).exits_with(20);
+    }
+}
