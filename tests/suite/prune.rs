@@ -241,8 +241,10 @@ fn orca_204_nights_of_failed_runs_leave_every_good_backup() {
         };
         assert!(back_up(&scene.old_store(), source, &options("app", None), &run).is_err());
     }
-    let mut policy = Policy::default();
-    policy.within = Some("7d".parse().unwrap());
+    let policy = Policy {
+        within: Some("7d".parse().unwrap()),
+        ..Policy::default()
+    };
     let _ = scene.prune(&prune_options(policy)).unwrap();
     assert_eq!(scene.days(), ["01", "02", "03"]);
 }
