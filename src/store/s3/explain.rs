@@ -83,7 +83,9 @@ impl Session {
                 .hint("Something between here and the store changes bytes: a proxy, or bad memory in this machine"),
             Class::NotS3 => with(Kind::Unreachable, format!("What answers at {endpoint} is no S3 server"))
                 .hint("The endpoint is the address of the S3 API; a console or a web site has another host or port"),
-            Class::NoUpload | Class::InvalidArgument | Class::Fatal => with(Kind::Failed, could_not).hint(format!(
+            Class::NoUpload => with(Kind::Failed, could_not)
+                .hint("Something else ended the upload: a lifecycle rule, or a cleanup of unfinished uploads"),
+            Class::InvalidArgument | Class::Fatal => with(Kind::Failed, could_not).hint(format!(
                 "{endpoint} refuses the request, and will again: look its code up in the documentation of {}, or name another --provider",
                 self.provider.title
             )),

@@ -230,8 +230,9 @@ impl ObjectReader {
                         .send()
                 })
                 .await?;
-            // Every S3 server tells both; a proxy or a log-in page on the way tells neither.
-            if answer.e_tag().is_some() || answer.last_modified().is_some() {
+            // Every S3 server tells both; a proxy or a log-in page on the way tells neither. What answers for a range is
+            // judged by the range.
+            if range.is_some() || answer.e_tag().is_some() || answer.last_modified().is_some() {
                 return Ok(answer);
             }
             let problem = Problem::new(Class::Lost, "The answer is none of an S3 server");

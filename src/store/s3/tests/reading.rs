@@ -231,7 +231,8 @@ fn a_listing_whose_document_is_cut_is_an_error_wherever_it_is_cut() {
     let bench = Bench::new(move |_| Reply::new(200).body(format!("{whole}</ListBucketResult>")));
     assert_eq!(listed(&bench).unwrap(), ["a1", "a2"]);
     // The SDK reads it as if it were whole.
-    for end in (1..whole.len()).filter(|end| !whole[*end..].is_empty()) {
+    for tag in ["</KeyCount>", "</IsTruncated>", "<Contents>", "</Key>", "</Contents>"] {
+        let end = whole.find(tag).unwrap() + tag.len();
         let cut = whole[..end].to_owned();
         let bench = Bench::new(move |_| Reply::new(200).body(cut.clone()));
         assert!(listed(&bench).is_err(), "{}", &whole[..end]);
