@@ -241,8 +241,10 @@ fn orca_204_nights_of_failed_runs_leave_every_good_backup() {
         };
         assert!(back_up(&scene.old_store(), source, &options("app", None), &run).is_err());
     }
-    let mut policy = Policy::default();
-    policy.within = Some("7d".parse().unwrap());
+    let policy = Policy {
+        within: Some("7d".parse().unwrap()),
+        ..Policy::default()
+    };
     let _ = scene.prune(&prune_options(policy)).unwrap();
     assert_eq!(scene.days(), ["01", "02", "03"]);
 }
@@ -347,10 +349,9 @@ fn manifests_that_cannot_be_read_keep_their_backups_and_count_for_nothing() {
     let scene = Scene::with_days(1..=6);
     let key = |day: u32| format!("202601{day:02}/app_backup_202601{day:02}_020000.bin.gz.manifest.json");
     scene.memory.set_body(&key(1), "no manifest");
-    let newer = String::from_utf8(scene.memory.body(&key(5)).unwrap().to_vec()).unwrap();
-    scene
-        .memory
-        .set_body(&key(5), newer.replacen("\"format\": 1", "\"format\": 99", 1));
+    let manifest_key = Key::new(key(5));
+    let newer = Manifest::from_json(&manifest_key, &scene.memory.body(&key(5)).unwrap()).unwrap();
+    scene.edit(&newer, |manifest| manifest.format = 99);
     scene
         .faulty
         .fail(Method::Get, When::KeyContains(key(6)), Fault::Before(Kind::Unreachable));
