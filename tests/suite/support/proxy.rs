@@ -223,8 +223,7 @@ fn pump(connection: &Connection, direction: Direction, trouble: Option<Trouble>,
     let mut block = vec![0; BLOCK_BYTES];
     let mut passed_bytes = 0_u64;
     let happens = || shared.plan.happened.fetch_add(1, Ordering::SeqCst);
-    loop {
-        let Ok(count @ 1..) = from.read(&mut block) else { break };
+    while let Ok(count @ 1..) = from.read(&mut block) {
         let mut data = &mut block[..count];
         let until =
             |after_bytes: u64| usize::try_from(after_bytes - passed_bytes.min(after_bytes)).unwrap_or(usize::MAX);
