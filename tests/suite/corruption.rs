@@ -102,7 +102,7 @@ impl Scene {
             options.codec = codec;
             options.level = codec.level_default();
             options.transfer.threads = 1;
-            options.recipients = is_encrypted.then(|| Recipients::of_keys(&[public.0.clone()]).unwrap());
+            options.recipients = is_encrypted.then(|| Recipients::of_keys(std::slice::from_ref(&public.0)).unwrap());
             backup(&scene.store, &mut Pieces { seed }, &options, &run).unwrap();
         }
         scene.run = Run {
