@@ -126,10 +126,6 @@ fn no_fault_of_any_request_loses_a_backup_or_makes_a_false_one() {
         sum(2),
         longest.as_secs_f64()
     );
-    println!(
-        "/proc/self/stat {}",
-        std::fs::read_to_string("/proc/self/stat").unwrap()
-    );
     assert!(violations.is_empty(), "{}", violations.join("\n----\n"));
     assert_eq!(results.len(), cells.len());
 }

@@ -19,6 +19,8 @@ fn fill(server: &PostgresServer) {
         "doomed",
         "CREATE TABLE large AS SELECT n, repeat(md5(n::text), 20) AS v FROM generate_series(1, 15000) n",
     );
+    // The tests' servers do not wait for the disk, so that a crash would take what was committed last.
+    server.psql("doomed", "CHECKPOINT");
 }
 
 fn waiting() -> Stage {

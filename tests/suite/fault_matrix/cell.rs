@@ -133,10 +133,20 @@ impl Cell {
         if self.command.effect == Effect::Answer
             && clean.stdout != outcome.stdout_bytes()
             && !self.kind.is_undetectable(self.op)
+            && !self.is_told_in_the_answer(outcome)
         {
             return Err("it succeeded, and the answer is another one".to_owned());
         }
         Ok(())
+    }
+
+    /// A manifest that is read wrong again and again is a line of the list that says so, and fails no list.
+    fn is_told_in_the_answer(&self, outcome: &Outcome) -> bool {
+        let words = String::from_utf8_lossy(outcome.stdout_bytes()).into_owned();
+        self.command.name == "list"
+            && (self.op, self.times) == (Op::GetObject, Times::ForEver)
+            && words.contains("\"state\": \"damaged\"")
+            && words.contains("is not what the store's own MD5 of it says")
     }
 
     /// What lets some bytes of the answer through would be progress, were it to happen again and again.
