@@ -22,6 +22,11 @@ const KILLS_EACH: u64 = 75;
 
 const WORKERS: usize = 3;
 
+/// How a run's expected length follows the runs, for the machine may be busier at one time than at another: it grows with
+/// each that was killed and shrinks with each that had ended before, so that most are killed and some are not.
+const LENGTHENED: f64 = 1.03;
+const SHORTENED: f64 = 0.9;
+
 /// What is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
@@ -260,13 +265,14 @@ fn a_run_that_is_killed_at_any_time_loses_nothing_and_leaves_nothing_half() {
             (number, scene.cli.run(scene.words()).success().took())
         })
         .collect();
+    let took = Mutex::new(took);
     let ends = Mutex::new((0, 0));
     in_parallel(WAYS.len() * usize::try_from(KILLS_EACH).unwrap(), |number| {
         let which = number % WAYS.len();
         let scene = Scene::new(WAYS[which]);
         // From the very beginning to a little after the end, spread evenly and shifted by the seed.
         let share = ((number / WAYS.len()) as u64 * 7_919 + seed * 104_729) % 1000;
-        let time = took[&which].mul_f64(1.3 * share as f64 / 1000.0);
+        let time = took.lock().unwrap()[&which].mul_f64(1.3 * share as f64 / 1000.0);
         let mut run = scene.cli.command(scene.words()).start();
         std::thread::sleep(time);
         let ended = run.has_ended();
@@ -274,6 +280,11 @@ fn a_run_that_is_killed_at_any_time_loses_nothing_and_leaves_nothing_half() {
             run.signal(Signal::KILL);
         }
         let outcome = run.wait();
+        let factor = if outcome.code() == 0 { SHORTENED } else { LENGTHENED };
+        took.lock()
+            .unwrap()
+            .entry(which)
+            .and_modify(|length| *length = length.mul_f64(factor));
         let mut ends = ends.lock().unwrap();
         match outcome.code() {
             0 => ends.1 += 1,
