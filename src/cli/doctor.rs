@@ -118,7 +118,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let recipients = recipients(settings);
     let beside = Beside {
-        retention: retention(&context.loaded.environment)?,
+        retention: retention(settings, &context.loaded.environment)?,
         is_sealed: matches!(recipients, Ok(Some(_))),
         makes_backups: !names.is_empty() || has_sources(settings),
         plain_bytes,
@@ -152,16 +152,17 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
 }
 
 /// How long backups are meant to be kept, by the variables that the field uses for it.
-fn retention(environment: &Environment) -> Result<Retention> {
-    let days = |name: &str| match environment.read(name)? {
-        None | Some("") => Ok(None),
-        Some(text) => text.trim().parse().map(Some).map_err(|error: std::num::ParseIntError| {
-            Failure::new(Kind::Config, format!("Not a number of days in {name}: `{text}`")).caused_by(error)
-        }),
+fn retention(settings: &Settings, environment: &Environment) -> Result<Retention> {
+    const DELETE_DAYS: &str = "BACKUP_S3_DELETE_DAYS";
+    let delete_days = match environment.read(DELETE_DAYS)? {
+        None | Some("") => None,
+        Some(text) => Some(text.trim().parse().map_err(|error: std::num::ParseIntError| {
+            Failure::new(Kind::Config, format!("Not a number of days in {DELETE_DAYS}: `{text}`")).caused_by(error)
+        })?),
     };
     Ok(Retention {
-        keep_days: days("BACKUP_S3_RETENTION_DAYS")?,
-        delete_days: days("BACKUP_S3_DELETE_DAYS")?,
+        keep_days: settings.policy.days_max(),
+        delete_days,
     })
 }
 

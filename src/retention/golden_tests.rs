@@ -1,6 +1,6 @@
 //! Golden tables: for every rule histories whose outcome was worked out by hand from the rule's words.
 
-use super::policy::{Count, Policy};
+use super::policy::{Count, FOREVER_DAYS, Policy};
 use super::rules::{Item, Verdict, apply};
 
 /// A policy from rules as they are written on a command line, without the dashes.
@@ -342,4 +342,21 @@ fn every_backup_has_its_reasons() {
 fn a_policy_is_written_as_its_rules() {
     let text = "keep-last 1, keep-daily unlimited, keep-within 2y5m, retention-days 30, keep-within-weekly 1y, keep-tag a,b, keep-tag c";
     assert_eq!(policy(text).to_string(), text);
+}
+
+#[test]
+fn the_longest_rule_says_for_how_many_days_backups_are_kept() {
+    for (rules, days) in [
+        ("", None),
+        ("keep-last 9", None),
+        ("keep-tag a", None),
+        ("keep-last 9, keep-hourly 49", Some(3)),
+        ("keep-daily 7, keep-weekly 4, keep-monthly 12", Some(372)),
+        ("keep-within 1y2m3d25h, retention-days 90", Some(366 + 62 + 3 + 2)),
+        ("keep-daily 7, retention-days 90", Some(90)),
+        ("keep-daily 7, keep-monthly unlimited", Some(FOREVER_DAYS)),
+        ("keep-within-yearly 1000y", Some(FOREVER_DAYS)),
+    ] {
+        assert_eq!(policy(rules).days_max(), days, "{rules}");
+    }
 }

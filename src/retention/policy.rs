@@ -61,6 +61,9 @@ impl FromStr for Count {
     }
 }
 
+/// What stands for "for ever", in days: no rule of a bucket lasts a hundred years.
+pub const FOREVER_DAYS: u64 = 36_500;
+
 /// What a rule keeps one backup of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Period {
@@ -92,6 +95,18 @@ impl Period {
             Self::Week => "weekly",
             Self::Month => "monthly",
             Self::Year => "yearly",
+        }
+    }
+
+    /// How many days so many periods take at most; `None` where it depends on how often backups are made.
+    fn days_of(self, number: u64) -> Option<u64> {
+        match self {
+            Self::Each => None,
+            Self::Hour => Some(number.div_ceil(24)),
+            Self::Day => Some(number),
+            Self::Week => Some(number.saturating_mul(7)),
+            Self::Month => Some(number.saturating_mul(31)),
+            Self::Year => Some(number.saturating_mul(366)),
         }
     }
 
@@ -137,6 +152,25 @@ impl Policy {
             && self.retention.is_none()
             && self.within_periods.iter().all(Option::is_none)
             && self.tags.is_empty()
+    }
+
+    /// For how many days the rules keep a backup at most, where one is made in each period; `None` if none of them goes by
+    /// time. What is kept for ever is kept for [`FOREVER_DAYS`].
+    #[must_use]
+    pub fn days_max(&self) -> Option<u64> {
+        let counted = Period::ALL
+            .iter()
+            .zip(self.counts)
+            .filter_map(|(period, count)| match count {
+                Count::Number(0) => None,
+                Count::Number(number) => period.days_of(number),
+                Count::Unlimited => Some(FOREVER_DAYS),
+            });
+        let spans = self.within_periods.iter().chain([&self.within, &self.retention]);
+        counted
+            .chain(spans.flatten().map(|span| span.days_max()))
+            .max()
+            .map(|days| days.min(FOREVER_DAYS))
     }
 
     /// Whether tags matter.

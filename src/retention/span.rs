@@ -34,6 +34,15 @@ impl KeepSpan {
         (days > 0).then_some(span)
     }
 
+    /// Its length in whole days, none of them cut off: years and months count as their longest.
+    #[must_use]
+    pub fn days_max(self) -> u64 {
+        u64::from(self.years) * 366
+            + u64::from(self.months) * 31
+            + u64::from(self.days)
+            + u64::from(self.hours.div_ceil(24))
+    }
+
     /// The moment so long before `time`, in UTC. A day that its month does not have runs over into the next month, as in
     /// restic: one month before the 31st of March is the 3rd of March (or the 2nd in a leap year). Before the beginning of
     /// the calendar it is the earliest moment that there is.

@@ -19,7 +19,7 @@ use crate::store::{Key, Store};
 /// How long backups are meant to be kept, as far as settings say it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// What `prune` keeps, in days.
+    /// For how many days the policy of `prune` keeps a backup at most.
     pub keep_days: Option<u64>,
     /// After how many days the bucket is to remove them.
     pub delete_days: Option<u64>,

@@ -178,12 +178,6 @@ impl Checker {
         }
     }
 
-    /// Where the current member is; `None` if there is none.
-    #[must_use]
-    pub fn place(&self) -> Option<&MemberPlace> {
-        self.current.as_ref().map(|(place, _)| place)
-    }
-
     /// The current member's plaintext.
     #[must_use]
     pub fn plain(&self) -> &[u8] {
