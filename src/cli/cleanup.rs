@@ -149,31 +149,36 @@ fn print_plan(plan: &CleanupPlan, options: &CleanupOptions, url: &str, context: 
     if let Some(why) = &plan.uploads_unknown {
         console.note(&format!("Unfinished uploads could not be looked for: {why}."));
     }
-    for (number, one, many, why) in [
+    for (number, one, many) in [
         (
             plan.young_uploads,
-            "unfinished upload is",
-            "unfinished uploads are",
-            "younger",
+            "unfinished upload is younger and stays",
+            "unfinished uploads are younger and stay",
         ),
         (
             plan.foreign_uploads,
-            "unfinished upload is",
-            "unfinished uploads are",
-            "not ours",
+            "unfinished upload is not ours and stays",
+            "unfinished uploads are not ours and stay",
         ),
     ] {
         if number > 0 {
-            console.note(&format!("{} {why} and stay.", count(number, one, many)));
+            console.note(&format!("{}.", count(number, one, many)));
         }
     }
     if plan.unmanaged > 0 {
         console.note(&format!(
-            "{} no manifest and stay: too young, or not ours.",
-            count(plan.unmanaged, "data object has", "data objects have")
+            "{}: too young, or not ours.",
+            count(
+                plan.unmanaged,
+                "data object has no manifest and stays",
+                "data objects have no manifest and stay"
+            )
         ));
     }
     match plan.is_idle() {
+        true if plan.young_uploads + plan.foreign_uploads + plan.unmanaged > 0 => {
+            console.summary(&escape_text(&format!("Nothing is to be removed from {url} now.")))
+        }
         true => console.summary(&escape_text(&format!("Nothing was left behind in {url}."))),
         false => Ok(()),
     }

@@ -231,7 +231,11 @@ fn the_command_asks_first_and_says_what_it_does() {
     let ours = "backups/20200105/app_backup_20200105_020000.sql.gz";
     bucket.client().begin_upload(&bucket.name, ours);
     bucket.client().begin_upload(&bucket.name, "backups/20200105/film.mkv");
-    let _ = cli.run(["cleanup"]).success().stdout_has("Nothing was left behind");
+    let _ = cli
+        .run(["cleanup"])
+        .success()
+        .stdout_has("Nothing is to be removed")
+        .stderr_has("1 unfinished upload is younger and stays.");
     let _ = cli
         .run(["cleanup", "--older-than", "0s", "--dry-run"])
         .success()
