@@ -144,6 +144,7 @@ impl Resolver<'_> {
             cleanup_older_than: self.required(&table::CLEANUP_OLDER_THAN),
             drill_to: self.required(&table::DRILL_TO),
             drill_checks: self.required(&table::DRILL_CHECKS),
+            prices: self.optional(&table::PRICES),
             metrics_file: self.optional(&table::METRICS_FILE),
             warnings: Vec::new(),
             shown: Vec::new(),

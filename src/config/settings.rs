@@ -149,6 +149,8 @@ pub struct Settings {
     pub purge_versions: Setting<bool>,
     /// How old leftovers must be to be cleared up.
     pub cleanup_older_than: Setting<Duration>,
+    /// The file of prices; `None` for the built-in ones.
+    pub prices: Setting<Option<PathBuf>>,
     /// Where drills may restore into: URLs of servers, a folder.
     pub drill_to: Setting<Vec<String>>,
     /// What must hold of a backup that a drill has restored, as [`crate::ops::drill::check::Check`] reads it.

@@ -29,6 +29,7 @@ macro_rules! specs {
 mod console;
 mod drill;
 mod encryption;
+mod pricing;
 mod retention;
 mod running;
 mod source;
@@ -37,16 +38,18 @@ mod store;
 pub use console::*;
 pub use drill::*;
 pub use encryption::*;
+pub use pricing::*;
 pub use retention::*;
 pub use running::*;
 pub use source::*;
 pub use store::*;
 
-const PARTS: [&[&Spec]; 7] = [
+const PARTS: [&[&Spec]; 8] = [
     source::ROWS,
     store::ROWS,
     encryption::ROWS,
     retention::ROWS,
+    pricing::ROWS,
     running::ROWS,
     drill::ROWS,
     console::ROWS,
