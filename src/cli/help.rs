@@ -237,6 +237,24 @@ const CLOSINGS: &[Closing] = &[
         ],
     },
     Closing {
+        command: "cost",
+        exit_status: &[0, 1, 2, 10, 130],
+        examples: &[
+            (
+                "backup-cli --store s3://my-backups/web cost",
+                "What is there, what it costs a month, and what it comes to",
+            ),
+            (
+                "backup-cli cost --keep-daily 7 --keep-weekly 5 --keep-monthly 12",
+                "What these rules would come to",
+            ),
+            (
+                "backup-cli cost --print-prices > prices.toml",
+                "The prices, to be changed and named by --prices",
+            ),
+        ],
+    },
+    Closing {
         command: "bucket",
         exit_status: &[0, 1, 2, 10, 130],
         examples: &[(

@@ -14,6 +14,7 @@ pub mod bucket_check;
 pub mod cleanup;
 pub mod commit;
 pub mod copy;
+pub mod cost;
 pub mod diff;
 pub mod doctor;
 pub mod drill;

@@ -177,6 +177,28 @@ impl Bill {
             .sum()
     }
 
+    /// Adds another bill, class by class.
+    pub fn extend(&mut self, other: &Self) {
+        for theirs in &other.classes {
+            let line = self.line(&theirs.class);
+            line.objects += theirs.objects;
+            line.bytes += theirs.bytes;
+            line.storage += theirs.storage;
+            line.early += theirs.early;
+            line.monitoring += theirs.monitoring;
+            line.requests += theirs.requests;
+            line.transitions += theirs.transitions;
+            line.billed_bytes += theirs.billed_bytes;
+            line.monitored += theirs.monitored;
+            line.overhead_standard += theirs.overhead_standard;
+        }
+        for class in &other.unpriced {
+            if !self.unpriced.contains(class) {
+                self.unpriced.push(class.clone());
+            }
+        }
+    }
+
     /// The line of a class, made if there is none.
     pub(super) fn line(&mut self, class: &str) -> &mut ClassBill {
         let at = match self.classes.iter().position(|line| line.class == class) {
