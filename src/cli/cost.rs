@@ -369,10 +369,14 @@ impl<'a> Page<'a> {
             ),
         };
         if report.unforeseen() > 0 {
-            let reasons = report.holdings.series.values().filter_map(|series| match series.forecast {
-                Some(Err(reason)) => Some(reason),
-                _ => None,
-            });
+            let reasons = report
+                .holdings
+                .series
+                .values()
+                .filter_map(|series| match series.forecast {
+                    Some(Err(reason)) => Some(reason),
+                    _ => None,
+                });
             let why = reasons.map(Unforeseen::why).next().unwrap_or_default();
             text.push_str(&format!(
                 " That is without {}, because {why}; --every DURATION says how often.",
@@ -539,17 +543,17 @@ impl Serialize for AllSeries<'_> {
                 bytes: series.tally.bytes(),
                 classes: series.tally.classes().map(held).collect(),
                 per_month: page.share(&series.tally),
-                later: series.forecast.and_then(std::result::Result::ok).map(|forecast| SeriesLater {
-                    every_secs: forecast.interval.as_secs(),
-                    backups: forecast.backups,
-                    bytes: forecast.bytes,
-                    per_month: forecast.per_month,
-                    grows_for_ever: forecast.is_endless,
-                }),
-                unforeseen: series
+                later: series
                     .forecast
-                    .and_then(std::result::Result::err)
-                    .map(Unforeseen::why),
+                    .and_then(std::result::Result::ok)
+                    .map(|forecast| SeriesLater {
+                        every_secs: forecast.interval.as_secs(),
+                        backups: forecast.backups,
+                        bytes: forecast.bytes,
+                        per_month: forecast.per_month,
+                        grows_for_ever: forecast.is_endless,
+                    }),
+                unforeseen: series.forecast.and_then(std::result::Result::err).map(Unforeseen::why),
             })?;
         }
         list.end()

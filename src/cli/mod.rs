@@ -262,6 +262,7 @@ impl Command {
             Self::Prune(args) => args.flags(),
             Self::Cleanup(args) => args.flags(),
             Self::Cost(args) => args.flags(),
+            Self::Bucket(args) => args.flags(),
             Self::Doctor(args) => args.flags(),
             Self::Verify(args) => args.flags(),
             _ => Flags::default(),

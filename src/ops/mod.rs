@@ -11,6 +11,7 @@ use crate::source::SourceContext;
 
 pub mod backup;
 pub mod bucket_check;
+pub mod bucket_create;
 pub mod cleanup;
 pub mod commit;
 pub mod copy;

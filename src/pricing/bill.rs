@@ -50,7 +50,8 @@ impl Tally {
     /// The same, of a mean number of objects.
     pub(super) fn add_times(&mut self, class: &str, object_bytes: u64, objects: f64, prices: Option<&Prices>) {
         let priced = prices.and_then(|prices| prices.class(class));
-        let is_monitored = priced.is_some_and(|class| class.monitoring > 0.0 && object_bytes >= class.monitored_from_bytes);
+        let is_monitored =
+            priced.is_some_and(|class| class.monitoring > 0.0 && object_bytes >= class.monitored_from_bytes);
         let one = Amount {
             objects: 1.0,
             bytes: object_bytes as f64,
@@ -87,15 +88,23 @@ impl Tally {
 
     /// The classes with how many objects and bytes lie in each.
     pub fn classes(&self) -> impl Iterator<Item = (&str, u64, u64)> {
-        self.classes
-            .iter()
-            .map(|(class, amount)| (class.as_ref(), amount.objects.round() as u64, amount.bytes.round() as u64))
+        self.classes.iter().map(|(class, amount)| {
+            (
+                class.as_ref(),
+                amount.objects.round() as u64,
+                amount.bytes.round() as u64,
+            )
+        })
     }
 
     /// How many objects there are.
     #[must_use]
     pub fn objects(&self) -> u64 {
-        self.classes.iter().map(|(_, amount)| amount.objects).sum::<f64>().round() as u64
+        self.classes
+            .iter()
+            .map(|(_, amount)| amount.objects)
+            .sum::<f64>()
+            .round() as u64
     }
 
     /// Their length in bytes.
@@ -170,8 +179,11 @@ impl Bill {
             .iter()
             .filter_map(|bill| Some((bill, part.of(&bill.class)?)))
             .map(|(bill, amount)| {
-                share(bill.storage - bill.overhead_standard, amount.billed_bytes, bill.billed_bytes)
-                    + share(bill.overhead_standard, amount.objects, bill.objects)
+                share(
+                    bill.storage - bill.overhead_standard,
+                    amount.billed_bytes,
+                    bill.billed_bytes,
+                ) + share(bill.overhead_standard, amount.objects, bill.objects)
                     + share(bill.monitoring, amount.monitored, bill.monitored)
             })
             .sum()
@@ -226,7 +238,9 @@ impl Prices {
                 continue;
             };
             let overhead = amount.objects * class.overhead_standard_bytes as f64;
-            let overhead_standard = self.class(STANDARD).map_or(0.0, |standard| standard.storage_of(overhead));
+            let overhead_standard = self
+                .class(STANDARD)
+                .map_or(0.0, |standard| standard.storage_of(overhead));
             let line = bill.line(name);
             line.objects = amount.objects;
             line.bytes = amount.bytes;
@@ -265,7 +279,10 @@ mod tests {
         let glacier = 1000.0 * ((GIB + 32 * KIB) as f64 / gb * 0.0036 + 8192.0 / gb * 0.023);
         assert!(close(of("GLACIER", GIB, 1000), glacier));
         assert!(close(of("INTELLIGENT_TIERING", GIB, 1000), 23.0 + 0.0025));
-        assert!(close(of("INTELLIGENT_TIERING", 131_071, 1000), 131_071_000.0 / gb * 0.023));
+        assert!(close(
+            of("INTELLIGENT_TIERING", 131_071, 1000),
+            131_071_000.0 / gb * 0.023
+        ));
     }
 
     #[test]

@@ -57,7 +57,11 @@ fn the_rows_of_the_standard_class_come_out() {
         let state = steady_state(&daily(gb_a_day), &kept(&days(of_days)), &Aging::default(), prices);
         assert!(!state.is_endless);
         assert_eq!(rounded(state.tally.bytes() as f64 / GB_BYTES, 6), gb);
-        assert_eq!(rounded(storage(&state, STANDARD), standard.1), standard.0, "{of_days} days");
+        assert_eq!(
+            rounded(storage(&state, STANDARD), standard.1),
+            standard.0,
+            "{of_days} days"
+        );
         // Their sums are of the rounded figures, so that 1.5 GB are four cents: 0.0345, 0.035, 0.04.
         let total = rounded(rounded(storage(&state, STANDARD), 3), 2);
         assert_eq!(total, month, "{of_days} days");
@@ -180,13 +184,21 @@ fn small_objects_stay_where_they_are() {
         class: STANDARD.to_owned(),
     });
     let state = steady_state(&rhythm, &kept(&Policy::default()), &aging, prices);
-    let classes: Vec<(&str, u64)> = state.tally.classes().map(|(class, objects, _)| (class, objects)).collect();
+    let classes: Vec<(&str, u64)> = state
+        .tally
+        .classes()
+        .map(|(class, objects, _)| (class, objects))
+        .collect();
     assert_eq!(
         classes,
         [("DEEP_ARCHIVE", 305), ("STANDARD", 30 + 2 * 365), ("STANDARD_IA", 30)]
     );
     // 30 days there are just the minimum, and 305 more than it.
-    assert!(state.bill.classes.iter().all(|line| line.early == 0.0), "{:?}", state.bill);
+    assert!(
+        state.bill.classes.iter().all(|line| line.early == 0.0),
+        "{:?}",
+        state.bill
+    );
 }
 
 #[test]

@@ -228,9 +228,24 @@ mod tests {
             (&retention, 1, SignedDuration::from_hours(1), 720),
             (&retention, 3, days(60), 3),
             (&policy(|policy| policy.counts[0] = Count::Number(5)), 1, days(1), 5),
-            (&policy(|policy| policy.counts[2] = Count::Number(7)), 1, SignedDuration::from_hours(6), 7),
-            (&policy(|policy| policy.counts[1] = Count::Number(48)), 1, SignedDuration::from_mins(5), 48),
-            (&policy(|policy| policy.counts[5] = Count::Number(10)), 1, SignedDuration::from_hours(1), 10),
+            (
+                &policy(|policy| policy.counts[2] = Count::Number(7)),
+                1,
+                SignedDuration::from_hours(6),
+                7,
+            ),
+            (
+                &policy(|policy| policy.counts[1] = Count::Number(48)),
+                1,
+                SignedDuration::from_mins(5),
+                48,
+            ),
+            (
+                &policy(|policy| policy.counts[5] = Count::Number(10)),
+                1,
+                SignedDuration::from_hours(1),
+                10,
+            ),
             (&policy(|policy| policy.counts[4] = Count::Number(12)), 1, days(1), 12),
         ] {
             let kept = Kept::by_policy(policy, keep_min, interval).unwrap();
@@ -256,15 +271,16 @@ mod tests {
         let kept = Kept::by_policy(&mixed, 1, days(1)).unwrap();
         let count = kept.count();
         assert!((19.0..=22.0).contains(&count), "{count}");
-        assert!(kept.by_day.len() > 300 && kept.by_day.len() < 380, "{}", kept.by_day.len());
+        assert!(
+            kept.by_day.len() > 300 && kept.by_day.len() < 380,
+            "{}",
+            kept.by_day.len()
+        );
     }
 
     #[test]
     fn what_is_kept_for_ever_is_endless_until_something_ends_it() {
-        for policy in [
-            Policy::default(),
-            policy(|policy| policy.counts[2] = Count::Unlimited),
-        ] {
+        for policy in [Policy::default(), policy(|policy| policy.counts[2] = Count::Unlimited)] {
             let kept = Kept::by_policy(&policy, 1, days(1)).unwrap();
             assert!(kept.is_endless, "{policy}");
             assert!((364.0..=367.0).contains(&kept.count()), "{}", kept.count());

@@ -261,7 +261,11 @@ mod tests {
     #[test]
     fn what_is_wrong_in_a_file_is_told_with_its_line() {
         for (rest, line, says) in [
-            ("[class.STANDRAD]\nstorage = 1\n", 5, "Unknown storage class: `STANDRAD`"),
+            (
+                "[class.STANDRAD]\nstorage = 1\n",
+                5,
+                "Unknown storage class: `STANDRAD`",
+            ),
             ("[class.STANDARD]\nstorage = -0.1\n", 6, "Below zero: `storage`"),
             ("[class.STANDARD]\nstorage = 1\nputt = 1\n", 7, "Unknown key: `putt`"),
             ("[class.STANDARD]\nput = 1\n", 5, "`STANDARD` has no price of `storage`"),
@@ -279,7 +283,11 @@ mod tests {
                 6,
                 "The last step of `storage` has an end",
             ),
-            ("[class.STANDARD]\nstorage = 1\nminimum-days = 1.5\n", 7, "Not a whole number: `minimum-days`"),
+            (
+                "[class.STANDARD]\nstorage = 1\nminimum-days = 1.5\n",
+                7,
+                "Not a whole number: `minimum-days`",
+            ),
             ("classes = 1\n", 5, "Unknown key: `classes`"),
             ("class = 1\n", 5, "`class` is not a table"),
             ("[class.STANDARD\n", 5, "Not TOML"),
@@ -288,7 +296,10 @@ mod tests {
             assert_eq!(failure.kind(), Kind::Config);
             let message = failure.message();
             assert!(message.contains(says), "{rest}: {message}");
-            assert!(message.contains(&format!("`own.toml`, line {line}")), "{rest}: {message}");
+            assert!(
+                message.contains(&format!("`own.toml`, line {line}")),
+                "{rest}: {message}"
+            );
         }
         let failure = parse("[class.STANDARD]\nstorage = 1\n").unwrap_err();
         assert!(failure.message().contains("`date` is missing"), "{failure:?}");

@@ -35,16 +35,19 @@ const NUMBER_KEYS: [&str; 5] = [
 
 pub(super) fn read_file(path: &Path) -> Result<Prices> {
     let config = |failure: Failure| {
-        failure
-            .with_kind(Kind::Config)
-            .hint("`backup-cli cost --print-prices` prints the built-in table, which can be changed and named by --prices")
+        failure.with_kind(Kind::Config).hint(
+            "`backup-cli cost --print-prices` prints the built-in table, which can be changed and named by --prices",
+        )
     };
     let doing = || format!("read the prices in `{}`", path.display());
     let bytes = std::fs::metadata(path).doing(doing).map_err(config)?.len();
     if bytes > FILE_BYTES_MAX {
         return Err(config(Failure::new(
             Kind::Config,
-            format!("The file of prices `{}` is larger than {FILE_BYTES_MAX} bytes", path.display()),
+            format!(
+                "The file of prices `{}` is larger than {FILE_BYTES_MAX} bytes",
+                path.display()
+            ),
         )));
     }
     let text = std::fs::read_to_string(path).doing(doing).map_err(config)?;
@@ -76,7 +79,9 @@ pub(super) fn read(text: &str, path: &Path) -> Result<Prices> {
                 texts.insert(name, said.trim().to_owned());
             }
             (name @ ("date" | "currency" | "source" | "region"), _) => {
-                return Err(place.wrong(at, &format!("Not a text: `{name}`")).hint("Put it in quotes"));
+                return Err(place
+                    .wrong(at, &format!("Not a text: `{name}`"))
+                    .hint("Put it in quotes"));
             }
             ("class", DeValue::Table(table)) => {
                 for (name, value) in table {
@@ -132,11 +137,7 @@ impl Place<'_> {
     }
 }
 
-fn class(
-    place: &Place<'_>,
-    name: &Spanned<impl AsRef<str>>,
-    value: &Spanned<DeValue<'_>>,
-) -> Result<ClassPrices> {
+fn class(place: &Place<'_>, name: &Spanned<impl AsRef<str>>, value: &Spanned<DeValue<'_>>) -> Result<ClassPrices> {
     let (at, name) = (name.span().start, name.get_ref().as_ref());
     if !KNOWN_CLASSES.contains(&name) {
         return Err(place

@@ -92,7 +92,8 @@ fn add_rules(lifecycle: &Lifecycle, folder: &str, found: &mut AgingFound) -> Opt
     }
     if is_part_left_out {
         found.notes.push(
-            "Lifecycle rules of the bucket that hold for some of the backups only, or on a date, are left out.".to_owned(),
+            "Lifecycle rules of the bucket that hold for some of the backups only, or on a date, are left out."
+                .to_owned(),
         );
     }
     noncurrent_days

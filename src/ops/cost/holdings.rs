@@ -125,9 +125,7 @@ pub(super) fn add_up(store: &dyn Store, prefix: &str, options: &CostOptions, run
 }
 
 fn add_family(holdings: &mut Holdings, data_key: &Key, members: &[FamilyMember], options: &CostOptions) {
-    let is_committed = members
-        .iter()
-        .any(|(_, role)| matches!(role, KeyRole::Manifest { .. }));
+    let is_committed = members.iter().any(|(_, role)| matches!(role, KeyRole::Manifest { .. }));
     let (hint, time) = name_and_time_of(data_key);
     let name = options.layout.own_series_of(data_key).unwrap_or(hint);
     if options.name.as_ref().is_some_and(|wanted| *wanted != name) {
