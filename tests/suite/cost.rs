@@ -160,7 +160,7 @@ fn a_bucket_is_billed_by_class_and_by_what_it_does_to_its_objects() {
     "#;
     let cli = Cli::new().envs(bucket.environment()).env("BACKUP_PROVIDER", "aws");
     let file = cli.home().join("file");
-    std::fs::write(&file, vec![7; 200_000]).unwrap();
+    std::fs::write(&file, vec![7; 400_000]).unwrap();
     let file = file.display().to_string();
     let variables = [
         ("NAME", bucket.name.as_str()),
@@ -186,10 +186,10 @@ fn a_bucket_is_billed_by_class_and_by_what_it_does_to_its_objects() {
         let found = all.iter().find(|held| held["what"] == what && held["class"] == class);
         found.map_or(0, |held| held["bytes"].as_u64().unwrap())
     };
-    assert_eq!(held("data", "GLACIER"), 200_000, "{answer:#}");
+    assert_eq!(held("data", "GLACIER"), 400_000, "{answer:#}");
     assert_eq!(held("data", "STANDARD"), 7, "{answer:#}");
     assert_eq!(held("manifests", "STANDARD"), 4, "{answer:#}");
-    assert_eq!(held("old versions", "STANDARD"), 200_000, "{answer:#}");
+    assert_eq!(held("old versions", "STANDARD"), 400_000, "{answer:#}");
     assert_eq!(answer["prices"]["region"], "us-east-1");
     let later = &answer["series"][0]["later"];
     // 90 days of a daily backup, and 7 of each day's removed one.
