@@ -48,13 +48,13 @@ fn a_store_is_added_up_from_its_listing_alone() {
     for (number, time) in daily(COUNT).enumerate() {
         // No manifest is one, so that whoever reads any finds nothing.
         let key = key("backups/", if number % 2 == 0 { "app" } else { "web" }, time);
-        memory.set_body(&key, vec![7; 100].into());
-        memory.set_body(&format!("{key}.index.gz"), vec![7; 20].into());
-        memory.set_body(&format!("{key}.manifest.json"), vec![7; 10].into());
+        memory.set_body(&key, vec![7; 100]);
+        memory.set_body(&format!("{key}.index.gz"), vec![7; 20]);
+        memory.set_body(&format!("{key}.manifest.json"), vec![7; 10]);
     }
-    memory.set_body("backups/20200101/old_backup_20200101_000000.sql.gz", vec![7; 5].into());
-    memory.set_body("backups/notes.txt", vec![7; 6].into());
-    memory.set_body("elsewhere/big", vec![7; 1000].into());
+    memory.set_body("backups/20200101/old_backup_20200101_000000.sql.gz", vec![7; 5]);
+    memory.set_body("backups/notes.txt", vec![7; 6]);
+    memory.set_body("elsewhere/big", vec![7; 1000]);
     let store: Arc<dyn Store> = Arc::new(memory);
     let (run, _) = run_at("2026-01-01T00:00:00Z");
     let mut thirty = options();
