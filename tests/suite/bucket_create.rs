@@ -229,7 +229,7 @@ fn a_real_server_has_the_bucket_afterwards_and_what_others_set_stays() {
         .stdout_has("Create the bucket");
     let _ = cli.run(["list"]).exits_with(10);
     // Nobody is there to be asked.
-    let _ = cli.run(["bucket", "create"]).exits_with(21).stderr_has("Not confirmed");
+    let _ = cli.run(["bucket", "create"]).exits_with(21).stderr_has("needs a confirmation");
     let _ = cli.run(["list"]).exits_with(10);
     let made = cli
         .run([
@@ -278,8 +278,7 @@ fn a_real_server_has_the_bucket_afterwards_and_what_others_set_stays() {
 
 #[test]
 fn an_imitation_of_aws_is_right_in_every_point_afterwards() {
-    let stack = Ministack::start();
-    let bucket = stack.bucket();
+    let bucket = Ministack::shared().bucket();
     let foreign = format!(
         r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"Web","Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::000000000000:root"}},"Action":"s3:GetObject","Resource":"arn:aws:s3:::{}/web/*"}}]}}"#,
         bucket.name
