@@ -28,7 +28,7 @@ use crate::store::s3::{About, Heads, Provider, Requests, S3Store};
 pub use access::{CorsRule, PublicAccessBlock};
 pub use encryption::Encryption;
 pub use identity::{Caller, CredentialsFound};
-pub use lifecycle::{Lifecycle, LifecycleRule, Transition};
+pub use lifecycle::{Deviation, Lifecycle, LifecycleDocument, LifecycleRule, RULES_MAX, Transition};
 pub use object_lock::{ObjectLock, Retention};
 pub use policy::{demands_new_keys, demands_tls};
 pub use settings::BucketSettings;
