@@ -15,6 +15,7 @@ use crate::ops::lifecycle::{
 };
 use crate::store::Store;
 use crate::store::address::StoreAddress;
+use crate::store::s3::S3Store;
 use crate::ui::escape::escape_text;
 use crate::ui::table::{Column, render};
 
@@ -161,7 +162,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let place = Place::of(context)?;
     match &args.action {
         Action::Apply(apply) => {
-            let wanted = wanted(place.settings)?.checked(place.bucket.endpoint().is_none())?;
+            let wanted = wanted(place.settings)?.checked(place.store.provider().name == AMAZON)?;
             change(Some(&wanted), apply.going_ahead, &place, context)
         }
         Action::Show(_) => show(&place, context),
@@ -169,9 +170,13 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
 }
 
+/// The name of Amazon's line in the table of providers.
+const AMAZON: &str = "aws";
+
 /// The bucket of the store, and what is under its prefix.
 struct Place<'a> {
     settings: &'a Settings,
+    store: S3Store,
     bucket: Bucket,
     folder: String,
     url: String,
@@ -196,6 +201,7 @@ impl<'a> Place<'a> {
                 prefix => format!("{prefix}/"),
             },
             url: store.url(),
+            store,
         })
     }
 }
@@ -301,26 +307,31 @@ fn print_plan(
         remarks.notes.iter().for_each(|note| console.note(note));
         remarks.warnings.iter().for_each(|warning| console.warning(warning));
     }
-    let number = |change: Change| plan.changes.iter().filter(|other| other.change == change).count() as u64;
     if plan.is_idle() {
-        return console.summary(&escape_text(&format!(
-            "Nothing to change: {} {} for {} and {} of others.",
-            match plan.changes.iter().any(|change| change.owner == Owner::Ours) {
-                true => "the rules are as they should be;",
-                false => "there is none of ours;",
-            },
-            count(of_owner(plan, true), "rule", "rules"),
-            place.url,
-            of_owner(plan, false)
-        )));
+        let (ours, others) = (of_owner(plan, true), of_owner(plan, false));
+        let others = match others {
+            0 => "no others".to_owned(),
+            others => format!("{others} of others"),
+        };
+        return console.summary(&escape_text(&match ours {
+            0 => format!(
+                "Nothing to change: there is none of ours for {}, and {others}.",
+                place.url
+            ),
+            ours => format!(
+                "Nothing to change: the rules are as they should be; {} for {}, and {others}.",
+                count(ours, "rule", "rules"),
+                place.url
+            ),
+        }));
     }
-    let verb = if is_dry_run {
-        "would be, but this is a dry run"
-    } else {
-        "to be"
+    let number = |change: Change| plan.changes.iter().filter(|other| other.change == change).count() as u64;
+    let (verb, end) = match is_dry_run {
+        true => ("would be", " This is a dry run, and nothing was written."),
+        false => ("to be", ""),
     };
     console.summary(&format!(
-        "{} {verb} added, {} changed, {} removed; {} stay as they are.",
+        "{} {verb} added, {} changed, {} removed; {} stay as they are.{end}",
         count(number(Change::Added), "rule", "rules"),
         number(Change::Changed),
         number(Change::Removed),

@@ -46,7 +46,7 @@ fn a_round_trip_leaves_the_rules_of_others_to_the_byte() {
         .stdout_has("older versions removed after 14 days")
         .stdout_has("unfinished uploads removed after 7 days")
         .stdout_has("keep    old & gold\n          logs/: removed after 30 days\n")
-        .stdout_has("3 rules would be, but this is a dry run added, 0 changed, 0 removed; 2 stay as they are.")
+        .stdout_has("3 rules would be added, 0 changed, 0 removed; 2 stay as they are. This is a dry run")
         .stderr_has("by age alone");
     let _ = cli
         .run(apply_with(&[]))
@@ -337,7 +337,7 @@ fn a_bucket_that_goes_on_showing_its_old_rules_is_not_waited_for_for_ever() {
     options.region = Some("us-east-1".to_owned());
     options.credentials = Some(StaticCredentials {
         access_key_id: "key".to_owned(),
-        secret_access_key: "secret".into(),
+        secret_access_key: backup_cli::base::secret::Secret::new("secret"),
         session_token: None,
     });
     let (run, recorder) = super::support::library::run_at("2026-01-31T02:00:00Z");
@@ -408,7 +408,7 @@ fn round_trip(bucket: &Bucket, apply: &[&str]) -> serde_json::Value {
     );
     let before = rules_of(bucket);
     let cli = Cli::new().envs(bucket.environment());
-    let arguments = |extra: &'static str| [&["lifecycle", "apply"], apply, &[extra]].concat();
+    let arguments = |extra: &'static str| [&["lifecycle", "apply"][..], apply, &[extra]].concat();
     let _ = cli
         .run(arguments("-y"))
         .success()
@@ -464,7 +464,7 @@ fn ministack_keeps_the_rules_and_doctor_likes_them() {
         .envs(bare.environment())
         .env("BACKUP_S3_RETENTION_DAYS", "200");
     let _ = cli
-        .run([&["lifecycle", "apply", "-y"], &apply[..]].concat())
+        .run([&["lifecycle", "apply", "-y"][..], &apply[..]].concat())
         .success()
         .stderr_has("keeps versions, and nothing removes older ones");
     let checked = cli.run(["doctor", "--json"]).json();

@@ -109,7 +109,10 @@ impl LifecycleRule {
                     let text = |name| child.text_of(name).unwrap_or_default().to_owned();
                     self.tags.push((text("Key"), text("Value")));
                 }
-                "ObjectSizeGreaterThan" => self.above_bytes = child.text.trim().parse().ok(),
+                // Some servers put a zero where nothing was said.
+                "ObjectSizeGreaterThan" => {
+                    self.above_bytes = child.text.trim().parse().ok().filter(|bytes| *bytes > 0);
+                }
                 "ObjectSizeLessThan" => self.below_bytes = child.text.trim().parse().ok(),
                 "And" => self.read_filter(child),
                 other => self.unknown.push(other.to_owned()),
@@ -272,6 +275,9 @@ mod tests {
         assert_eq!(new.noncurrent_transitions[0].days, Some(3));
         assert_eq!(new.unknown, ["Shredding", "Hours"]);
         assert!(new.removes_lone_markers && !new.is_enabled);
+        let zero =
+            read("<Rule><Filter><And><Prefix/><ObjectSizeGreaterThan>0</ObjectSizeGreaterThan></And></Filter></Rule>");
+        assert!(!zero.is_narrowed());
     }
 
     #[test]

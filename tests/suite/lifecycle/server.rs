@@ -94,11 +94,6 @@ impl RuleServer {
         self.state().document.clone()
     }
 
-    /// Replaces the rules behind everybody's back.
-    pub fn set(&self, document: Option<&str>) {
-        self.state().document = document.map(str::to_owned);
-    }
-
     /// The requests of a method so far; they are forgotten.
     pub fn take(&self, method: &str) -> Vec<Request> {
         let mut state = self.state();
