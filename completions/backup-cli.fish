@@ -65,6 +65,7 @@ complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "cost" -d 'Sho
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "doctor" -d 'Try everything that backups depend on, and say what to do about what is wrong'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "verify" -d 'Check backups where they lie'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "bucket" -d 'Create the bucket of the store, harden it, and look at it'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "lifecycle" -d 'Let the bucket move backups to cheaper classes and remove them as they grow old'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "key" -d 'Make keys for encryption, and tell their public halves'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "config" -d 'Show, check or create the configuration'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
@@ -676,6 +677,110 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -s v -l verbose -d 'Log what happens inside; repeat it for more'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l no-progress -d 'Do not show progress'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -f -a "apply" -d 'Write the rules that the settings ask for'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -f -a "show" -d 'Show all rules of the bucket'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -f -a "remove" -d 'Remove the rules of this store'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l transition -d 'Move data to a storage class after some days, such as 30:GLACIER_IR; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l glacier-days -d 'Move data to GLACIER after so many days' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l delete-days -d 'Remove backups after so many days, whether or not there are newer ones' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l noncurrent-days -d 'In a bucket that keeps versions, remove for good what was removed so many days ago' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l abort-days -d 'Throw unfinished uploads away after so many days [default: 7]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -s n -l dry-run -d 'Show what would be done, without doing it'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -s y -l confirm -l yes -d 'Go ahead without asking'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -s n -l dry-run -d 'Show what would be done, without doing it'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -s y -l confirm -l yes -d 'Go ahead without asking'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r

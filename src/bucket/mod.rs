@@ -30,7 +30,7 @@ pub use access::{CorsRule, OWN_CORS_ID, PublicAccessBlock};
 pub use creation::Created;
 pub use encryption::Encryption;
 pub use identity::{Caller, CredentialsFound};
-pub use lifecycle::{Lifecycle, LifecycleRule, Transition};
+pub use lifecycle::{Deviation, Lifecycle, LifecycleDocument, LifecycleRule, RULES_MAX, Transition};
 pub use object_lock::{ObjectLock, Retention};
 pub use policy::{NotAPolicy, PolicyWish, demands_new_keys, demands_tls};
 pub use settings::BucketSettings;

@@ -285,6 +285,41 @@ const CLOSINGS: &[Closing] = &[
         )],
     },
     Closing {
+        command: "lifecycle",
+        exit_status: &[0, 1, 2, 10, 21, 130],
+        examples: &[("backup-cli lifecycle show", "All rules of the bucket, ours and others'")],
+    },
+    Closing {
+        command: "lifecycle apply",
+        exit_status: &[0, 1, 2, 10, 21, 130],
+        examples: &[
+            (
+                "backup-cli lifecycle apply --transition 30:GLACIER_IR --transition 120:DEEP_ARCHIVE --delete-days 730 --dry-run",
+                "What would become of each rule, and what to look into",
+            ),
+            (
+                "backup-cli lifecycle apply -p app --confirm",
+                "The rules of a profile, without a question",
+            ),
+        ],
+    },
+    Closing {
+        command: "lifecycle show",
+        exit_status: &[0, 1, 2, 10, 130],
+        examples: &[(
+            "backup-cli --store s3://my-backups/web lifecycle show --json",
+            "For a program, each rule also to the byte",
+        )],
+    },
+    Closing {
+        command: "lifecycle remove",
+        exit_status: &[0, 1, 2, 10, 21, 130],
+        examples: &[(
+            "backup-cli lifecycle remove --confirm",
+            "Those of this store; the others stay",
+        )],
+    },
+    Closing {
         command: "prune",
         exit_status: &[0, 1, 2, 3, 10, 11, 21, 130],
         examples: &[

@@ -24,6 +24,7 @@ pub mod find;
 pub mod generate;
 pub mod help;
 pub mod key;
+pub mod lifecycle;
 pub mod list;
 pub mod ls;
 mod manual;
@@ -94,6 +95,7 @@ pub enum Command {
     Doctor(doctor::Args),
     Verify(Box<verify::Args>),
     Bucket(bucket::Args),
+    Lifecycle(lifecycle::Args),
     Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -264,6 +266,7 @@ impl Command {
             Self::Cost(args) => args.flags(),
             Self::Bucket(args) => args.flags(),
             Self::Doctor(args) => args.flags(),
+            Self::Lifecycle(args) => args.flags(),
             Self::Verify(args) => args.flags(),
             _ => Flags::default(),
         }
@@ -349,6 +352,7 @@ impl Cli {
                 Command::Doctor(args) => doctor::run(args, &context),
                 Command::Verify(args) => verify::run(args, &context),
                 Command::Bucket(args) => bucket::run(args, &context),
+                Command::Lifecycle(args) => lifecycle::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Key(_)
                 | Command::Config(_)

@@ -21,6 +21,7 @@ pub mod doctor;
 pub mod drill;
 pub mod find;
 pub mod leftovers;
+pub mod lifecycle;
 pub mod list;
 pub mod located;
 pub mod lock;

@@ -229,7 +229,10 @@ fn a_real_server_has_the_bucket_afterwards_and_what_others_set_stays() {
         .stdout_has("Create the bucket");
     let _ = cli.run(["list"]).exits_with(10);
     // Nobody is there to be asked.
-    let _ = cli.run(["bucket", "create"]).exits_with(21).stderr_has("needs a confirmation");
+    let _ = cli
+        .run(["bucket", "create"])
+        .exits_with(21)
+        .stderr_has("needs a confirmation");
     let _ = cli.run(["list"]).exits_with(10);
     let made = cli
         .run([

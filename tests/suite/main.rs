@@ -38,6 +38,7 @@ mod fuzz_corpus;
 mod generated;
 mod json_output;
 mod kills;
+mod lifecycle;
 mod many_backups;
 mod mysql;
 mod nasty_trees;
