@@ -53,11 +53,12 @@ impl Secret {
                     .hint(format!("Is `{program}` installed and in PATH?"))
             })?;
         if !output.status.success() {
-            return Err(failed().caused_by(anyhow::anyhow!(
-                "`{program}` ended with {}: {}",
-                output.status,
-                redact(String::from_utf8_lossy(&output.stderr).trim())
-            )));
+            let said = redact(String::from_utf8_lossy(&output.stderr).trim());
+            let said = match said.is_empty() {
+                true => " and said nothing".to_owned(),
+                false => format!(": {said}"),
+            };
+            return Err(failed().caused_by(anyhow::anyhow!("`{program}` ended with {}{said}", output.status)));
         }
         let text = String::from_utf8(output.stdout).map_err(|error| failed().caused_by(error))?;
         Ok(Self::new(text.trim_end_matches(['\r', '\n'])))
@@ -83,8 +84,14 @@ impl SecretSource {
     pub fn read(&self) -> Result<Secret> {
         match self {
             Self::Text(secret) => Ok(secret.clone()),
-            Self::File(path) => Secret::from_file(path),
-            Self::Command(command) => Secret::from_command(command),
+            Self::File(path) => Secret::from_file(path).map_err(|failure| {
+                failure.hint("Check the path and its permissions; the file holds nothing but the secret")
+            }),
+            Self::Command(command) => Secret::from_command(command).map_err(|failure| {
+                failure.hint(format!(
+                    "Run `{command}` by hand: it has to print the secret and to exit with 0"
+                ))
+            }),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
 
 use super::notes::{NoteKind, note_of};
 use crate::base::failure::{Failure, Kind, Result};
@@ -104,6 +105,39 @@ pub fn name_from(text: &str) -> String {
         name.remove(0);
     }
     if name.is_empty() { "backup".to_owned() } else { name }
+}
+
+/// Hexadecimal digits that tell names apart which become the same as the name of a series.
+const TELLING_DIGITS: usize = 8;
+
+/// [`name_from`], followed by a part of the text's digest: for a text that its name does not tell from others, so that two of
+/// them do not share a series.
+#[must_use]
+pub fn digested_name_from(text: &str) -> String {
+    let digest = hex::encode(Sha256::digest(text.as_bytes()));
+    let mut name = name_from(text);
+    name.truncate(NAME_BYTES_MAX - 1 - TELLING_DIGITS);
+    format!("{name}-{}", &digest[..TELLING_DIGITS])
+}
+
+/// The series of what is called `text` and is not told apart by it alone, such as a file: a digest follows where letters
+/// were lost.
+#[must_use]
+pub fn name_of_file(text: &str) -> String {
+    match text.is_ascii() {
+        true => name_from(text),
+        false => digested_name_from(text),
+    }
+}
+
+/// The series of a database: a digest follows a name that had to be changed.
+#[must_use]
+pub fn name_of_database(database: &str) -> String {
+    let plain = name_from(database);
+    match plain == database {
+        true => plain,
+        false => digested_name_from(database),
+    }
 }
 
 /// How keys are made: a template with `{name}`, `{host}`, `{date}`, `{time}` and the user's own variables.

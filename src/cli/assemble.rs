@@ -9,7 +9,7 @@ use super::context::Context;
 use super::databases::{mysql_job, postgres_jobs, refuse_without_postgres};
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, Kind, Result};
-use crate::catalog::layout::{Layout, name_from};
+use crate::catalog::layout::{Layout, name_of_database, name_of_file};
 use crate::catalog::selection::SAFETY_SUFFIX;
 use crate::config::settings::{ChecksumMode as ConfiguredChecksums, Settings};
 use crate::config::{Secrets, first_problem};
@@ -242,7 +242,11 @@ pub fn keys(settings: &Settings, ask: Option<Ask>) -> Keys {
 /// How the database that a restore replaces is backed up first.
 pub fn safety_backup(settings: &Settings, database: &str, run: &Run) -> Result<SafetyBackup> {
     let store = open_store(settings, run)?;
-    let mut name = settings.name.value.clone().unwrap_or_else(|| name_from(database));
+    let mut name = settings
+        .name
+        .value
+        .clone()
+        .unwrap_or_else(|| name_of_database(database));
     name.push_str(SAFETY_SUFFIX);
     let options = backup_options(settings, store.as_ref(), &name)?;
     Ok(SafetyBackup { store, options })
@@ -318,7 +322,7 @@ fn command_job(argv: &[String], settings: &Settings) -> Job {
         .clone()
         .unwrap_or_else(|| UNKNOWN_EXTENSION.to_owned());
     Job {
-        default_name: name_from(&program.to_string_lossy()),
+        default_name: name_of_file(&program.to_string_lossy()),
         source: Box::new(CommandSource::new(argv.to_vec(), settings.shell.value, extension)),
         warnings: Vec::new(),
     }
@@ -337,7 +341,7 @@ fn stdin_job(settings: &Settings) -> Job {
         .or(own_extension)
         .unwrap_or_else(|| UNKNOWN_EXTENSION.to_owned());
     Job {
-        default_name: name_from(&stem),
+        default_name: name_of_file(&stem),
         source: Box::new(StdinSource::new(extension)),
         warnings: Vec::new(),
     }
@@ -345,7 +349,7 @@ fn stdin_job(settings: &Settings) -> Job {
 
 fn sqlite_job(path: PathBuf) -> Job {
     Job {
-        default_name: name_from(&sqlite_stem(&path)),
+        default_name: name_of_file(&sqlite_stem(&path)),
         source: Box::new(SqliteSource::new(SqliteOptions::new(path))),
         warnings: Vec::new(),
     }
@@ -367,7 +371,7 @@ fn directory_job(paths: Vec<PathBuf>, settings: &Settings) -> Job {
         .to_string_lossy()
         .into_owned();
     Job {
-        default_name: name_from(&base),
+        default_name: name_of_file(&base),
         source: Box::new(DirectorySource::new(DirectoryOptions {
             paths,
             exclude: settings.excludes.value.clone(),

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use sha2::{Digest, Sha256};
-
 use super::assemble::{Job, UNNAMED_DATABASE};
 use crate::base::failure::{Failure, Kind, Result};
-use crate::catalog::layout::name_from;
+use crate::catalog::layout::{digested_name_from, name_from, name_of_database};
 use crate::config::Settings;
 use crate::config::table::{self, Spec};
 use crate::ops::Run;
@@ -18,9 +16,6 @@ use crate::source::postgres::{
 
 /// The series of a server's roles and tablespaces.
 const GLOBALS_NAME: &str = "globals";
-
-/// Hexadecimal digits that tell names apart which become the same as the name of a series.
-const TELLING_DIGITS: usize = 8;
 
 /// The name of a backup of a MySQL database that the URL does not name, until that is refused.
 const UNNAMED_MYSQL_DATABASE: &str = "mysql";
@@ -40,7 +35,7 @@ pub fn mysql_url(url: &str, settings: &Settings) -> Result<MysqlUrl> {
 pub fn mysql_job(url: &str, settings: &Settings) -> Result<Job> {
     let url = mysql_url(url, settings)?;
     Ok(Job {
-        default_name: name_from(url.database().unwrap_or(UNNAMED_MYSQL_DATABASE)),
+        default_name: name_of_database(url.database().unwrap_or(UNNAMED_MYSQL_DATABASE)),
         source: Box::new(MysqlSource::new(MysqlOptions {
             url,
             extra_arguments: settings.mysql_dump_arguments.value.clone(),
@@ -63,7 +58,11 @@ pub fn postgres_jobs(url: &str, settings: &Settings, run: &Run) -> Result<Vec<Jo
                 refuse_selection(settings, "the roles and tablespaces of a server")?;
                 globals_job(GLOBALS_NAME.to_owned(), url, settings)
             }
-            false => database_job(name_from(url.database().unwrap_or(UNNAMED_DATABASE)), url, settings),
+            false => database_job(
+                name_of_database(url.database().unwrap_or(UNNAMED_DATABASE)),
+                url,
+                settings,
+            ),
         }]);
     }
     refuse_selection(settings, "all databases")?;
@@ -132,8 +131,7 @@ fn series_names(databases: &[String], name: Option<&str>) -> Vec<String> {
             if plain == *database && taken.insert(series.clone()) {
                 return series;
             }
-            let digest = hex::encode(Sha256::digest(database.as_bytes()));
-            let series = format!("{series}-{}", &digest[..TELLING_DIGITS]);
+            let series = in_series(name, &digested_name_from(database));
             taken.insert(series.clone());
             series
         })

@@ -113,7 +113,9 @@ fn write_new(path: &Path, content: &[u8]) -> Result<()> {
                 format!("`{}` exists already, and a key is never overwritten", path.display()),
             )
             .hint("Choose another path: what is encrypted for a key that is lost cannot be read any more"),
-            _ => crate::base::failure::io_failure(doing(), error).with_kind(Kind::Failed),
+            _ => crate::base::failure::io_failure(doing(), error)
+                .with_kind(Kind::Failed)
+                .hint("Make the folder first, or choose a path that this user may write"),
         })?;
     file.write_all(content).and_then(|()| file.sync_all()).doing(doing)
 }

@@ -19,20 +19,20 @@ use crate::ops::drill::DrillBody;
 use crate::ops::pin::pin_of;
 use crate::ops::reveal::reveal;
 use crate::ops::shape::flag_of;
-use crate::source::postgres::selecting;
+use crate::source::{mysql, postgres};
 use crate::ui::escape::escape_text;
 
 /// What made a dump a part of its database; nothing for a whole one.
 fn part(manifest: &Manifest) -> String {
-    match manifest.source.kind.as_str() {
-        "postgresql" => {
-            let options = selecting(&manifest.source.options);
-            match options.is_empty() {
-                true => String::new(),
-                false => format!("only a part of the database: {}", options.join(" ")),
-            }
-        }
+    let options = &manifest.source.options;
+    let selecting = match manifest.source.kind.as_str() {
+        "postgresql" => postgres::selecting(options).join(" "),
+        "mysql" | "mariadb" => mysql::selecting(options).join(" "),
         _ => String::new(),
+    };
+    match selecting.is_empty() {
+        true => selecting,
+        false => format!("only a part of the database: {selecting}"),
     }
 }
 

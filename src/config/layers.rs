@@ -110,6 +110,9 @@ pub struct Layers<'a> {
     pub profile: Option<&'a str>,
 }
 
+/// Settings that, by being there, turn encryption on. An empty variable would turn it off without a word.
+const DECIDES_ENCRYPTION: &[&str] = &["passphrase", "recipients", "recipients-files"];
+
 impl Layers<'_> {
     /// What one layer says about a setting.
     ///
@@ -150,7 +153,18 @@ impl Layers<'_> {
             }
             let mut set = Vec::new();
             for (variable, form) in forms {
-                if let Some(value) = self.environment.read(&variable)? {
+                let value = self.environment.read(&variable)?;
+                if value.is_none() && DECIDES_ENCRYPTION.contains(&spec.key) && self.environment.has(&variable) {
+                    return Err(Failure::new(
+                        Kind::Config,
+                        format!(
+                            "`{variable}` is set and empty, so it cannot be told whether backups are to be encrypted"
+                        ),
+                    )
+                    .hint("Give it its value: what was to fill it may have failed")
+                    .hint(format!("Or unset `{variable}`")));
+                }
+                if let Some(value) = value {
                     let found = Found {
                         raw: Raw::Text(value.to_owned()),
                         origin: self.environment.origin(&variable),

@@ -493,3 +493,35 @@ fn an_unknown_profile_is_not_found() {
     let problems = try_resolve(Flags::default(), &[], "[profile.web]\n", Some("wbe")).unwrap_err();
     assert_eq!(problems[0].kind(), Kind::NotFound);
 }
+
+#[test]
+fn an_empty_variable_does_not_turn_encryption_off() {
+    for variable in [
+        "BACKUP_PASSPHRASE",
+        "BACKUP_PASSPHRASE_FILE",
+        "BACKUP_PASSPHRASE_COMMAND",
+        "BACKUP_RECIPIENT",
+        "BACKUP_RECIPIENTS",
+        "BACKUP_RECIPIENTS_FILE",
+        "BACKUP_RECIPIENTS_FILES",
+    ] {
+        for file in ["", "[defaults]\nrecipients = [\"age1x\"]\n"] {
+            let problems = try_resolve(Flags::default(), &[(variable, "")], file, None).unwrap_err();
+            assert_eq!(problems[0].kind(), Kind::Config);
+            assert!(
+                problems[0]
+                    .message()
+                    .starts_with(&format!("`{variable}` is set and empty")),
+                "{:?}",
+                problems[0]
+            );
+        }
+    }
+    // What only opens backups is not there if it is empty.
+    assert!(
+        with_variables(&[("BACKUP_IDENTITY", ""), ("BACKUP_NAME", "")])
+            .identity
+            .value
+            .is_none()
+    );
+}

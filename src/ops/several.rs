@@ -272,7 +272,7 @@ fn commit_each(
     })
 }
 
-/// The manifest as it is in one of the stores, which has keys, versions and entity tags of its own.
+/// The manifest as it is in one of the stores, which has keys, versions, tokens and entity tags of its own.
 fn own_manifest(manifest: &Manifest, fan_out: &FanOut, place: usize) -> Result<Manifest> {
     let mut own = manifest.clone();
     for object in &mut own.objects {
@@ -285,6 +285,7 @@ fn own_manifest(manifest: &Manifest, fan_out: &FanOut, place: usize) -> Result<M
         object.key = meta.key;
         object.version_id = meta.version_id;
         object.etag = meta.etag;
+        object.token = meta.token.unwrap_or_default();
     }
     Ok(own)
 }

@@ -1,5 +1,6 @@
 //! Backups whose data lies in an archive: what can be read, asking for the rest, and waiting for it.
 
+use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -120,12 +121,13 @@ pub fn archived_data(store: &Arc<dyn Store>, chosen: &Chosen, run: &Run) -> Resu
     }
     let looked = in_parallel(&keys, |key| {
         run.cancel.check()?;
-        store.head(key)
+        let archive = store.head(key)?.and_then(|meta| meta.archive);
+        Ok(archive.filter(|archive| archive.state != ThawState::Frozen || !can_be_read(store.as_ref(), key)))
     });
     run.cancel.check()?;
     let mut objects = Vec::new();
-    for (key, meta) in keys.iter().zip(looked) {
-        if let Some(archive) = meta?.and_then(|meta| meta.archive) {
+    for (key, archive) in keys.iter().zip(looked) {
+        if let Some(archive) = archive? {
             objects.push(((*key).clone(), archive));
         }
     }
@@ -134,6 +136,14 @@ pub fn archived_data(store: &Arc<dyn Store>, chosen: &Chosen, run: &Run) -> Resu
         objects,
         total: data.len() + usize::from(has_index),
     })
+}
+
+/// Whether an object is read although its class is an archive's: to some servers a class is but a label.
+fn can_be_read(store: &dyn Store, key: &Key) -> bool {
+    let mut first = [0];
+    store
+        .get(key, Some(0..1))
+        .is_ok_and(|mut body| body.read_exact(&mut first).is_ok())
 }
 
 /// Refuses a backup whose data cannot be read now.

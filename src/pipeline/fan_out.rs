@@ -39,6 +39,9 @@ struct Shared {
 }
 
 struct Arm {
+    /// What the writer's token is followed by here. Two branches may turn out to be one place under two names: what the one
+    /// has made there must not pass for what the other one has.
+    token_suffix: String,
     branch: Branch,
     is_out: AtomicBool,
     failure: Mutex<Option<Failure>>,
@@ -71,7 +74,11 @@ impl FanOut {
                     .hint("Back up to one of them, and `backup-cli copy` to the other"),
             );
         }
-        let arms = branches.into_iter().map(|branch| Arm {
+        let arms = branches.into_iter().enumerate().map(|(place, branch)| Arm {
+            token_suffix: match place {
+                0 => String::new(),
+                place => format!("-{}", place + 1),
+            },
             branch,
             is_out: AtomicBool::new(false),
             failure: Mutex::default(),
@@ -134,6 +141,27 @@ fn within_both(one: Limits, other: Limits) -> Limits {
 impl Arm {
     fn is_out(&self) -> bool {
         self.is_out.load(Ordering::SeqCst)
+    }
+
+    /// What an object of the writer's is put with here.
+    fn options(&self, options: &PutOptions) -> PutOptions {
+        PutOptions {
+            token: self.token(&options.token),
+            ..options.clone()
+        }
+    }
+
+    fn token(&self, token: &str) -> String {
+        format!("{token}{}", self.token_suffix)
+    }
+
+    /// An object here as the writer knows it.
+    fn as_the_writers(&self, meta: ObjectMeta) -> ObjectMeta {
+        let own = meta
+            .token
+            .as_deref()
+            .map(|token| token.strip_suffix(&self.token_suffix).unwrap_or(token).to_owned());
+        ObjectMeta { token: own, ..meta }
     }
 
     /// The key here of what the writer calls `key`.
@@ -259,7 +287,13 @@ impl Store for FanOut {
 
     fn put(&self, key: &Key, body: Bytes, options: &PutOptions) -> Result<ObjectMeta> {
         let shared = &self.0;
-        let metas = shared.each(|_, arm| arm.branch.store.put(&arm.key(shared, key), body.clone(), options))?;
+        let metas = shared.each(|_, arm| {
+            let put = arm
+                .branch
+                .store
+                .put(&arm.key(shared, key), body.clone(), &arm.options(options))?;
+            Ok(arm.as_the_writers(put))
+        })?;
         first_of(metas, key)
     }
 
@@ -267,7 +301,11 @@ impl Store for FanOut {
         let shared = &self.0;
         let mut uploads: Vec<Option<Arc<dyn Upload>>> = shared.arms.iter().map(|_| None).collect();
         let begun = shared.each(|place, arm| {
-            let upload: Arc<dyn Upload> = Arc::from(arm.branch.store.start_upload(&arm.key(shared, key), options)?);
+            let upload: Arc<dyn Upload> = Arc::from(
+                arm.branch
+                    .store
+                    .start_upload(&arm.key(shared, key), &arm.options(options))?,
+            );
             lock(&arm.uploads).push(upload.clone());
             Ok((place, upload))
         })?;
@@ -299,7 +337,7 @@ impl Store for FanOut {
         };
         Ok(meta.map(|meta| ObjectMeta {
             key: key.clone(),
-            ..meta
+            ..arm.as_the_writers(meta)
         }))
     }
 
@@ -398,7 +436,8 @@ impl Upload for SeveralUploads {
                 ));
             }
             let key = arm.key(&self.shared, &self.key);
-            lock(&arm.tried).push((key.clone(), self.token.clone()));
+            let token = arm.token(&self.token);
+            lock(&arm.tried).push((key.clone(), token.clone()));
             let completed = self.upload_of(place)?.complete(&own, object_bytes)?;
             let mut meta = arm.branch.store.head(&key)?.ok_or_else(|| {
                 Failure::new(
@@ -407,9 +446,9 @@ impl Upload for SeveralUploads {
                 )
             })?;
             meta.version_id = meta.version_id.or(completed.version_id);
-            compare(&key, object_bytes, &self.token, &meta, &etag_expected)?;
+            compare(&key, object_bytes, &token, &meta, &etag_expected)?;
             lock(&arm.completed).insert(self.key.clone(), meta.clone());
-            Ok(meta)
+            Ok(arm.as_the_writers(meta))
         })?;
         first_of(metas, &self.key)
     }

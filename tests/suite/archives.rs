@@ -9,6 +9,7 @@ use crate::support::cli::{Cli, Outcome};
 use crate::support::fault_s3::{Fault, FaultS3, Op, Options, Thaw, When};
 
 use crate::support::ministack::Ministack;
+use crate::support::place::{Place, PlaceKind};
 use crate::support::server::{fresh_folder, process_folder};
 use crate::support::trees::{Compare, assert_same_tree, make_small_tree};
 
@@ -313,6 +314,20 @@ fn a_server_with_an_archive_of_its_own_thaws_and_restores() {
     assert!(run.stderr().contains("lies in an archive (GLACIER)"), "{run}");
     let _ = cli
         .run(["restore", "latest", "--to", to_text, "--thaw", "--wait"])
+        .success();
+    assert_same_tree(tree(), &to.join("archived-tree"), Compare::all());
+}
+
+#[test]
+fn where_the_class_is_but_a_label_a_backup_is_restored_like_any_other() {
+    let place = Place::fresh(PlaceKind::UnknownS3);
+    let cli = place.cli();
+    let class = ["--storage-class", "GLACIER"].map(Path::new);
+    let _ = cli.run([&[Path::new("backup"), tree()], &class[..]].concat()).success();
+    let folder = fresh_folder("label");
+    let to = folder.path().join("restored");
+    let _ = cli
+        .run(["restore", "latest", "--to", to.to_str().expect("UTF-8")])
         .success();
     assert_same_tree(tree(), &to.join("archived-tree"), Compare::all());
 }

@@ -90,9 +90,22 @@ Hint: Check the path and its permissions: --identity, BACKUP_IDENTITY
 ",
     },
     Case {
+        name: "an empty passphrase",
+        arrange: |s| {
+            s.tree().env("BACKUP_PASSPHRASE", "");
+            line("backup tree")
+        },
+        code: 2,
+        says: "\
+Error: `BACKUP_PASSPHRASE` is set and empty, so it cannot be told whether backups are to be encrypted
+Hint: Give it its value: what was to fill it may have failed
+Hint: Or unset `BACKUP_PASSPHRASE`
+",
+    },
+    Case {
         name: "no passphrase for a backup that is encrypted by one",
         arrange: |s| {
-            s.tree().env("BACKUP_PASSPHRASE", "canary words").backed_up("tree").env("BACKUP_PASSPHRASE", "");
+            s.tree().env("BACKUP_PASSPHRASE", "canary words").backed_up("tree").without_env("BACKUP_PASSPHRASE");
             line("restore latest --to out")
         },
         code: 12,

@@ -145,6 +145,11 @@ fn every_kind_of_object_comes_back() {
         );
         assert_eq!(collation, "latin1_swedish_ci\n");
         assert_eq!(server.relatives(&name), Vec::<String>::new());
+        // The rows that were, with the times from when to when they were.
+        let history = "SELECT a, row_start, row_end FROM versions FOR SYSTEM_TIME ALL ORDER BY row_start, row_end, a";
+        let versions = server.sql(&database.name, history);
+        assert_eq!(versions.lines().count(), 4, "{versions}");
+        assert_eq!(server.sql(&name, history), versions);
 
         // And without this tool.
         let stock = format!("{}-stock", database.name);
@@ -155,6 +160,7 @@ fn every_kind_of_object_comes_back() {
             .replace(&format!("`{}`", database.name), &format!("`{stock}`"));
         server.sql(&stock, &text);
         assert_eq!(server.sql(&stock, "SELECT count(*) FROM parent"), "4\n");
+        assert_eq!(server.sql(&stock, history), versions);
     }
 }
 

@@ -112,6 +112,32 @@ fn check_empty(memory: &MemoryStore, what: &str) {
     assert_eq!(memory.unfinished_uploads("").unwrap(), [], "{what}");
 }
 
+#[test]
+fn two_names_of_one_store_cost_the_second_its_copy_and_not_the_backup() {
+    let memory = MemoryStore::new();
+    for whole in 0..2 {
+        let destinations = vec![
+            destination(Arc::new(memory.clone())),
+            destination(Arc::new(memory.clone())),
+        ];
+        let now = ["2026-01-31T02:00:00Z", "2026-02-01T02:00:00Z"][whole];
+        let (run, _) = run_at(now);
+        let mut source = Bytes::new(content());
+        let outcomes = backup_to_several(&destinations, &mut source, &options("app", Some(PART_BYTES)), &run).unwrap();
+        let made: Vec<bool> = outcomes.iter().map(|outcome| outcome.result.is_ok()).collect();
+        assert_eq!(made.iter().filter(|made| **made).count(), 1, "{made:?}");
+        let store: Arc<dyn Store> = Arc::new(memory.clone());
+        let listed = list_all(&store, &run).unwrap();
+        assert_eq!(listed.backups.len(), whole + 1);
+        for backup in &listed.backups {
+            assert_eq!(backup.state, ListedState::Complete);
+            assert!(read_back(&store, &backup.id, &run).unwrap() == content());
+        }
+        assert_eq!(listed.uncommitted, []);
+        assert_eq!(store.unfinished_uploads("").unwrap(), []);
+    }
+}
+
 const ROLLED_OVER: Limits = Limits {
     parts_max: 2,
     parts_equal: true,

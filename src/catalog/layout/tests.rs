@@ -173,3 +173,22 @@ fn names_are_checked_and_made() {
         assert!(check_name(&name_from(name)).is_ok(), "{name}");
     }
 }
+
+#[test]
+fn names_that_only_their_letters_tell_apart_are_series_of_their_own() {
+    let names: Vec<String> = ["ä", "ö", "b", "ä b"].iter().map(|text| name_of_file(text)).collect();
+    assert!(
+        names[0].starts_with("backup-") && names[1].starts_with("backup-") && names[0] != names[1],
+        "{names:?}"
+    );
+    assert_eq!(names[2], "b");
+    assert!(names[3].starts_with("b-"), "{names:?}");
+    assert_eq!(
+        (name_of_file("my files"), name_of_file("")),
+        ("my_files".to_owned(), "backup".to_owned())
+    );
+    assert_eq!(name_of_database("shop"), "shop");
+    assert_ne!(name_of_database("a b"), name_of_database("a_b"));
+    let longest = name_of_database(&"ä".repeat(300));
+    assert!(check_name(&longest).is_ok() && check_name(&name_of_database(&"a b".repeat(100))).is_ok());
+}

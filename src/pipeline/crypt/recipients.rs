@@ -48,7 +48,8 @@ impl Recipients {
     /// [`Kind::Config`] if it is empty.
     pub fn of_passphrase(passphrase: Secret) -> Result<Self> {
         match passphrase.expose().is_empty() {
-            true => Err(Failure::new(Kind::Config, "The passphrase is empty")),
+            true => Err(Failure::new(Kind::Config, "The passphrase is empty")
+                .hint("Look at what was to give it: BACKUP_PASSPHRASE, its _FILE or _COMMAND, or the profile")),
             false => Ok(Self(Kinds::Passphrase(passphrase))),
         }
     }

@@ -1,6 +1,7 @@
 //! What the dumper is told: what every dump needs, what its maker needs, and what a user may add.
 
 use super::clients::{Client, Maker, Version};
+use super::history::History;
 use super::server::{About, PACKET};
 use crate::base::failure::{Failure, Kind, Result};
 
@@ -167,9 +168,14 @@ pub fn warnings(arguments: &[String]) -> Vec<String> {
     if has("where", 'w') {
         warnings.push("The dump holds selected rows only.".to_owned());
     }
-    for what in ["triggers", "events", "routines"] {
+    for (what, told) in [
+        ("triggers", "triggers"),
+        ("events", "events"),
+        ("routines", "routines"),
+        ("dump-history", "earlier rows of system-versioned tables"),
+    ] {
         if skips(arguments, what) {
-            warnings.push(format!("The dump holds no {what}, as asked."));
+            warnings.push(format!("The dump holds no {told}, as asked."));
         }
     }
     warnings
@@ -177,7 +183,13 @@ pub fn warnings(arguments: &[String]) -> Vec<String> {
 
 /// The dumper's arguments, without the connection.
 #[must_use]
-pub fn dump_arguments(dumper: &Client, server: &About, extra: &[String], database: &str) -> Vec<String> {
+pub fn dump_arguments(
+    dumper: &Client,
+    server: &About,
+    history: &History,
+    extra: &[String],
+    database: &str,
+) -> Vec<String> {
     let mut arguments: Vec<String> = [
         // Whatever an option file says: the usual form, every error, the end marker.
         "--opt",
@@ -209,6 +221,9 @@ pub fn dump_arguments(dumper: &Client, server: &About, extra: &[String], databas
         if dumper.version >= Version(8, 0, 2) && !server_knows {
             arguments.push("--column-statistics=0".to_owned());
         }
+    }
+    if *history == History::Dumped {
+        arguments.push("--dump-history".to_owned());
     }
     arguments.extend(extra.iter().cloned());
     arguments.push("--".to_owned());
@@ -287,7 +302,7 @@ mod tests {
                 maker,
                 version,
             };
-            dump_arguments(&dumper, server, &words("--more"), "my db").join(" ")
+            dump_arguments(&dumper, server, &History::None, &words("--more"), "my db").join(" ")
         };
         let mariadb = about(Maker::MariaDb, Version(10, 11, 6));
         let mysql8 = about(Maker::MySql, Version(8, 0, 36));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::arguments::{check_arguments, dump_arguments, skips, warnings};
 use super::clients::{CLIENTS, Client, DUMPERS, choose, find_clients, mismatch};
+use super::history::History;
 use super::rights::Rights;
 use super::server::{About, Server, quote_literal, quote_name};
 use super::trouble::Trouble;
@@ -50,6 +51,7 @@ struct Prepared {
     collation: String,
     bytes: u64,
     tables: u64,
+    history: History,
     concerns: Vec<Concern>,
 }
 
@@ -138,6 +140,10 @@ impl Source for MysqlSource {
         let mut concerns: Vec<Concern> = warnings(extra).into_iter().map(concern(Topic::Selection)).collect();
         concerns.extend(mismatch(&dumper, about.maker, about.version).map(concern(Topic::Tools)));
         concerns.extend(inconsistent_tables(&server, &database, cancel)?.map(concern(Topic::Consistency)));
+        let history = History::of(&server, &about, &dumper, &database, cancel)?;
+        if let History::LeftOut(why) = &history {
+            concerns.push(concern(Topic::Consistency)(why.clone()));
+        }
         concerns.extend(check_rights(&server, &about, &database, extra, cancel)?.map(concern(Topic::Rights)));
         self.prepared = Some(Prepared {
             server,
@@ -147,6 +153,7 @@ impl Source for MysqlSource {
             collation,
             bytes: bytes.parse().unwrap_or(0),
             tables: tables.parse().unwrap_or(0),
+            history,
             concerns,
         });
         Ok(())
@@ -191,6 +198,7 @@ impl Source for MysqlSource {
         let arguments = dump_arguments(
             &prepared.dumper,
             &prepared.about,
+            &prepared.history,
             &self.options.extra_arguments,
             &prepared.database,
         );

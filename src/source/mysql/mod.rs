@@ -11,6 +11,7 @@ mod code;
 mod connection;
 mod dump;
 mod feed;
+mod history;
 mod lexer;
 mod outline;
 mod restore;

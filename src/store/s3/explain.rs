@@ -68,7 +68,7 @@ impl Session {
             Class::Range => with(Kind::Damaged, format!("{could_not}: the object is shorter than it should be"))
                 .hint("It was changed in the store; restore another backup"),
             Class::NotImplemented => with(Kind::Unsupported, could_not)
-                .hint(format!("{} does not know this request or one of its headers", self.provider.title)),
+                .hint(format!("This server ({}) does not know the request or one of its headers: leave the option out that it is for, or ask whoever runs the server", self.provider.title)),
             Class::Dns => with(Kind::Unreachable, format!("Could not find the host of {endpoint}"))
                 .hint("Check the endpoint's spelling, and that this machine can resolve names"),
             Class::Refused => with(Kind::Unreachable, format!("Nothing answers at {endpoint}"))

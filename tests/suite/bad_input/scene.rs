@@ -113,6 +113,12 @@ impl Scene {
         self
     }
 
+    /// The line is run without it again.
+    pub fn without_env(&mut self, name: &str) -> &mut Self {
+        self.environment.retain(|(set, _)| set != name);
+        self
+    }
+
     /// What differs from run to run and is written as `[NAME]` in the expected words.
     pub fn replace(&mut self, text: impl Into<String>, name: &str) -> &mut Self {
         self.replaced.push((text.into(), format!("[{name}]")));

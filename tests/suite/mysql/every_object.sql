@@ -26,6 +26,10 @@ CREATE TABLE parts (id int, v text) PARTITION BY RANGE (id) (PARTITION p0 VALUES
 INSERT INTO parts SELECT seq, 'p' FROM seq_1_to_20;
 CREATE TABLE versions (a int) WITH SYSTEM VERSIONING;
 INSERT INTO versions VALUES (1);
+UPDATE versions SET a = 2;
+UPDATE versions SET a = 3;
+INSERT INTO versions VALUES (5);
+DELETE FROM versions WHERE a = 5;
 CREATE SEQUENCE counter START WITH 7 INCREMENT BY 3;
 SELECT nextval(counter);
 CREATE TABLE counted (id int DEFAULT nextval(counter), v int);
