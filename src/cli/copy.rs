@@ -282,6 +282,17 @@ fn line(outcome: &CopyOutcome, is_dry_run: bool, took: Duration) -> String {
     }
 }
 
+/// What to do when some were not copied: those that were are not copied again.
+const AGAIN_HINT: &str = "Mend what is told above and run it again; what is there already is not copied again";
+
+/// A failure that says what to do now, if nothing below has said it.
+fn with_hint(failure: Failure) -> Failure {
+    match failure.hints().is_empty() && failure.kind() != Kind::Interrupted {
+        true => failure.hint("Nothing of it was kept at the target; mend the cause and run it again"),
+        false => failure,
+    }
+}
+
 /// Prints what was done, and makes one failure of all.
 fn finish(
     done: Vec<Done>,
@@ -301,7 +312,7 @@ fn finish(
     let mut failures: Vec<Failure> = done.into_iter().filter_map(|done| done.result?.err()).collect();
     match (failures.pop(), is_one) {
         (None, _) => Ok(()),
-        (Some(failure), true) => Err(failure),
+        (Some(failure), true) => Err(with_hint(failure)),
         (Some(failure), false) => {
             failures.push(failure);
             failures.iter().for_each(|failure| console.failure(failure));
@@ -309,7 +320,7 @@ fn finish(
             let number = count(failures.len() as u64 + untried, "backup was", "backups were");
             let failure = Failure::new(kind, format!("{number} not copied to {}", target.store.url()));
             Err(match untried {
-                0 => failure,
+                0 => failure.hint(AGAIN_HINT),
                 _ => failure.hint(format!(
                     "{} not tried after the last failure; run it again when its cause is mended",
                     count(untried, "of them was", "of them were")

@@ -41,6 +41,7 @@ mod mysql;
 mod nasty_trees;
 mod node_failure;
 mod ops_backup;
+mod outage;
 mod output;
 mod postgres;
 mod postgres_parallel;

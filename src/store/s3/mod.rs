@@ -27,13 +27,16 @@ mod list;
 mod options;
 mod provider;
 mod put;
+mod race;
 mod read;
 mod remove;
+mod request;
 mod requests;
 mod retry;
 mod session;
 mod stat;
 mod thaw;
+mod timer;
 mod upload;
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! The store against a scripted server: what happens on the wire when things go wrong.
 
+mod outages;
 mod reading;
 mod requests;
 mod server;
+mod virtual_time;
 mod writing;
 
 use std::sync::Arc;
