@@ -102,6 +102,11 @@ impl Session {
                     if refused {
                         self.give_up_conditional_writes();
                     }
+                    // Every S3 server names what it has written; whatever does not may be a page of something in between.
+                    let habit = match answer.e_tag().filter(|etag| !etag.is_empty()) {
+                        Some(_) => habit,
+                        None => ConditionalWrites::Ignored,
+                    };
                     return match self
                         .look_after(key, &options.token, bytes, habit, &request.stop)
                         .await?

@@ -60,7 +60,7 @@ type Point = (Way, String, usize);
 
 fn strace(options: &[&str]) -> Vec<String> {
     let mut words = vec![system_tool("strace").display().to_string()];
-    words.extend(["-f", "--seccomp-bpf", "-qqq"].map(str::to_owned));
+    words.extend(["-f", "-qqq"].map(str::to_owned));
     words.extend(options.iter().map(|option| (*option).to_owned()));
     words.push("--".to_owned());
     words

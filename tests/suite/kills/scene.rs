@@ -333,8 +333,10 @@ impl Scene {
         assert!(is(&fixture.new), "after the next restore: {}", context());
         let beside: Vec<_> = std::fs::read_dir(&target)
             .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .filter(|name| name != "tree")
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| !path.ends_with("tree"))
+            // What the target held before is nobody's to throw away.
+            .filter(|path| !std::fs::read_dir(path.join("replaced")).is_ok_and(|mut items| items.next().is_some()))
             .collect();
         assert!(beside.is_empty(), "beside what was restored: {beside:?} {}", context());
     }

@@ -138,11 +138,6 @@ impl Proxy {
         self.break_off();
     }
 
-    /// From now on new connections come about without an answer; old ones stay as they are.
-    pub fn go_silent(&self) {
-        self.shared.mode.store(mode::MUTE, Ordering::SeqCst);
-    }
-
     /// From now on new connections pass again.
     pub fn mend(&self) {
         self.shared.mode.store(mode::PASS, Ordering::SeqCst);

@@ -38,8 +38,11 @@ impl VirtualTime {
         let mut moments = self.0.lock().unwrap();
         if let Some(((moment, _), waker)) = moments.waiting.pop_first() {
             moments.now = moments.now.max(moment);
+            // The one that waited may have gone; then somebody else must go on.
+            let others: Vec<Waker> = moments.waiting.values().cloned().collect();
             drop(moments);
             waker.wake();
+            others.into_iter().for_each(Waker::wake);
         }
     }
 
