@@ -167,6 +167,7 @@ pub const COMMANDS: &[Command] = &[
         Effect::Verdict,
     ),
     line("doctor", &["doctor"], Effect::Verdict),
+    line("cost", &["cost"], Effect::Verdict),
     line("pin", &["pin", "NEW", "--why", "matrix"], Effect::Note),
     past("unpin", &["unpin", "PINNED"], Effect::Removes),
     past("accept", &["accept", "odd@latest"], Effect::Note),

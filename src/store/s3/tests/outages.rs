@@ -8,6 +8,8 @@ use crate::store::s3::session::Session;
 /// When the outage begins: in the middle of the second part.
 const BEGINS: Duration = Duration::from_secs(24);
 
+const PART_BYTES: u64 = 4 * MIB;
+
 const OUTAGES: [Outage; 5] = [
     Outage::Refusing,
     Outage::Silent,
@@ -35,8 +37,9 @@ fn reporting_store_on(line: &Line, change: impl FnOnce(&mut S3Options)) -> (S3St
     (store, recorder)
 }
 
+/// A line that takes 16 s for a part.
 fn outage(secs: u64, outage: Outage) -> Line {
-    let mut line = Line::new(MIB);
+    let mut line = Line::new(PART_BYTES / 16);
     line.outage = Some((BEGINS, BEGINS + Duration::from_secs(secs), outage));
     line
 }
@@ -50,18 +53,18 @@ fn send(upload: &dyn Upload, number: u32, bytes: u64) -> Result<PartReceipt> {
     })
 }
 
-/// Sends parts of 16 MiB; the failure of one, and what giving up came to.
+/// Sends parts; the failure of one, and what giving up came to.
 fn back_up(store: &S3Store, parts: u32) -> Result<(), (Failure, Result<()>)> {
     let upload = store.start_upload(&Key::new(KEY), &data()).unwrap();
     let mut receipts = Vec::new();
     for number in 1..=parts {
-        match send(upload.as_ref(), number, 16 * MIB) {
+        match send(upload.as_ref(), number, PART_BYTES) {
             Ok(receipt) => receipts.push(receipt),
             Err(failure) => return Err((failure, upload.abort())),
         }
     }
     upload
-        .complete(&receipts, u64::from(parts) * 16 * MIB)
+        .complete(&receipts, u64::from(parts) * PART_BYTES)
         .map(drop)
         .map_err(|failure| (failure, upload.abort()))
 }
