@@ -88,7 +88,7 @@ fn a_network_that_falls_silent_in_mid_part_ends_the_run_soon_after_the_budget() 
 
 #[test]
 fn a_network_that_is_silent_for_less_than_the_budget_is_survived() {
-    let mut scene = Scene::new("20s");
+    let mut scene = Scene::new("8s");
     scene.cli = scene.cli.env("BACKUP_REQUEST_TIMEOUT", "2s");
     let run = scene.stall_in_mid_part();
     scene.proxy.fall_silent();
