@@ -9,7 +9,10 @@ use md5::{Digest as _, Md5};
 
 use super::support::aws;
 use super::support::cli::Cli;
+use super::support::fault_s3::{Fault as S3Fault, FaultS3, Op, When};
 use super::support::ministack::Ministack;
+use super::support::server::fresh_folder;
+use super::support::trees::Noise;
 use super::support::weed::Bucket;
 use server::{Fault, Request, RuleServer};
 
@@ -367,6 +370,53 @@ fn a_bucket_that_goes_on_showing_its_old_rules_is_not_waited_for_for_ever() {
     );
     // Two looks before the write, and three after it.
     assert_eq!(server.take("GET").len(), 5);
+}
+
+#[test]
+fn an_index_that_rules_may_have_moved_is_asked_for_with_its_backup() {
+    // So many names of which no compressor makes less that the index is longer than what stays.
+    let folder = fresh_folder("long-index");
+    let tree = folder.path().join("tree");
+    std::fs::create_dir(&tree).expect("a folder");
+    for name in Noise::new(11).bytes(6000 * 189).chunks(189) {
+        let name = base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(name);
+        std::fs::write(tree.join(name), "").expect("a file");
+    }
+    let server = FaultS3::start();
+    let bucket = server.bucket();
+    let cli = Cli::new().envs(server.environment(&bucket)).in_folder(folder.path());
+    let _ = cli.run(["backup", "tree"]).success();
+    let index = server.keys(&bucket).into_iter().find(|key| key.ends_with(".index.gz"));
+    let index = index.expect("an index");
+    let bytes = server.client().get(&bucket, &index).len() as u64;
+    assert!(bytes > backup_cli::ops::lifecycle::RECORD_BYTES_MAX, "{bytes}");
+    let archived = S3Fault::WrongHeader {
+        name: "x-amz-storage-class",
+        value: "GLACIER",
+    };
+    server.fault(When::every(Op::HeadObject).key_contains(".index.gz"), archived);
+    let accepted = S3Fault::Reply {
+        status: 202,
+        headers: Vec::new(),
+        body: String::new(),
+    };
+    server.fault(When::every(Op::RestoreObject), accepted);
+    let _ = cli
+        .run(["restore", "latest", "--to", "out"])
+        .exits_with(1)
+        .stderr_has("The index of `tree_backup_")
+        .stderr_has("--thaw");
+    let _ = cli.run(["restore", "latest", "--to", "out", "--thaw"]).exits_with(3);
+    let asked: Vec<String> = server
+        .requests_of(Op::RestoreObject)
+        .into_iter()
+        .map(|request| request.key)
+        .collect();
+    assert_eq!(asked, [index]);
+    assert!(!folder.path().join("out").exists());
+    // What lists backups needs no index.
+    let _ = cli.run(["list"]).success().stdout_has("tree_backup_");
+    let _ = cli.run(["show", "latest"]).success();
 }
 
 /// What the server says of its rules to somebody else.
