@@ -233,7 +233,7 @@ fn whatever_goes_wrong_is_told_and_nothing_of_others_is_lost() {
             method: "PUT",
             faults: vec![Fault::Refused(400, "MalformedXML")],
             code: 1,
-            says: "Could not write the lifecycle rules",
+            says: "not taken beside newer ones by AWS; write anew with a filter: `old & gold`",
             is_as_before: true,
         },
         Wrong {
