@@ -237,12 +237,44 @@ const CLOSINGS: &[Closing] = &[
         ],
     },
     Closing {
-        command: "bucket",
+        command: "cost",
         exit_status: &[0, 1, 2, 10, 130],
+        examples: &[
+            (
+                "backup-cli --store s3://my-backups/web cost",
+                "What is there, what it costs a month, and what it comes to",
+            ),
+            (
+                "backup-cli cost --keep-daily 7 --keep-weekly 5 --keep-monthly 12",
+                "What these rules would come to",
+            ),
+            (
+                "backup-cli cost --print-prices > prices.toml",
+                "The prices, to be changed and named by --prices",
+            ),
+        ],
+    },
+    Closing {
+        command: "bucket",
+        exit_status: &[0, 1, 2, 3, 10, 21, 130],
         examples: &[(
             "backup-cli bucket check",
             "What the bucket should be set to otherwise, and why",
         )],
+    },
+    Closing {
+        command: "bucket create",
+        exit_status: &[0, 1, 2, 3, 21, 130],
+        examples: &[
+            (
+                "backup-cli --store s3://my-backups/web bucket create --dry-run",
+                "What would be created and changed",
+            ),
+            (
+                "backup-cli bucket create --create-only --object-lock governance:30 --confirm",
+                "A bucket in which backups can neither be replaced nor removed before their time",
+            ),
+        ],
     },
     Closing {
         command: "bucket check",

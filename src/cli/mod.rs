@@ -15,6 +15,7 @@ pub mod config;
 mod console;
 pub mod context;
 pub mod copy;
+pub mod cost;
 mod databases;
 pub mod diff;
 pub mod doctor;
@@ -90,6 +91,7 @@ pub enum Command {
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
     Cleanup(cleanup::Args),
+    Cost(Box<cost::Args>),
     Doctor(doctor::Args),
     Verify(Box<verify::Args>),
     Bucket(bucket::Args),
@@ -261,6 +263,8 @@ impl Command {
             Self::Copy(args) => args.flags(),
             Self::Prune(args) => args.flags(),
             Self::Cleanup(args) => args.flags(),
+            Self::Cost(args) => args.flags(),
+            Self::Bucket(args) => args.flags(),
             Self::Doctor(args) => args.flags(),
             Self::Lifecycle(args) => args.flags(),
             Self::Verify(args) => args.flags(),
@@ -285,6 +289,7 @@ impl Command {
                 | Self::Doctor(_)
                 | Self::Prune(_)
                 | Self::Cleanup(_)
+                | Self::Cost(_)
                 | Self::Verify(_)
                 | Self::Config(_)
         )
@@ -343,6 +348,7 @@ impl Cli {
                 Command::Pin(args) => pin::run_pin(args, &context),
                 Command::Unpin(args) => pin::run_unpin(args, &context),
                 Command::Cleanup(args) => cleanup::run(args, &context),
+                Command::Cost(args) => cost::run(args, &context),
                 Command::Doctor(args) => doctor::run(args, &context),
                 Command::Verify(args) => verify::run(args, &context),
                 Command::Bucket(args) => bucket::run(args, &context),

@@ -149,6 +149,7 @@ impl Resolver<'_> {
             lifecycle_abort_days: self.required(&table::LIFECYCLE_ABORT_DAYS),
             drill_to: self.required(&table::DRILL_TO),
             drill_checks: self.required(&table::DRILL_CHECKS),
+            prices: self.optional(&table::PRICES),
             metrics_file: self.optional(&table::METRICS_FILE),
             warnings: Vec::new(),
             shown: Vec::new(),

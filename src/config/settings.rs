@@ -149,6 +149,8 @@ pub struct Settings {
     pub purge_versions: Setting<bool>,
     /// How old leftovers must be to be cleared up.
     pub cleanup_older_than: Setting<Duration>,
+    /// The file of prices; `None` for the built-in ones.
+    pub prices: Setting<Option<PathBuf>>,
     /// How the bucket moves data to other classes, each step as [`crate::ops::lifecycle::Step`] reads it.
     pub lifecycle_transitions: Setting<Vec<String>>,
     /// After how many days the bucket moves data to GLACIER.

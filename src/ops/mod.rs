@@ -11,9 +11,11 @@ use crate::source::SourceContext;
 
 pub mod backup;
 pub mod bucket_check;
+pub mod bucket_create;
 pub mod cleanup;
 pub mod commit;
 pub mod copy;
+pub mod cost;
 pub mod diff;
 pub mod doctor;
 pub mod drill;

@@ -674,7 +674,7 @@ Hint: Check the extra arguments against this version of `pg_dump`
 Error: No such bucket: `no-such-bucket`
 Caused by: The store answered 404 NoSuchBucket: The specified bucket does not exist (request [ID])
 Hint: Check the bucket's name; it was looked for at `[ENDPOINT]`
-Hint: Create it with `aws s3api create-bucket --bucket no-such-bucket` or in the provider's console
+Hint: Create it with `backup-cli bucket create`, or in the provider's console
 ",
     },
     Case {
@@ -689,7 +689,7 @@ Hint: Create it with `aws s3api create-bucket --bucket no-such-bucket` or in the
 Error: No such bucket: `no-such-bucket`
 Caused by: The store answered 404 NoSuchBucket: The specified bucket does not exist (request [ID])
 Hint: Check the bucket's name; it was looked for at `[ENDPOINT]`
-Hint: Create it with `aws s3api create-bucket --bucket no-such-bucket` or in the provider's console
+Hint: Create it with `backup-cli bucket create`, or in the provider's console
 ",
     },
     Case {

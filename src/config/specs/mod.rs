@@ -30,6 +30,7 @@ mod console;
 mod drill;
 mod encryption;
 mod lifecycle;
+mod pricing;
 mod retention;
 mod running;
 mod source;
@@ -39,17 +40,19 @@ pub use console::*;
 pub use drill::*;
 pub use encryption::*;
 pub use lifecycle::*;
+pub use pricing::*;
 pub use retention::*;
 pub use running::*;
 pub use source::*;
 pub use store::*;
 
-const PARTS: [&[&Spec]; 8] = [
+const PARTS: [&[&Spec]; 9] = [
     source::ROWS,
     store::ROWS,
     encryption::ROWS,
     retention::ROWS,
     lifecycle::ROWS,
+    pricing::ROWS,
     running::ROWS,
     drill::ROWS,
     console::ROWS,
