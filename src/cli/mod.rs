@@ -5,6 +5,7 @@
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 pub mod accept;
+pub mod adopt;
 mod afterwards;
 pub mod assemble;
 pub mod backup;
@@ -30,6 +31,7 @@ mod metrics;
 pub mod page;
 pub mod pin;
 pub mod prune;
+pub mod rebuild_index;
 pub mod restore;
 pub mod retention;
 pub mod show;
@@ -91,6 +93,8 @@ pub enum Command {
     Cleanup(cleanup::Args),
     Doctor(doctor::Args),
     Verify(Box<verify::Args>),
+    RebuildIndex(rebuild_index::Args),
+    Adopt(adopt::Args),
     Bucket(bucket::Args),
     Key(key::Args),
     Config(config::Args),
@@ -261,6 +265,8 @@ impl Command {
             Self::Cleanup(args) => args.flags(),
             Self::Doctor(args) => args.flags(),
             Self::Verify(args) => args.flags(),
+            Self::RebuildIndex(args) => args.flags(),
+            Self::Adopt(args) => args.flags(),
             _ => Flags::default(),
         }
     }
@@ -342,6 +348,8 @@ impl Cli {
                 Command::Cleanup(args) => cleanup::run(args, &context),
                 Command::Doctor(args) => doctor::run(args, &context),
                 Command::Verify(args) => verify::run(args, &context),
+                Command::RebuildIndex(args) => rebuild_index::run(args, &context),
+                Command::Adopt(args) => adopt::run(args, &context),
                 Command::Bucket(args) => bucket::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Key(_)

@@ -13,6 +13,7 @@
     reason = "a fixture that cannot go on fails its test by panicking"
 )]
 
+mod adopt;
 mod archives;
 mod bad_input;
 mod chaos;
@@ -23,6 +24,7 @@ mod commit_faults;
 mod copies;
 mod copy_faults;
 mod corruption;
+mod deep;
 mod directory_readers;
 mod doctor;
 mod drills;
@@ -36,6 +38,7 @@ mod fuzz_corpus;
 mod generated;
 mod json_output;
 mod kills;
+mod known_damage;
 mod many_backups;
 mod mysql;
 mod nasty_trees;
@@ -49,6 +52,7 @@ mod properties;
 mod prune;
 mod prune_cli;
 mod ranged_restore;
+mod rebuild_index;
 mod recipes;
 mod rollover;
 mod round_trips;
