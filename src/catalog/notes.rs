@@ -141,15 +141,14 @@ pub fn note_of(key: &Key) -> Option<(Key, NoteKind)> {
     {
         return is_name(of).then(|| (Key::new(of), NoteKind::Drill(at)));
     }
-    let kinds: [(&str, fn(Depth, Timestamp) -> NoteKind); 2] =
-        [(DAMAGED_INFIX, NoteKind::Damaged), (WHOLE_INFIX, NoteKind::Whole)];
-    kinds.into_iter().find_map(|(infix, kind)| {
+    let verdict = |infix: &str| {
         let (of, rest) = text.rsplit_once(infix)?;
         let (word, stamp) = rest.split_once('-')?;
         let depth = Depth::ALL.into_iter().find(|depth| depth.word() == word)?;
-        let at = time_of_stamp(stamp)?;
-        is_name(of).then(|| (Key::new(of), kind(depth, at)))
-    })
+        is_name(of).then_some((Key::new(of), depth, time_of_stamp(stamp)?))
+    };
+    let damaged = verdict(DAMAGED_INFIX).map(|(of, depth, at)| (of, NoteKind::Damaged(depth, at)));
+    damaged.or_else(|| verdict(WHOLE_INFIX).map(|(of, depth, at)| (of, NoteKind::Whole(depth, at))))
 }
 
 /// A file that is called `.pin.json` and no more is a note of nothing.

@@ -67,7 +67,7 @@ fn database() -> Vec<u8> {
     let path = folder.path().join("x.db");
     let connection = rusqlite::Connection::open(&path).unwrap();
     connection
-        .execute_batch("CREATE TABLE t (a, b); CREATE INDEX i ON t (b);")
+        .execute_batch("BEGIN; CREATE TABLE t (a, b); CREATE INDEX i ON t (b);")
         .unwrap();
     let mut insert = connection.prepare("INSERT INTO t VALUES (?, ?)").unwrap();
     for number in 0..3000 {
@@ -76,6 +76,7 @@ fn database() -> Vec<u8> {
             .unwrap();
     }
     drop(insert);
+    connection.execute_batch("COMMIT").unwrap();
     drop(connection);
     std::fs::read(path).unwrap()
 }

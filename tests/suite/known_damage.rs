@@ -44,7 +44,7 @@ fn flip(memory: &MemoryStore, key: &str) {
     let mut body = memory.body(key).unwrap().to_vec();
     let middle = body.len() / 2;
     body[middle] ^= 1;
-    memory.set_body(key, body);
+    memory.decay(key, body);
 }
 
 fn look(level: Level) -> VerifyOptions {

@@ -140,14 +140,12 @@ impl Scene {
         assert!(content == self.content, "{what}: the content differs");
     }
 
-    /// Every level finds it whole.
+    /// The deepest look finds it whole.
     fn check_whole(&self, what: &str) {
         self.check_backup(what);
-        for level in [Level::Quick, Level::Data, Level::Deep] {
-            let checked = check(&self.store, &self.id, level, &self.run);
-            assert_eq!(checked.damage, [], "{what}, {level}");
-            assert!(!checked.is_incomplete, "{what}, {level}: {:?}", checked.remarks);
-        }
+        let checked = check(&self.store, &self.id, Level::Deep, &self.run);
+        assert_eq!(checked.damage, [], "{what}");
+        assert!(!checked.is_incomplete, "{what}: {:?}", checked.remarks);
     }
 }
 
@@ -225,7 +223,7 @@ fn every_kind_of_backup_gets_its_index_back() {
         });
         (keys, file)
     };
-    let noise = Noise::new(9).bytes(1_300_000);
+    let noise = Noise::new(9).bytes(1_100_000);
     let dump = format!(
         "-- MariaDB dump 10.19\n--\n-- Table structure for table `t`\n--\n\nCREATE TABLE `t` (a int);\n\n--\n-- Dumping data for table `t`\n--\n\n{}-- Dump completed\n",
         "INSERT INTO `t` VALUES (1),(2),(3);\n".repeat(30_000)
@@ -374,12 +372,7 @@ fn borg_3444_a_repair_that_fails_at_any_call_makes_nothing_worse() {
         Method::Delete,
     ];
     for is_lost in [true, false] {
-        for fault in [
-            Fault::Before(Kind::Unreachable),
-            Fault::After(Kind::Unreachable),
-            Fault::Before(Kind::Denied),
-            Fault::Lie,
-        ] {
+        for fault in [Fault::Before(Kind::Denied), Fault::After(Kind::Unreachable), Fault::Lie] {
             for method in METHODS {
                 if matches!((method, &fault), (Method::Get, Fault::After(_))) {
                     continue;
@@ -395,9 +388,9 @@ fn borg_3444_a_repair_that_fails_at_any_call_makes_nothing_worse() {
                     faulty.fail_nth(method, nth, fault.clone());
                     let what = format!("lost: {is_lost}, call {nth} of {method:?}: {fault:?}");
                     let outcome = scene.rebuild_with(&through, false);
-                    scene.check_backup(&what);
-                    if outcome.is_ok() && !matches!(fault, Fault::Lie) {
-                        scene.check_whole(&what);
+                    match outcome.is_ok() && !matches!(fault, Fault::Lie) {
+                        true => scene.check_whole(&what),
+                        false => scene.check_backup(&what),
                     }
                     let was_hit = faulty.calls(method) >= nth;
                     if was_hit {
