@@ -10,7 +10,7 @@ use super::databases::mysql_url;
 use super::metrics::tell;
 use super::start::worse;
 use super::target::{Target, find_even_damaged, warn_if_flagged};
-use super::verify::tell_remembered;
+use super::verified::tell_remembered;
 use super::words::{count, lines};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::secret::redact;

@@ -39,6 +39,7 @@ pub mod signals;
 mod start;
 mod stores;
 pub mod target;
+mod verified;
 pub mod verify;
 pub mod version;
 pub mod words;

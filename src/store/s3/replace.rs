@@ -1,7 +1,7 @@
 //! Small objects written over the ones that stand at their keys, in one request.
 //!
-//! A PUT over a key is one step on every server. `If-Match` makes it fail if another object stands there by then; where a
-//! provider is not known to obey it, the key is looked at before and after.
+//! A PUT over a key is one step on every server. `If-Match` makes it fail if another object stands there by then; not every
+//! provider obeys that, so the key is looked at before and after, too.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
@@ -58,12 +58,11 @@ impl Session {
                 true => ConditionalWrites::Ignored,
                 false => self.conditional_writes(),
             };
-            if habit != ConditionalWrites::Obeyed {
-                match self.stands(key, options, bytes, expected, &request.stop).await? {
-                    Stands::Ours(meta) => return Ok(meta),
-                    Stands::Expected => {}
-                    Stands::Other => return Err(not_expected(key)),
-                }
+            // Who obeys one condition may not know the other, so the key is looked at in any case.
+            match self.stands(key, options, bytes, expected, &request.stop).await? {
+                Stands::Ours(meta) => return Ok(meta),
+                Stands::Expected => {}
+                Stands::Other => return Err(not_expected(key)),
             }
             let operation = |client: Client, overrides| {
                 let condition = (habit != ConditionalWrites::Ignored).then(|| format!("\"{etag}\""));
