@@ -2,6 +2,7 @@
 
 mod outages;
 mod reading;
+mod replacing;
 mod requests;
 mod server;
 mod virtual_time;
