@@ -7,15 +7,17 @@ use std::time::Duration;
 use super::afterwards::{prune_stores, tidy};
 use super::assemble::{Job, backup_options, destinations, jobs};
 use super::metrics::tell;
+use super::object_lock::ObjectLockArgs;
 use super::start::worse;
 use super::stores::{as_json, committed, judge};
-use super::words::{count, counts, lines, sizes};
+use super::words::{count, counts, lines, sizes, until};
 use super::{Context, TransferArgs, given, help};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::units::{format_bytes, format_duration};
 use crate::catalog::manifest::{Manifest, State};
 use crate::config::{Flags, table};
 use crate::ops::Run;
+use crate::ops::backup::BackupOptions;
 use crate::ops::metrics::{MadeBackup, Told};
 use crate::ops::several::{Destination, SeveralPlan, StoreOutcome, backup_to_several, plan_several};
 use crate::source::Source;
@@ -200,6 +202,10 @@ pub struct Args {
     #[arg(long, value_name = "KEY=VALUE", help_heading = "S3", hide_short_help = true)]
     pub object_tag: Vec<String>,
 
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub object_lock: ObjectLockArgs,
+
     /// Additional checksums of requests [default: auto]
     #[arg(long, value_name = "MODE", value_parser = ["auto", "when_supported", "when_required"], help_heading = "S3", hide_short_help = true)]
     pub checksum: Option<String>,
@@ -262,6 +268,7 @@ impl Args {
             )
             .list(&table::OBJECT_TAGS, "--object-tag", &self.object_tag)
             .text(&table::CHECKSUM, "--checksum", self.checksum.as_deref())
+            .and(self.object_lock.flags())
             .and(self.transfer.flags())
     }
 }
@@ -372,7 +379,10 @@ fn one(
     run: &Run,
 ) -> Result<Option<String>> {
     let Some(first) = stores.first() else { return Ok(None) };
-    let options = backup_options(&context.settings, first.store.as_ref(), name)?;
+    let options = BackupOptions {
+        lock: context.settings.lock.request()?,
+        ..backup_options(&context.settings, first.store.as_ref(), name)?
+    };
     if context.settings.prune.value && context.settings.policy.is_empty() {
         return Err(Failure::new(
             Kind::Usage,
@@ -412,6 +422,7 @@ fn one(
     print_summary(&manifest, began.elapsed(), &outcomes, context)?;
     tidy(name, stores, context, run);
     let flagged = why_flagged(&outcomes);
+    let unlocked = why_unlocked(&outcomes);
     judge(outcomes, context)?;
     // Partial is the greater trouble; the flag stands in `list` either way.
     if let (State::Complete, Some(why)) = (manifest.state, flagged) {
@@ -436,6 +447,14 @@ fn one(
             "It can be restored as it is; `backup-cli show {}` names what is missing",
             manifest.id
         )));
+    }
+    if let Some(why) = unlocked {
+        return Err(Failure::new(
+            Kind::Incomplete,
+            format!("The backup `{}` was made and is listed, but is not locked", manifest.id),
+        )
+        .caused_by(anyhow::anyhow!("{why}"))
+        .hint("It can be restored like any other. Look whether the store keeps object locks, and whether the credentials allow s3:PutObjectRetention"));
     }
     if context.settings.prune.value {
         prune_stores(name, stores, context, run).map_err(|failure| {
@@ -468,6 +487,17 @@ fn told_of(outcomes: &[StoreOutcome], took: Duration) -> Told {
 fn why_flagged(outcomes: &[StoreOutcome]) -> Option<String> {
     committed(outcomes).find_map(|(url, made)| {
         let why = made.manifest.shape.as_ref()?.why.clone()?;
+        Some(match outcomes.len() {
+            1 => why,
+            _ => format!("{why} in {url}"),
+        })
+    })
+}
+
+/// Why the backup is not locked as was asked for, in the first store where it is not.
+fn why_unlocked(outcomes: &[StoreOutcome]) -> Option<String> {
+    committed(outcomes).find_map(|(url, made)| {
+        let why = made.unlocked.clone()?;
         Some(match outcomes.len() {
             1 => why,
             _ => format!("{why} in {url}"),
@@ -508,6 +538,9 @@ fn print_plan(several: &SeveralPlan, source: &dyn Source, name: &str, context: &
             "parts_in_flight": planned.parts.in_flight,
             "remarks": source.remarks(),
         });
+        if let Some(lock) = planned.lock {
+            summary["lock"] = serde_json::json!(lock);
+        }
         if urls.len() > 1 {
             let one = |(url, result): &(String, Result<_>)| match result {
                 Ok(key) => serde_json::json!({ "store": url, "key": key }),
@@ -539,6 +572,7 @@ fn print_plan(several: &SeveralPlan, source: &dyn Source, name: &str, context: &
         ("object", planned.data_key.to_string()),
         ("parts", parts),
     ];
+    pairs.extend(planned.lock.map(|lock| ("lock", until(&lock))));
     pairs.extend(source.remarks().into_iter().map(|remark| ("note", remark)));
     let text = format!("Would back up, but this is a dry run:\n{}", lines(&pairs));
     context.console.summary(&escape_text(&text))
@@ -569,12 +603,16 @@ fn print_summary(manifest: &Manifest, took: Duration, outcomes: &[StoreOutcome],
         if let Some(shape) = &manifest.shape {
             summary["shape"] = serde_json::json!(shape);
         }
+        if let Some(lock) = manifest.lock {
+            summary["lock"] = serde_json::json!(lock);
+        }
         if outcomes.len() > 1 {
             summary["stores"] = as_json(outcomes);
         }
         return context.console.json_line(&summary);
     }
     let mut pairs = vec![("content", counts(&manifest.counts)), ("size", sizes(manifest))];
+    pairs.extend(manifest.lock.map(|lock| ("lock", until(&lock))));
     pairs.retain(|(_, value)| !value.is_empty());
     let text = format!(
         "Backed up {} to {} in {}.\n  {}\n{}",

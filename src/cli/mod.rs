@@ -27,6 +27,7 @@ pub mod list;
 pub mod ls;
 mod manual;
 mod metrics;
+mod object_lock;
 pub mod page;
 pub mod pin;
 pub mod prune;

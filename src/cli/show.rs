@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::assemble::keys;
 use super::target::{Target, find};
-use super::words::{count, counts, lines, sizes, time};
+use super::words::{count, counts, lines, sizes, time, until};
 use super::{Context, help};
 use crate::base::failure::{Kind, Result};
 use crate::base::units::{format_bytes, format_duration};
@@ -229,6 +229,7 @@ fn describe(manifest: &Manifest, chosen: &Chosen, shape: String, pinned: String)
         ),
         ("encrypted", manifest.recipients.join(", ")),
         ("tags", manifest.tags.join(", ")),
+        ("locked", manifest.lock.as_ref().map_or_else(String::new, until)),
         ("pinned", pinned),
         ("made by", made_by(manifest)),
     ];

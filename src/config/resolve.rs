@@ -57,6 +57,7 @@ impl Resolver<'_> {
         let (sources, command) = self.what(&database_url, shell.value);
         let (store, stores) = self.store();
         let compression = self.codec();
+        let policy = self.policy();
         let mut settings = Settings {
             profile: self.layers.profile.map(str::to_owned),
             sources,
@@ -137,7 +138,8 @@ impl Resolver<'_> {
             lock_folder: self.lock_folder(),
             host: self.host(),
             safety_backup: self.required(&table::SAFETY_BACKUP),
-            policy: self.policy(),
+            lock: self.lock(&policy),
+            policy,
             min_keep: self.required::<u64>(&table::MIN_KEEP).map(as_usize),
             prune: self.required(&table::PRUNE),
             purge_versions: self.required(&table::PURGE_VERSIONS),

@@ -14,6 +14,7 @@ use crate::catalog::listing::{Found, contradiction, is_uncommitted, load_manifes
 use crate::catalog::manifest::{Manifest, State};
 use crate::catalog::notes::{NoteKind, load_note};
 use crate::store::archive::ThawState;
+use crate::store::object_lock::ObjectLock;
 use crate::store::{Key, Store};
 
 /// The storage classes whose objects may have to be thawed before they are read.
@@ -87,6 +88,9 @@ pub struct Listed {
     /// Whether somebody pinned it, so that it is never pruned.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
+    /// How it is locked, by its manifest; of a lock that is over nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<ObjectLock>,
     /// The newest drill that was made of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drill: Option<ListedDrill>,
@@ -168,13 +172,15 @@ pub fn list(store: &Arc<dyn Store>, layout: &Layout, options: &ListOptions, run:
 /// A row for each candidate, in order; `None` for an uncommitted leftover.
 fn describe_all(store: &dyn Store, found: &[Found], run: &Run) -> Result<Vec<Option<Listed>>> {
     let rows = in_parallel(found, |candidate| {
-        run.cancel.check().and_then(|()| describe(store, candidate))
+        run.cancel
+            .check()
+            .and_then(|()| describe(store, candidate, run.clock.now()))
     });
     run.cancel.check()?;
     rows.into_iter().collect()
 }
 
-fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
+fn describe(store: &dyn Store, found: &Found, now: Timestamp) -> Result<Option<Listed>> {
     let mut row = Listed {
         id: found.id.clone(),
         name: found.name_hint.clone(),
@@ -192,6 +198,7 @@ fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
         tags: Vec::new(),
         flagged: None,
         pinned: found.has_note(NoteKind::Pin),
+        lock: None,
         drill: newest_drill(store, found)?,
     };
     if row
@@ -215,6 +222,7 @@ fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
             if !found.has_note(NoteKind::Accepted) {
                 row.flagged = flag_in(&manifest);
             }
+            row.lock = manifest.lock.filter(|lock| lock.until > now);
             fill_in(&mut row, manifest);
         }
         Err(failure) if matches!(failure.kind(), Kind::Damaged | Kind::Unsupported) => {

@@ -22,6 +22,7 @@ pub mod leftovers;
 pub mod list;
 pub mod located;
 pub mod lock;
+pub mod lock_until;
 pub mod ls;
 mod many;
 pub mod metrics;

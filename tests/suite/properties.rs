@@ -294,6 +294,7 @@ prop_compose! {
             counts: Counts { files: options.1, tables: options.1, ..Counts::default() },
             copied_from: None,
             shape: None,
+            lock: None,
             tool_version: texts[6].clone(),
             other: other.into_iter().map(|(key, value)| (key, value.into())).collect(),
         }
