@@ -9,7 +9,7 @@ use super::words::{age, count, time, until};
 use super::{Context, help};
 use crate::base::failure::Result;
 use crate::base::units::format_bytes;
-use crate::ops::list::{ListOptions, ListReport, Listed, ListedArchive, ListedState, list};
+use crate::ops::list::{ListOptions, ListReport, Listed, ListedArchive, ListedState, list, rows};
 use crate::ui::table::{Column, render_long};
 
 /// List backups, newest first
@@ -39,11 +39,15 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         name: context.settings.name.value.clone().filter(|_| !args.all),
         limit: args.limit,
     };
-    let report = list(&store, &layout(&context.settings, store.as_ref())?, &options, &run)?;
-    context.listener.end();
+    let layout = layout(&context.settings, store.as_ref())?;
     if context.console.is_json() {
-        return context.console.answer_json_array(&report.backups);
+        // As they come: a hundred thousand of them would fill the memory.
+        let answered = context.console.answer_json_rows(rows(&store, &layout, &options, &run)?);
+        context.listener.end();
+        return answered;
     }
+    let report = list(&store, &layout, &options, &run)?;
+    context.listener.end();
     print(&report, &options, &store.url(), run.clock.now(), context)
 }
 

@@ -441,7 +441,7 @@ fn an_orphan_that_is_locked_is_retained_by_cleanup() {
 
 #[test]
 fn a_server_that_ignores_locks_of_uploads_is_made_to_keep_them() {
-    let server = Ministack::start();
+    let server = Ministack::shared();
     let plain = server.bucket();
     let bucket = lockable(&plain.access, "object-lock-stack");
     let cli = Cli::new().envs(bucket.environment());
