@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 pub mod accept;
 mod afterwards;
 pub mod assemble;
+mod backed_up;
 pub mod backup;
 pub mod bucket;
 pub mod cleanup;

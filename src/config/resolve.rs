@@ -157,9 +157,8 @@ impl Resolver<'_> {
             shown: Vec::new(),
         };
         self.check_encryption(&mut settings);
-        let mut warnings = self.layers.file.warnings.clone();
-        warnings.extend(self.layers.environment.warnings());
-        settings.warnings = warnings;
+        settings.warnings.clone_from(&self.layers.file.warnings);
+        settings.warnings.extend(self.layers.environment.warnings());
         settings.shown = table::ALL
             .iter()
             .filter_map(|spec| self.shown.remove(spec.key))
