@@ -5,6 +5,7 @@
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 pub mod accept;
+pub mod adopt;
 mod afterwards;
 pub mod assemble;
 mod backed_up;
@@ -34,6 +35,7 @@ mod object_lock;
 pub mod page;
 pub mod pin;
 pub mod prune;
+pub mod rebuild_index;
 pub mod restore;
 pub mod retention;
 pub mod show;
@@ -41,6 +43,7 @@ pub mod signals;
 mod start;
 mod stores;
 pub mod target;
+mod verified;
 pub mod verify;
 pub mod version;
 pub mod words;
@@ -96,6 +99,8 @@ pub enum Command {
     Cost(Box<cost::Args>),
     Doctor(doctor::Args),
     Verify(Box<verify::Args>),
+    RebuildIndex(rebuild_index::Args),
+    Adopt(adopt::Args),
     Bucket(bucket::Args),
     Lifecycle(lifecycle::Args),
     Key(key::Args),
@@ -270,6 +275,8 @@ impl Command {
             Self::Doctor(args) => args.flags(),
             Self::Lifecycle(args) => args.flags(),
             Self::Verify(args) => args.flags(),
+            Self::RebuildIndex(args) => args.flags(),
+            Self::Adopt(args) => args.flags(),
             _ => Flags::default(),
         }
     }
@@ -353,6 +360,8 @@ impl Cli {
                 Command::Cost(args) => cost::run(args, &context),
                 Command::Doctor(args) => doctor::run(args, &context),
                 Command::Verify(args) => verify::run(args, &context),
+                Command::RebuildIndex(args) => rebuild_index::run(args, &context),
+                Command::Adopt(args) => adopt::run(args, &context),
                 Command::Bucket(args) => bucket::run(args, &context),
                 Command::Lifecycle(args) => lifecycle::run(args, &context),
                 // These have been dispatched before settings were asked for.

@@ -309,6 +309,7 @@ fn describe(
         shape: None,
         lock: None,
         copied_from: None,
+        adopted: None,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         other: BTreeMap::new(),
     }

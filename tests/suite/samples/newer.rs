@@ -203,6 +203,7 @@ fn several_streams(store: &Arc<dyn Store>, name: &str, second: u32, way: &Way, s
         shape: None,
         lock: None,
         copied_from: None,
+        adopted: None,
         codec: way.codec,
         level: way.codec.level_default(),
         members,
