@@ -148,6 +148,7 @@ fn copy_options() -> CopyOptions {
             parts_in_flight: Some(1),
             memory_bytes: 64 << 20,
         },
+        lock: None,
         lock_folder: process_folder().join(format!("chaos-{}", NEXT.fetch_add(1, Ordering::Relaxed))),
         lock_timeout: Duration::ZERO,
     }

@@ -46,6 +46,7 @@ mod many_backups;
 mod mysql;
 mod nasty_trees;
 mod node_failure;
+mod object_lock;
 mod ops_backup;
 mod outage;
 mod output;

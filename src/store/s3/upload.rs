@@ -100,6 +100,8 @@ pub(super) fn start(session: &Arc<Session>, key: &Key, options: &PutOptions) -> 
                 .set_ssekms_key_id(creation.kms_key_id.clone())
                 .set_tagging(creation.tagging.clone())
                 .set_metadata(Some(creation.metadata.clone()))
+                .set_object_lock_mode(creation.lock_mode.clone())
+                .set_object_lock_retain_until_date(creation.locked_until)
                 .set_checksum_algorithm(creation.checksum.clone())
                 .set_checksum_type(creation.checksum.as_ref().map(|_| ChecksumType::FullObject))
                 .customize()

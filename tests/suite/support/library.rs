@@ -147,6 +147,7 @@ pub fn options(name: &str, part_bytes: Option<u64>) -> BackupOptions {
         },
         expected_bytes: None,
         shape_guard_percent: None,
+        lock: None,
         lock_folder: lock_folder(LOCK_FOLDERS.fetch_add(1, Ordering::Relaxed)),
         lock_timeout: Duration::ZERO,
     }

@@ -108,6 +108,7 @@ fn data() -> PutOptions {
         token: TOKEN.to_owned(),
         content_type: "application/gzip",
         metadata: Default::default(),
+        lock: None,
     }
 }
 
