@@ -1,6 +1,7 @@
 //! What a bucket does to backups as they age, by its own settings.
 
 use crate::bucket::{Lifecycle, Reading, Versioning};
+use crate::ops::lifecycle::is_own;
 use crate::pricing::{Aging, Noncurrent, Step};
 
 /// Objects below this length stay in their class, where a bucket spares small ones.
@@ -66,10 +67,19 @@ fn add_rules(lifecycle: &Lifecycle, folder: &str, found: &mut AgingFound) -> Opt
     let mut noncurrent_days: Option<u64> = None;
     let mut is_part_left_out = false;
     for rule in &lifecycle.rules {
-        if !rule.covers(folder) {
+        let is_for_all_keys = rule.is_enabled && rule.tags.is_empty() && folder.starts_with(&rule.prefix);
+        // What is small beside data, and is removed by a rule of its own, hardly shows in a bill.
+        if is_for_all_keys && rule.below_bytes.is_some() && is_own(rule, folder) {
+            continue;
+        }
+        // Data is what is above a size, if any is named.
+        if !is_for_all_keys || rule.below_bytes.is_some() {
             let says_something = !rule.transitions.is_empty() || rule.expires_days.is_some() || rule.expires_on_date;
             is_part_left_out |= rule.concerns(folder) && says_something;
             continue;
+        }
+        if let Some(above) = rule.above_bytes.filter(|_| !rule.transitions.is_empty()) {
+            found.aging.moves_from_bytes = found.aging.moves_from_bytes.max(above.saturating_add(1));
         }
         for transition in &rule.transitions {
             match transition.days {
@@ -88,7 +98,7 @@ fn add_rules(lifecycle: &Lifecycle, folder: &str, found: &mut AgingFound) -> Opt
         noncurrent_days = earlier(noncurrent_days, rule.noncurrent_days);
     }
     if lifecycle.spares_small_objects {
-        found.aging.moves_from_bytes = SPARED_BELOW_BYTES;
+        found.aging.moves_from_bytes = found.aging.moves_from_bytes.max(SPARED_BELOW_BYTES);
     }
     if is_part_left_out {
         found.notes.push(
@@ -97,4 +107,63 @@ fn add_rules(lifecycle: &Lifecycle, folder: &str, found: &mut AgingFound) -> Opt
         );
     }
     noncurrent_days
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::bucket::LifecycleRule;
+    use crate::ops::lifecycle::{RECORD_BYTES_MAX, Step as Move, Wanted};
+
+    fn found(rules: Vec<LifecycleRule>) -> AgingFound {
+        let lifecycle = Lifecycle {
+            rules,
+            spares_small_objects: true,
+        };
+        aging_of_bucket(&Reading::Is(lifecycle), &Reading::NotConfigured, "backups/", false)
+    }
+
+    #[test]
+    fn the_rules_of_the_tool_itself_are_understood() {
+        let wanted = Wanted {
+            steps: vec![Move::parse("30:GLACIER_IR").unwrap()],
+            delete_days: Some(90),
+            noncurrent_days: None,
+            abort_days: 7,
+        };
+        let found = found(wanted.rules("backups/"));
+        assert!(found.notes.is_empty(), "{:?}", found.notes);
+        assert_eq!(found.aging.expires_after_days, Some(92));
+        assert_eq!(found.aging.moves_from_bytes, RECORD_BYTES_MAX + 1);
+        assert_eq!((found.aging.steps.len(), found.aging.steps[0].after_days), (1, 30));
+    }
+
+    #[test]
+    fn rules_for_a_part_are_left_out_and_it_is_said() {
+        let rule = LifecycleRule {
+            is_enabled: true,
+            expires_days: Some(5),
+            ..LifecycleRule::default()
+        };
+        let parts = [
+            LifecycleRule {
+                prefix: "backups/2026".to_owned(),
+                ..rule.clone()
+            },
+            LifecycleRule {
+                below_bytes: Some(9),
+                ..rule.clone()
+            },
+            LifecycleRule {
+                tags: vec![("k".to_owned(), "v".to_owned())],
+                ..rule.clone()
+            },
+        ];
+        for part in parts {
+            let found = found(vec![part]);
+            assert_eq!((found.aging.expires_after_days, found.notes.len()), (None, 1));
+        }
+        assert_eq!(found(vec![rule]).aging.expires_after_days, Some(5));
+    }
 }
