@@ -5,6 +5,7 @@
 
 mod access;
 mod encryption;
+pub mod iam;
 mod identity;
 mod lifecycle;
 mod location;

@@ -22,12 +22,14 @@ pub mod drill;
 pub mod find;
 pub mod generate;
 pub mod help;
+pub mod iam;
 pub mod key;
 pub mod list;
 pub mod ls;
 mod manual;
 mod metrics;
 pub mod page;
+pub mod permissions;
 pub mod pin;
 pub mod prune;
 pub mod restore;
@@ -92,6 +94,7 @@ pub enum Command {
     Doctor(doctor::Args),
     Verify(Box<verify::Args>),
     Bucket(bucket::Args),
+    Iam(iam::Args),
     Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -261,6 +264,7 @@ impl Command {
             Self::Cleanup(args) => args.flags(),
             Self::Doctor(args) => args.flags(),
             Self::Verify(args) => args.flags(),
+            Self::Iam(args) => args.action.flags(),
             _ => Flags::default(),
         }
     }
@@ -343,6 +347,7 @@ impl Cli {
                 Command::Doctor(args) => doctor::run(args, &context),
                 Command::Verify(args) => verify::run(args, &context),
                 Command::Bucket(args) => bucket::run(args, &context),
+                Command::Iam(args) => iam::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Key(_)
                 | Command::Config(_)

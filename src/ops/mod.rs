@@ -18,6 +18,7 @@ pub mod diff;
 pub mod doctor;
 pub mod drill;
 pub mod find;
+pub mod iam;
 pub mod leftovers;
 pub mod list;
 pub mod located;
