@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::bucket::iam::{Grant, needs_of};
+use crate::bucket::iam::{COMMANDS, CommandNeeds, Grant, Need, Role, needs_of};
 
 /// What a command asks of the credentials: of each permission, where and when it is needed, what for, and what becomes of
 /// it without.
@@ -49,4 +49,46 @@ pub fn section(command: &str) -> String {
         let _ = writeln!(text, "  {note}");
     }
     text
+}
+
+/// The table for the README: of each command what it needs, what it is better with, and who runs it.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = String::from("| command | needs | works without | role |\n|---|---|---|---|\n");
+    for needs in COMMANDS {
+        let required = names(needs, |grant| *grant == Grant::Required);
+        let advised = names(needs, |grant| *grant != Grant::Required);
+        let roles: Vec<&str> = Role::ALL
+            .into_iter()
+            .filter(|role| role.commands().contains(&needs.command))
+            .map(Role::word)
+            .collect();
+        let _ = writeln!(
+            text,
+            "| `{}` | {required} | {advised} | {} |",
+            needs.command,
+            roles.join(", ")
+        );
+    }
+    text
+}
+
+/// The permissions of a command whose grants are such ones, each once.
+fn names(needs: &CommandNeeds, is_one: impl Fn(&Grant) -> bool) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for need in needs.needs.iter().filter(|need| is_one(&need.grant)) {
+        let name = name(need);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
+}
+
+fn name(need: &Need) -> String {
+    let action = need.action.strip_prefix("s3:").unwrap_or(need.action);
+    match need.when.words() {
+        "" => action.to_owned(),
+        words => format!("{action} ({words})"),
+    }
 }

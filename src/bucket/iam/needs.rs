@@ -309,7 +309,7 @@ pub const COMMANDS: &[CommandNeeds] = &[
             DECRYPT,
             need("s3:RestoreObject", Objects, "asks for what lies in an archive").when(Thawing),
             need("s3:PutObject", Named("*.drill-*.json"), "keeps the evidence of a drill")
-                .advised("the drill is made, but its evidence is not kept, and the exit status is 3"),
+                .advised("the drill is made, and a warning says that its evidence is not kept"),
             ENCRYPT,
         ],
         note: "",

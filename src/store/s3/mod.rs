@@ -25,6 +25,7 @@ mod explain;
 mod http;
 mod list;
 mod options;
+mod partition;
 mod provider;
 mod put;
 mod read;
@@ -40,6 +41,7 @@ mod upload;
 mod tests;
 
 pub use options::{ChecksumMode, MIN_THROUGHPUT_BYTES_PER_SEC, S3Options, Sse, StaticCredentials};
+pub use partition::Partition;
 pub use provider::{ConditionalWrites, PROVIDERS, Provider};
 pub(crate) use put::Creation;
 pub(crate) use requests::{About, Requests};

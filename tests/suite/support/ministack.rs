@@ -25,9 +25,18 @@ pub struct Ministack {
 impl Ministack {
     /// Starts a server with nothing in it.
     pub fn start() -> Self {
+        Self::start_in("false")
+    }
+
+    /// Starts a server that enforces policies on everybody but the one user who may do everything.
+    pub fn start_strict() -> Self {
+        Self::start_in("true")
+    }
+
+    fn start_in(auth: &str) -> Self {
         let mut last = String::new();
         for _ in 0..STARTS_MAX {
-            match Self::try_start() {
+            match Self::try_start(auth) {
                 Ok(server) => return server,
                 Err(why) => last = why,
             }
@@ -35,7 +44,7 @@ impl Ministack {
         panic!("ministack did not start: {last}");
     }
 
-    fn try_start() -> Result<Self, String> {
+    fn try_start(auth: &str) -> Result<Self, String> {
         let [port] = free_ports();
         let folder = tempfile::Builder::new()
             .prefix("ministack-")
@@ -48,6 +57,7 @@ impl Ministack {
             name: "ministack",
             argv: vec![installed_tool("ministack").display().to_string()],
             environment: vec![
+                ("AUTH", auth),
                 ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
                 ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
                 ("BIND_HOST", "127.0.0.1"),
