@@ -95,7 +95,7 @@ impl Stage {
         options.path_style = Some(true);
         options.credentials = Some(StaticCredentials {
             access_key_id: access.access_key,
-            secret_access_key: Secret::from(access.secret_key),
+            secret_access_key: Secret::new(access.secret_key),
             session_token: None,
         });
         S3Store::open(options, Cancel::new(), Arc::new(Recorder::default())).unwrap()

@@ -30,16 +30,6 @@ impl Policy {
         Self { document }
     }
 
-    /// A policy that grants these actions on everything.
-    pub fn granting(actions: &[&str]) -> Self {
-        Self {
-            document: serde_json::json!({
-                "Version": "2012-10-17",
-                "Statement": [{ "Effect": "Allow", "Action": actions, "Resource": ["*"] }],
-            }),
-        }
-    }
-
     /// The same policy with one permission granted nowhere.
     pub fn without(&self, action: &str) -> Self {
         let mut document = self.document.clone();
