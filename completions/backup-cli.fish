@@ -61,9 +61,11 @@ complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "prune" -d 'Re
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "pin" -d 'Keep a backup, whatever the retention says'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "unpin" -d 'Take a pin back'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "cleanup" -d 'Remove what interrupted runs left behind'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "cost" -d 'Show what the store holds, and what it costs a month'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "doctor" -d 'Try everything that backups depend on, and say what to do about what is wrong'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "verify" -d 'Check backups where they lie'
-complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "bucket" -d 'Look at the bucket of the store'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "bucket" -d 'Create the bucket of the store, harden it, and look at it'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "lifecycle" -d 'Let the bucket move backups to cheaper classes and remove them as they grow old'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "key" -d 'Make keys for encryption, and tell their public halves'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "config" -d 'Show, check or create the configuration'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
@@ -484,6 +486,49 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -s q -l q
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -s v -l verbose -d 'Log what happens inside; repeat it for more'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -l no-progress -d 'Do not show progress'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand cleanup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l prices -d 'Take the prices from this file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l every -d 'How often a backup of each series is made, such as 1d or 6h [default: as its newest backups tell]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l keep-last -d 'Keep the newest N backups' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l keep-hourly -d 'Keep the newest backup of each of the last N hours that have any' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l keep-daily -d 'Keep the newest backup of each of the last N days that have any' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l keep-weekly -d 'Keep the newest backup of each of the last N weeks that have any' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l keep-monthly -d 'Keep the newest backup of each of the last N months that have any' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l keep-yearly -d 'Keep the newest backup of each of the last N years that have any' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l keep-within -d 'Keep everything within this span of the newest backup, such as 2y5m7d3h' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l keep-within-hourly -d 'Keep the newest backup of each hour within this span of the newest backup' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l keep-within-daily -d 'Keep the newest backup of each day within this span of the newest backup' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l keep-within-weekly -d 'Keep the newest backup of each week within this span of the newest backup' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l keep-within-monthly -d 'Keep the newest backup of each month within this span of the newest backup' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l keep-within-yearly -d 'Keep the newest backup of each year within this span of the newest backup' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l keep-tag -d 'Keep every backup that has all of these tags, separated by commas; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l retention-days -d 'Keep everything within so many days of the newest backup, as --keep-within does' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l min-keep -d 'Never remove the newest N complete backups, whatever the rules say [default: 1]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l print-prices -d 'Print the built-in prices as a file to start from, and look at no store'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l all -d 'Look at every series, whatever name the profile or the environment sets'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l purge-versions -d 'In a bucket that keeps versions, remove all versions of what is pruned'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand cost" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand doctor" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
@@ -547,30 +592,31 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -s q -l qu
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -s v -l verbose -d 'Log what happens inside; repeat it for more'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l no-progress -d 'Do not show progress'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l config -d 'Read this configuration file' -r -F
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l name -d 'The name of the series: all backups under one name belong together' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l region -d 'The region of the bucket' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
 false\t''"
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
 json\t''"
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l color -d 'When to use colour' -r -f -a "auto\t''
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -l color -d 'When to use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -s v -l verbose -d 'Log what happens inside; repeat it for more'
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -l no-progress -d 'Do not show progress'
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check" -f -a "check" -d 'Compare the bucket with what a bucket of backups should be set to, point by point'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -f -a "check" -d 'Compare the bucket with what a bucket of backups should be set to, point by point'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -f -a "create" -d 'Create the bucket and set it to what a bucket of backups should be set to; again and again, if need be'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
@@ -594,6 +640,147 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Log what happens inside; repeat it for more'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -l no-progress -d 'Do not show progress'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l object-lock -d 'Let objects be locked: `on`, or with a default for new ones, governance:DAYS or compliance:DAYS' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l cors-origin -d 'Let web pages from here read objects, such as https://backups.example.org; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l cors-method -d 'What these web pages may send [default: GET and HEAD]; may be repeated' -r -f -a "GET\t''
+HEAD\t''
+PUT\t''
+POST\t''
+DELETE\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l sse -d 'Encrypt what arrives by this: AES256 or aws:kms' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l sse-kms-key-id -d 'The KMS key for it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l tls-only -d 'Refuse plain HTTP even where this store is reached by it, or (with =false) nowhere [default: where it is reached by TLS]' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l create-only -d 'Refuse writes below the prefix that could replace an object, even by this machine\'s credentials'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -s n -l dry-run -d 'Show what would be done, without doing it'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -s y -l confirm -l yes -d 'Go ahead without asking'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -f -a "apply" -d 'Write the rules that the settings ask for'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -f -a "show" -d 'Show all rules of the bucket'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -f -a "remove" -d 'Remove the rules of this store'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l transition -d 'Move data to a storage class after some days, such as 30:GLACIER_IR; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l glacier-days -d 'Move data to GLACIER after so many days' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l delete-days -d 'Remove backups after so many days, whether or not there are newer ones' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l noncurrent-days -d 'In a bucket that keeps versions, remove for good what was removed so many days ago' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l abort-days -d 'Throw unfinished uploads away after so many days [default: 7]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -s n -l dry-run -d 'Show what would be done, without doing it'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -s y -l confirm -l yes -d 'Go ahead without asking'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -s n -l dry-run -d 'Show what would be done, without doing it'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -s y -l confirm -l yes -d 'Go ahead without asking'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand key; and not __fish_seen_subcommand_from generate public show" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r

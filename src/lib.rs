@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod ops;
 pub mod pipeline;
+pub mod pricing;
 pub mod retention;
 pub mod source;
 pub mod store;

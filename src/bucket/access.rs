@@ -1,6 +1,14 @@
 //! Who may come in from outside: the blocks of public access, the bucket's policy, ownership of objects, CORS.
 
-use super::{Bucket, Reading};
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::types::{
+    CorsConfiguration, CorsRule as SdkCorsRule, ObjectOwnership, OwnershipControls, OwnershipControlsRule,
+    PublicAccessBlockConfiguration,
+};
+
+use super::{Bucket, Reading, Refusal};
+use crate::store::s3::About;
 
 /// The four blocks of public access.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,9 +40,20 @@ impl PublicAccessBlock {
     }
 }
 
+/// By this id our rule is known among those of others.
+pub const OWN_CORS_ID: &str = "backup-cli";
+
+/// The server's word for that there are no rules.
+const NO_CORS: &[&str] = &["NoSuchCORSConfiguration"];
+
+/// For how long a browser may remember the answer, in seconds.
+const CORS_MAX_AGE_SECS: i32 = 3600;
+
 /// Which web pages may ask for the bucket's objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorsRule {
+    /// The rule's name, if it has one.
+    pub id: Option<String>,
     /// Where the pages come from; `*` is everywhere.
     pub origins: Vec<String>,
     /// What they may do.
@@ -147,7 +166,7 @@ impl Bucket {
         self.read(
             "which web pages may use it",
             "s3:GetBucketCORS",
-            &["NoSuchCORSConfiguration"],
+            NO_CORS,
             |client, overrides| {
                 client
                     .get_bucket_cors()
@@ -162,6 +181,7 @@ impl Bucket {
                     rules
                         .iter()
                         .map(|rule| CorsRule {
+                            id: rule.id().map(str::to_owned),
                             origins: rule.allowed_origins().to_vec(),
                             methods: rule.allowed_methods().to_vec(),
                         })
@@ -169,5 +189,139 @@ impl Bucket {
                 ),
             },
         )
+    }
+
+    /// Blocks public access in all four ways.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn block_public_access(&self) -> Result<(), Refusal> {
+        let all = PublicAccessBlockConfiguration::builder()
+            .block_public_acls(true)
+            .ignore_public_acls(true)
+            .block_public_policy(true)
+            .restrict_public_buckets(true)
+            .build();
+        self.write(
+            "the blocks of public access",
+            "s3:PutBucketPublicAccessBlock",
+            |client, overrides| {
+                client
+                    .put_public_access_block()
+                    .bucket(self.name())
+                    .public_access_block_configuration(all.clone())
+                    .customize()
+                    .config_override(overrides)
+                    .send()
+            },
+        )
+    }
+
+    /// Has everything belong to the bucket's owner, without access lists.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn enforce_ownership(&self) -> Result<(), Refusal> {
+        let controls = OwnershipControlsRule::builder()
+            .object_ownership(ObjectOwnership::BucketOwnerEnforced)
+            .build()
+            .and_then(|rule| OwnershipControls::builder().rules(rule).build())
+            .map_err(|error| error.to_string());
+        self.write(
+            "who owns new objects",
+            "s3:PutBucketOwnershipControls",
+            |client, overrides| {
+                let controls = controls.clone();
+                async move {
+                    let controls = controls.map_err(SdkError::<_, HttpResponse>::construction_failure)?;
+                    client
+                        .put_bucket_ownership_controls()
+                        .bucket(self.name())
+                        .ownership_controls(controls)
+                        .customize()
+                        .config_override(overrides)
+                        .send()
+                        .await
+                }
+            },
+        )
+    }
+
+    /// Replaces the policy.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn set_policy(&self, policy: &str) -> Result<(), Refusal> {
+        self.write("the policy", "s3:PutBucketPolicy", |client, overrides| {
+            client
+                .put_bucket_policy()
+                .bucket(self.name())
+                .policy(policy)
+                .customize()
+                .config_override(overrides)
+                .send()
+        })
+    }
+
+    /// Lets web pages of these origins do this, by a rule of ours; the rules of others stay as they are.
+    ///
+    /// # Errors
+    /// The refusal; without knowing the rules of others nothing is written.
+    pub fn set_cors(&self, origins: &[String], methods: &[String]) -> Result<(), Refusal> {
+        let others = self.cors_as_they_are()?;
+        let own = SdkCorsRule::builder()
+            .id(OWN_CORS_ID)
+            .set_allowed_origins(Some(origins.to_vec()))
+            .set_allowed_methods(Some(methods.to_vec()))
+            .allowed_headers("*")
+            .expose_headers("ETag")
+            .max_age_seconds(CORS_MAX_AGE_SECS)
+            .build()
+            .map_err(|error| error.to_string());
+        let is_foreign = |rule: &SdkCorsRule| {
+            let is_same = rule.allowed_origins() == origins && rule.allowed_methods() == methods;
+            rule.id() != Some(OWN_CORS_ID) && !(rule.id().is_none() && is_same)
+        };
+        let all = own.and_then(|own| {
+            CorsConfiguration::builder()
+                .set_cors_rules(Some(others.into_iter().filter(is_foreign).chain([own]).collect()))
+                .build()
+                .map_err(|error| error.to_string())
+        });
+        self.write("which web pages may use it", "s3:PutBucketCORS", |client, overrides| {
+            let all = all.clone();
+            async move {
+                let all = all.map_err(SdkError::<_, HttpResponse>::construction_failure)?;
+                client
+                    .put_bucket_cors()
+                    .bucket(self.name())
+                    .cors_configuration(all)
+                    .customize()
+                    .config_override(overrides)
+                    .send()
+                    .await
+            }
+        })
+    }
+
+    /// The rules with everything that they say.
+    fn cors_as_they_are(&self) -> Result<Vec<SdkCorsRule>, Refusal> {
+        let about = About::bucket(
+            format!("read which web pages may use `s3://{}`", self.name()),
+            "s3:GetBucketCORS",
+        );
+        let outcome = self.requests.ask(about, |client, overrides| {
+            client
+                .get_bucket_cors()
+                .bucket(self.name())
+                .customize()
+                .config_override(overrides)
+                .send()
+        });
+        match outcome {
+            Ok(answer) => Ok(answer.cors_rules().to_vec()),
+            Err(refusal) if refusal.says(NO_CORS) => Ok(Vec::new()),
+            Err(refusal) => Err(refusal),
+        }
     }
 }

@@ -1,6 +1,12 @@
 //! How a bucket encrypts what arrives without a wish of its own.
 
-use super::{Bucket, Reading};
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::types::{
+    ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration, ServerSideEncryptionRule,
+};
+
+use super::{Bucket, Reading, Refusal};
 
 /// A bucket's default encryption.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,4 +54,46 @@ impl Bucket {
             },
         )
     }
+
+    /// Has what arrives encrypted so.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn set_encryption(&self, wanted: &Encryption) -> Result<(), Refusal> {
+        let configuration = configuration(wanted);
+        self.write(
+            "the default encryption",
+            "s3:PutEncryptionConfiguration",
+            |client, overrides| {
+                let configuration = configuration.clone();
+                async move {
+                    let configuration = configuration.map_err(SdkError::<_, HttpResponse>::construction_failure)?;
+                    client
+                        .put_bucket_encryption()
+                        .bucket(self.name())
+                        .server_side_encryption_configuration(configuration)
+                        .customize()
+                        .config_override(overrides)
+                        .send()
+                        .await
+                }
+            },
+        )
+    }
+}
+
+fn configuration(wanted: &Encryption) -> Result<ServerSideEncryptionConfiguration, String> {
+    let by_default = ServerSideEncryptionByDefault::builder()
+        .sse_algorithm(ServerSideEncryption::from(wanted.algorithm.as_str()))
+        .set_kms_master_key_id(wanted.kms_key_id.clone())
+        .build()
+        .map_err(|error| error.to_string())?;
+    let rule = ServerSideEncryptionRule::builder()
+        .apply_server_side_encryption_by_default(by_default)
+        .set_bucket_key_enabled(wanted.has_bucket_key.then_some(true))
+        .build();
+    ServerSideEncryptionConfiguration::builder()
+        .rules(rule)
+        .build()
+        .map_err(|error| error.to_string())
 }

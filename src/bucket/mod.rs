@@ -1,9 +1,10 @@
 //! A bucket as a whole: what it is set to, who uses it, and what its server can do.
 //!
-//! Each room reads one of the bucket's settings. A setting that is not made, one that the server does not know, and one
+//! Each room reads one of the bucket's settings, and makes it. A setting that is not made, one that the server does not know, and one
 //! that these credentials may not read are three different answers, and none of them is a failure.
 
 mod access;
+mod creation;
 mod encryption;
 pub mod iam;
 mod identity;
@@ -26,12 +27,13 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use crate::base::failure::{Failure, Result};
 use crate::store::s3::{About, Heads, Provider, Requests, S3Store};
 
-pub use access::{CorsRule, PublicAccessBlock};
+pub use access::{CorsRule, OWN_CORS_ID, PublicAccessBlock};
+pub use creation::Created;
 pub use encryption::Encryption;
 pub use identity::{Caller, CredentialsFound};
-pub use lifecycle::{Lifecycle, LifecycleRule, Transition};
+pub use lifecycle::{Deviation, Lifecycle, LifecycleDocument, LifecycleRule, RULES_MAX, Transition};
 pub use object_lock::{ObjectLock, Retention};
-pub use policy::{demands_new_keys, demands_tls};
+pub use policy::{NotAPolicy, PolicyWish, demands_new_keys, demands_tls};
 pub use settings::BucketSettings;
 pub use trial::{Checked, Seen, Trial, TrialUpload, Written};
 pub use versioning::Versioning;
@@ -136,6 +138,33 @@ impl Bucket {
                 Why::Rejected if refusal.says(UNKNOWN_REQUEST) => Reading::NotSupported,
                 _ => Reading::Failed(refusal.failure),
             },
+        }
+    }
+}
+
+impl Bucket {
+    /// Makes a setting.
+    fn write<Answer, E, F, W>(&self, what: &str, permission: &'static str, operation: F) -> Result<(), Refusal>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        F: Fn(Client, Builder) -> W,
+        W: Future<Output = Result<Answer, SdkError<E, HttpResponse>>>,
+    {
+        let about = About::bucket(format!("set {what} of `s3://{}`", self.name()), permission);
+        self.requests.ask(about, operation).map(|_| ())
+    }
+}
+
+impl Refusal {
+    /// Whether the server does not have what was asked for, whatever it calls that.
+    #[must_use]
+    pub fn is_not_supported(&self) -> bool {
+        match self.why {
+            Why::NotSupported => true,
+            // There is a bucket, so that what is not there is the setting.
+            Why::NotThere => true,
+            Why::Rejected => self.says(UNKNOWN_REQUEST),
+            _ => false,
         }
     }
 }

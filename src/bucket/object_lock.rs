@@ -1,8 +1,10 @@
 //! Whether a bucket can keep objects from being removed before their time.
 
-use aws_sdk_s3::types::ObjectLockEnabled;
+use aws_sdk_s3::types::{
+    DefaultRetention, ObjectLockConfiguration, ObjectLockEnabled, ObjectLockRetentionMode, ObjectLockRule,
+};
 
-use super::{Bucket, Reading};
+use super::{Bucket, Reading, Refusal};
 
 /// A bucket's object lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +64,37 @@ impl Bucket {
                         }
                     }),
                 })
+            },
+        )
+    }
+
+    /// Lets objects be locked, and locks new ones by themselves for a time. That of a bucket cannot be taken back.
+    ///
+    /// # Errors
+    /// The refusal; some servers allow it only as the bucket is created.
+    pub fn set_object_lock(&self, default: Option<&Retention>) -> Result<(), Refusal> {
+        let retention = default.map(|default| {
+            DefaultRetention::builder()
+                .mode(ObjectLockRetentionMode::from(default.mode.as_str()))
+                .days(i32::try_from(default.days).unwrap_or(i32::MAX))
+                .build()
+        });
+        let rule = retention.map(|retention| ObjectLockRule::builder().default_retention(retention).build());
+        let lock = ObjectLockConfiguration::builder()
+            .object_lock_enabled(ObjectLockEnabled::Enabled)
+            .set_rule(rule)
+            .build();
+        self.write(
+            "the object lock",
+            "s3:PutBucketObjectLockConfiguration",
+            |client, overrides| {
+                client
+                    .put_object_lock_configuration()
+                    .bucket(self.name())
+                    .object_lock_configuration(lock.clone())
+                    .customize()
+                    .config_override(overrides)
+                    .send()
             },
         )
     }

@@ -1,8 +1,8 @@
 //! Whether a bucket keeps what is overwritten and removed.
 
-use aws_sdk_s3::types::{BucketVersioningStatus, MfaDeleteStatus};
+use aws_sdk_s3::types::{BucketVersioningStatus, MfaDeleteStatus, VersioningConfiguration};
 
-use super::{Bucket, Reading};
+use super::{Bucket, Reading, Refusal};
 
 /// What becomes of an object that is overwritten or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,29 @@ impl Bucket {
                     is_enabled: *status == BucketVersioningStatus::Enabled,
                     needs_second_factor: answer.mfa_delete() == Some(&MfaDeleteStatus::Enabled),
                 }),
+            },
+        )
+    }
+
+    /// Has versions kept from now on.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn keep_versions(&self) -> Result<(), Refusal> {
+        let wanted = VersioningConfiguration::builder()
+            .status(BucketVersioningStatus::Enabled)
+            .build();
+        self.write(
+            "that versions are kept",
+            "s3:PutBucketVersioning",
+            |client, overrides| {
+                client
+                    .put_bucket_versioning()
+                    .bucket(self.name())
+                    .versioning_configuration(wanted.clone())
+                    .customize()
+                    .config_override(overrides)
+                    .send()
             },
         )
     }

@@ -125,9 +125,31 @@ pub fn visit_families(
     cancel: &Cancel,
     visit: &mut dyn FnMut(Family) -> Result<()>,
 ) -> Result<()> {
+    visit_members(store, prefix, cancel, &mut |data_key, members| {
+        let mut family = Family::new(data_key);
+        for (meta, role) in members {
+            family.take(meta, role);
+        }
+        visit(family)
+    })
+}
+
+/// An object, and what it is by its name.
+pub type FamilyMember = (ObjectMeta, KeyRole);
+
+/// As [`visit_families`], with all that the listing says of each object.
+///
+/// # Errors
+/// As [`visit_families`].
+pub fn visit_members(
+    store: &dyn Store,
+    prefix: &str,
+    cancel: &Cancel,
+    visit: &mut dyn FnMut(Key, Vec<FamilyMember>) -> Result<()>,
+) -> Result<()> {
     // All keys of a family begin with its data object's key, so they stand together in the order of the keys, with at
     // most other families between them whose keys begin so, too.
-    let mut open: Vec<Family> = Vec::new();
+    let mut open: Vec<(Key, Vec<FamilyMember>)> = Vec::new();
     store.list(prefix, &mut |meta| {
         cancel.check()?;
         // A "folder" that a web console made.
@@ -136,9 +158,10 @@ pub fn visit_families(
         }
         while let Some(at) = open
             .iter()
-            .position(|family| !meta.key.as_str().starts_with(family.data_key.as_str()))
+            .position(|(data_key, _)| !meta.key.as_str().starts_with(data_key.as_str()))
         {
-            visit(open.remove(at))?;
+            let (data_key, members) = open.remove(at);
+            visit(data_key, members)?;
         }
         let role = role_of(&meta.key);
         let of = match &role {
@@ -148,17 +171,18 @@ pub fn visit_families(
             | KeyRole::Manifest { of }
             | KeyRole::Note { of, .. } => of,
         };
-        let at = match open.iter().position(|family| family.data_key == *of) {
+        let at = match open.iter().position(|(data_key, _)| data_key == of) {
             Some(at) => at,
             None => {
-                open.push(Family::new(of.clone()));
+                open.push((of.clone(), Vec::new()));
                 open.len() - 1
             }
         };
-        open[at].take(meta, role);
+        open[at].1.push((meta, role));
         Ok(ControlFlow::Continue(()))
     })?;
-    open.into_iter().try_for_each(visit)
+    open.into_iter()
+        .try_for_each(|(data_key, members)| visit(data_key, members))
 }
 
 /// Everything below `prefix`, newest first. An index, a continuation or a note alone is not a backup and is left out.

@@ -22,8 +22,15 @@ const FORMAT_PLAIN_GZIP: u32 = 1;
 /// A manifest may not be larger than this: it is read whole, from a store that may lie.
 pub const MANIFEST_BYTES_MAX: u64 = 16 * crate::base::units::MIB;
 
+/// A manifest is not written larger than this as long as that can be helped: by this size the rules of a bucket tell what
+/// has to stay readable from data, which may move into an archive.
+pub const MANIFEST_WRITTEN_BYTES_MAX: u64 = crate::base::units::MIB;
+
 /// How many problems a manifest names; the rest are only counted.
 pub const PROBLEMS_MAX: usize = 1000;
+
+/// To this many bytes the words of a problem are cut in a manifest that would be too long.
+const PROBLEM_BYTES_CUT: usize = 256;
 
 /// Whether everything that was asked for is in the backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -330,11 +337,11 @@ impl Manifest {
         public
     }
 
-    /// The manifest as it is stored: of an encrypted backup only what anybody may read. Problems that would make it longer than [`MANIFEST_BYTES_MAX`], which no reader
-    /// takes, are dropped from its end; they stay counted.
+    /// The manifest as it is stored: of an encrypted backup only what anybody may read. If problems would make it longer
+    /// than [`MANIFEST_WRITTEN_BYTES_MAX`], they are cut short, and then dropped from its end; they stay counted.
     ///
     /// # Errors
-    /// If it cannot be written as JSON, or is too long for another reason.
+    /// If it cannot be written as JSON, or without them is longer than [`MANIFEST_BYTES_MAX`], which no reader takes.
     pub fn to_json(&mut self) -> Result<Vec<u8>> {
         self.format = self.format.max(self.format_needed());
         loop {
@@ -342,10 +349,15 @@ impl Manifest {
                 .map_err(|error| Failure::new(Kind::Failed, "Could not write the manifest").caused_by(error))?;
             json.push(b'\n');
             let json = seal::seal(&json);
-            if json.len() as u64 <= MANIFEST_BYTES_MAX {
+            let can_shrink = !self.problems.is_empty() && !self.is_encrypted();
+            let bytes_max = match can_shrink {
+                true => MANIFEST_WRITTEN_BYTES_MAX,
+                false => MANIFEST_BYTES_MAX,
+            };
+            if json.len() as u64 <= bytes_max {
                 return Ok(json);
             }
-            if self.problems.is_empty() || self.is_encrypted() {
+            if !can_shrink {
                 return Err(Failure::new(
                     Kind::Failed,
                     format!(
@@ -355,8 +367,26 @@ impl Manifest {
                 )
                 .hint("Record fewer or shorter tags"));
             }
-            self.problems.truncate(self.problems.len() / 2);
+            if !self.cut_problems() {
+                self.problems.truncate(self.problems.len() / 2);
+            }
         }
+    }
+
+    /// Shortens what is long in the problems; `false` if nothing is.
+    fn cut_problems(&mut self) -> bool {
+        let mut is_cut = false;
+        for text in self
+            .problems
+            .iter_mut()
+            .flat_map(|problem| [&mut problem.item, &mut problem.message])
+            .filter(|text| text.len() > PROBLEM_BYTES_CUT + '…'.len_utf8())
+        {
+            text.truncate(text.floor_char_boundary(PROBLEM_BYTES_CUT));
+            text.push('…');
+            is_cut = true;
+        }
+        is_cut
     }
 
     /// Reads a manifest that stands at `key`.

@@ -1,5 +1,7 @@
 //! `bucket`: the bucket itself, apart from the backups in it.
 
+mod create;
+
 use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
 
@@ -8,12 +10,14 @@ use super::words::count;
 use super::{Context, help};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::bucket::Bucket;
+use crate::config::{Flags, Settings};
+use crate::ops::Run;
 use crate::ops::bucket_check::{Point, Verdict, check_bucket};
 use crate::store::Store;
 use crate::store::address::StoreAddress;
 use crate::ui::table::{Column, render};
 
-/// Look at the bucket of the store
+/// Create the bucket of the store, harden it, and look at it
 ///
 /// A bucket of backups should keep versions, encrypt, be closed to the public, refuse plain HTTP, and tidy up after itself.
 #[derive(Clone, Debug, ClapArgs)]
@@ -34,6 +38,20 @@ pub enum Action {
     /// s3:GetBucketPolicy; what may not be read is said. What is a choice, such as object lock, is shown and is no difference.
     #[command(after_long_help = help::closing("bucket check"))]
     Check,
+    // What stands here would replace the help that its arguments bring along.
+    #[allow(missing_docs)]
+    Create(create::Args),
+}
+
+impl Args {
+    /// These options as a layer of settings.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        match &self.action {
+            Action::Check => Flags::default(),
+            Action::Create(args) => args.flags(),
+        }
+    }
 }
 
 /// The answer for programs.
@@ -49,26 +67,44 @@ struct Document<'a> {
 /// # Errors
 /// [`Kind::Failed`] if the bucket differs; [`Kind::Usage`] if the store is a folder.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
-    match args.action {
+    match &args.action {
         Action::Check => check(context),
+        Action::Create(args) => create::run(args, context),
     }
 }
 
-fn check(context: &Context) -> Result<()> {
+/// The bucket of the store, the store's settings, and what the keys of backups begin with.
+struct Opened<'a> {
+    bucket: Bucket,
+    settings: &'a Settings,
+    folder: String,
+}
+
+fn open<'a>(context: &'a Context, run: &Run) -> Result<Opened<'a>> {
     let settings = of_first_store(&context.settings);
-    let run = context.run();
     let StoreAddress::S3 { bucket, prefix } = &settings.store.value else {
         return Err(
             Failure::new(Kind::Usage, format!("The store is no bucket: {}", settings.store.value))
                 .hint("Name one with --store s3://BUCKET/PREFIX; `backup-cli doctor` looks at a folder"),
         );
     };
-    let store = s3_store(settings, bucket, prefix, &run, |_| {})?;
+    let store = s3_store(settings, bucket, prefix, run, |_| {})?;
     let folder = match store.prefix() {
         "" => String::new(),
         prefix => format!("{prefix}/"),
     };
-    let points = check_bucket(&Bucket::of(&store), &folder)?;
+    Ok(Opened {
+        bucket: Bucket::of(&store),
+        settings,
+        folder,
+    })
+}
+
+fn check(context: &Context) -> Result<()> {
+    let run = context.run();
+    let Opened { bucket, folder, .. } = open(context, &run)?;
+    let points = check_bucket(&bucket, &folder)?;
+    let bucket = bucket.name();
     context.listener.end();
     let different = points
         .iter()
@@ -92,7 +128,7 @@ fn check(context: &Context) -> Result<()> {
                 count(different as u64, "point", "points")
             ),
         )
-        .hint("Change what the table calls different in the provider's console, or with `aws s3api`")),
+        .hint("`backup-cli bucket create --dry-run` shows what it would change, and without --dry-run changes it; rules on old versions and unfinished uploads are those of the bucket's lifecycle")),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Recorder;
 use crate::catalog::layout::Layout;
 use crate::config::settings::{ChecksumMode as ConfiguredChecksums, Settings, StoreChoice};
-use crate::config::{Environment, Flags, table};
+use crate::config::{Flags, table};
 use crate::ops::Run;
 use crate::ops::doctor::{
     Beside, Check, Machine, Retention, Sealing, Section, SourceToCheck, Status, StoreToCheck, StoreVerdict,
@@ -118,7 +118,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let recipients = recipients(settings);
     let beside = Beside {
-        retention: retention(settings, &context.loaded.environment)?,
+        retention: retention(settings),
         is_sealed: matches!(recipients, Ok(Some(_))),
         makes_backups: !names.is_empty() || has_sources(settings),
         plain_bytes,
@@ -151,19 +151,12 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     answer(&sections, &advice, context)
 }
 
-/// How long backups are meant to be kept, by the variables that the field uses for it.
-fn retention(settings: &Settings, environment: &Environment) -> Result<Retention> {
-    const DELETE_DAYS: &str = "BACKUP_S3_DELETE_DAYS";
-    let delete_days = match environment.read(DELETE_DAYS)? {
-        None | Some("") => None,
-        Some(text) => Some(text.trim().parse().map_err(|error: std::num::ParseIntError| {
-            Failure::new(Kind::Config, format!("Not a number of days in {DELETE_DAYS}: `{text}`")).caused_by(error)
-        })?),
-    };
-    Ok(Retention {
+/// How long backups are meant to be kept.
+fn retention(settings: &Settings) -> Retention {
+    Retention {
         keep_days: settings.policy.days_max(),
-        delete_days,
-    })
+        delete_days: settings.lifecycle_delete_days.value,
+    }
 }
 
 fn has_sources(settings: &Settings) -> bool {

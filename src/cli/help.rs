@@ -239,12 +239,44 @@ const CLOSINGS: &[Closing] = &[
         ],
     },
     Closing {
-        command: "bucket",
+        command: "cost",
         exit_status: &[0, 1, 2, 10, 130],
+        examples: &[
+            (
+                "backup-cli --store s3://my-backups/web cost",
+                "What is there, what it costs a month, and what it comes to",
+            ),
+            (
+                "backup-cli cost --keep-daily 7 --keep-weekly 5 --keep-monthly 12",
+                "What these rules would come to",
+            ),
+            (
+                "backup-cli cost --print-prices > prices.toml",
+                "The prices, to be changed and named by --prices",
+            ),
+        ],
+    },
+    Closing {
+        command: "bucket",
+        exit_status: &[0, 1, 2, 3, 10, 21, 130],
         examples: &[(
             "backup-cli bucket check",
             "What the bucket should be set to otherwise, and why",
         )],
+    },
+    Closing {
+        command: "bucket create",
+        exit_status: &[0, 1, 2, 3, 21, 130],
+        examples: &[
+            (
+                "backup-cli --store s3://my-backups/web bucket create --dry-run",
+                "What would be created and changed",
+            ),
+            (
+                "backup-cli bucket create --create-only --object-lock governance:30 --confirm",
+                "A bucket in which backups can neither be replaced nor removed before their time",
+            ),
+        ],
     },
     Closing {
         command: "bucket check",
@@ -252,6 +284,41 @@ const CLOSINGS: &[Closing] = &[
         examples: &[(
             "backup-cli --store s3://my-backups/web bucket check --json",
             "The same for a program; exit status 1 if anything differs",
+        )],
+    },
+    Closing {
+        command: "lifecycle",
+        exit_status: &[0, 1, 2, 10, 21, 130],
+        examples: &[("backup-cli lifecycle show", "All rules of the bucket, ours and others'")],
+    },
+    Closing {
+        command: "lifecycle apply",
+        exit_status: &[0, 1, 2, 10, 21, 130],
+        examples: &[
+            (
+                "backup-cli lifecycle apply --transition 30:GLACIER_IR --transition 120:DEEP_ARCHIVE --delete-days 730 --dry-run",
+                "What would become of each rule, and what to look into",
+            ),
+            (
+                "backup-cli lifecycle apply -p app --confirm",
+                "The rules of a profile, without a question",
+            ),
+        ],
+    },
+    Closing {
+        command: "lifecycle show",
+        exit_status: &[0, 1, 2, 10, 130],
+        examples: &[(
+            "backup-cli --store s3://my-backups/web lifecycle show --json",
+            "For a program, each rule also to the byte",
+        )],
+    },
+    Closing {
+        command: "lifecycle remove",
+        exit_status: &[0, 1, 2, 10, 21, 130],
+        examples: &[(
+            "backup-cli lifecycle remove --confirm",
+            "Those of this store; the others stay",
         )],
     },
     Closing {

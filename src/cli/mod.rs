@@ -15,6 +15,7 @@ pub mod config;
 mod console;
 pub mod context;
 pub mod copy;
+pub mod cost;
 mod databases;
 pub mod diff;
 pub mod doctor;
@@ -24,6 +25,7 @@ pub mod generate;
 pub mod help;
 pub mod iam;
 pub mod key;
+pub mod lifecycle;
 pub mod list;
 pub mod ls;
 mod manual;
@@ -91,10 +93,12 @@ pub enum Command {
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
     Cleanup(cleanup::Args),
+    Cost(Box<cost::Args>),
     Doctor(doctor::Args),
     Verify(Box<verify::Args>),
     Bucket(bucket::Args),
     Iam(iam::Args),
+    Lifecycle(lifecycle::Args),
     Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -262,7 +266,10 @@ impl Command {
             Self::Copy(args) => args.flags(),
             Self::Prune(args) => args.flags(),
             Self::Cleanup(args) => args.flags(),
+            Self::Cost(args) => args.flags(),
+            Self::Bucket(args) => args.flags(),
             Self::Doctor(args) => args.flags(),
+            Self::Lifecycle(args) => args.flags(),
             Self::Verify(args) => args.flags(),
             Self::Iam(args) => args.action.flags(),
             _ => Flags::default(),
@@ -286,6 +293,7 @@ impl Command {
                 | Self::Doctor(_)
                 | Self::Prune(_)
                 | Self::Cleanup(_)
+                | Self::Cost(_)
                 | Self::Verify(_)
                 | Self::Config(_)
         )
@@ -344,10 +352,12 @@ impl Cli {
                 Command::Pin(args) => pin::run_pin(args, &context),
                 Command::Unpin(args) => pin::run_unpin(args, &context),
                 Command::Cleanup(args) => cleanup::run(args, &context),
+                Command::Cost(args) => cost::run(args, &context),
                 Command::Doctor(args) => doctor::run(args, &context),
                 Command::Verify(args) => verify::run(args, &context),
                 Command::Bucket(args) => bucket::run(args, &context),
                 Command::Iam(args) => iam::run(args, &context),
+                Command::Lifecycle(args) => lifecycle::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Key(_)
                 | Command::Config(_)

@@ -154,15 +154,15 @@ mod tests {
             ("BACKUP_S3_BUCKETT", "x"),
             ("BACKUP_ZZZZZZZZZZZZ", "x"),
             ("BACKUP_LEVEL", "6"),
-            ("BACKUP_S3_GLACIER_DAYS", "30"),
+            ("BACKUP_HEALTHCHECK_URL", "https://x"),
             ("BACKUP_AWS_SECRET_ACCESS_KEY_FILE", "/x"),
             ("OTHER", "x"),
         ]);
         assert_eq!(
             environment.warnings(),
             [
+                "This version of backup-cli does not act on BACKUP_HEALTHCHECK_URL.",
                 "The variable BACKUP_S3_BUCKETT is not known and has no effect. Did you mean BACKUP_S3_BUCKET?",
-                "This version of backup-cli does not act on BACKUP_S3_GLACIER_DAYS.",
                 "The variable BACKUP_ZZZZZZZZZZZZ is not known and has no effect.",
             ]
         );

@@ -15,8 +15,8 @@ use crate::base::failure::{Failure, IoContext, Kind, Result};
 /// A configuration file larger than this is not one.
 const FILE_BYTES_MAX: u64 = crate::base::units::MIB;
 
-/// A table within a profile's, whose keys are those of the settings that begin with its name and a dash.
-const DRILL_TABLE: &str = "drill";
+/// Tables within a profile's, whose keys are those of the settings that begin with the table's name and a dash.
+const TABLES: [&str; 2] = ["drill", "lifecycle"];
 
 /// The settings of one table of the file, by key.
 pub type Entries = BTreeMap<String, Found>;
@@ -270,10 +270,10 @@ impl Reader<'_> {
             let line = self.line(key.span().start);
             match (key.get_ref().as_ref(), value.get_ref()) {
                 // The keys of a table of its own are those of settings with its name before them.
-                (DRILL_TABLE, DeValue::Table(below)) => {
+                (name, DeValue::Table(below)) if TABLES.contains(&name) => {
                     for (key, value) in below {
                         let line = self.line(key.span().start);
-                        let key = format!("{DRILL_TABLE}-{}", key.get_ref());
+                        let key = format!("{name}-{}", key.get_ref());
                         self.entry(&key, value, line, profile, &mut entries);
                     }
                 }

@@ -149,6 +149,18 @@ pub struct Settings {
     pub purge_versions: Setting<bool>,
     /// How old leftovers must be to be cleared up.
     pub cleanup_older_than: Setting<Duration>,
+    /// The file of prices; `None` for the built-in ones.
+    pub prices: Setting<Option<PathBuf>>,
+    /// How the bucket moves data to other classes, each step as [`crate::ops::lifecycle::Step`] reads it.
+    pub lifecycle_transitions: Setting<Vec<String>>,
+    /// After how many days the bucket moves data to GLACIER.
+    pub lifecycle_glacier_days: Setting<Option<u64>>,
+    /// After how many days the bucket removes backups.
+    pub lifecycle_delete_days: Setting<Option<u64>>,
+    /// After how many days the bucket removes older versions.
+    pub lifecycle_noncurrent_days: Setting<Option<u64>>,
+    /// After how many days the bucket throws unfinished uploads away.
+    pub lifecycle_abort_days: Setting<u64>,
     /// Where drills may restore into: URLs of servers, a folder.
     pub drill_to: Setting<Vec<String>>,
     /// What must hold of a backup that a drill has restored, as [`crate::ops::drill::check::Check`] reads it.

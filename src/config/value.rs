@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::base::units;
 use crate::ops::drill::check::Check;
+use crate::ops::lifecycle::Step;
 use crate::retention::{Count, KeepSpan};
 use crate::store::address::StoreAddress;
 
@@ -164,6 +165,8 @@ pub enum Shape {
     Checks,
     /// `key=value` texts: an array, or separated by commas or line ends.
     Pairs,
+    /// Moves to storage classes, `DAYS:CLASS`: an array, or separated by commas or line ends.
+    Transitions,
 }
 
 /// A value that has been read as what its setting expects.
@@ -243,6 +246,7 @@ impl Shape {
             Self::Checks => "an array of questions, paths and tables".to_owned(),
             Self::Words => "an array of arguments".to_owned(),
             Self::Pairs => "an array of key=value texts".to_owned(),
+            Self::Transitions => "an array of texts DAYS:CLASS".to_owned(),
         }
     }
 
@@ -356,6 +360,13 @@ impl Shape {
                 match pairs.iter().find(|pair| pair.find('=').is_none_or(|at| at == 0)) {
                     Some(pair) => Err(wrong(&format!("`{pair}`"))),
                     None => Ok(Value::List(pairs)),
+                }
+            }
+            (Self::Transitions, Raw::Text(_) | Raw::List(_)) => {
+                let steps = items(raw, &['\n', ',']);
+                match steps.iter().find_map(|step| Step::parse(step).err()) {
+                    Some(why) => Err(why),
+                    None => Ok(Value::List(steps)),
                 }
             }
             (Self::Words, Raw::List(words)) => match words.is_empty() {

@@ -134,7 +134,7 @@ pub fn compare(settings: &BucketSettings, folder: &str) -> Vec<Point> {
             "not even the machine that makes backups could replace one",
             &settings.policy,
             || (Verdict::Optional, "no policy".to_owned()),
-            |policy| match demands_new_keys(policy) {
+            |policy| match demands_new_keys(policy, folder) {
                 true => (Verdict::Right, "objects cannot be replaced".to_owned()),
                 false => (Verdict::Optional, "objects can be replaced".to_owned()),
             },
@@ -358,6 +358,7 @@ mod tests {
             }),
             ("cors", Verdict::Different, |s| {
                 s.cors = Reading::Is(vec![CorsRule {
+                    id: None,
                     origins: vec!["*".to_owned()],
                     methods: Vec::new(),
                 }]);

@@ -11,15 +11,18 @@ use crate::source::SourceContext;
 
 pub mod backup;
 pub mod bucket_check;
+pub mod bucket_create;
 pub mod cleanup;
 pub mod commit;
 pub mod copy;
+pub mod cost;
 pub mod diff;
 pub mod doctor;
 pub mod drill;
 pub mod find;
 pub mod iam;
 pub mod leftovers;
+pub mod lifecycle;
 pub mod list;
 pub mod located;
 pub mod lock;

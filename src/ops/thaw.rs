@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::Run;
+use super::lifecycle::RECORD_BYTES_MAX;
 use super::many::in_parallel;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Phase;
 use crate::base::units::format_duration;
+use crate::catalog::manifest::Manifest;
 use crate::catalog::selection::Chosen;
 use crate::store::archive::{Archive, ThawRequest, ThawState, ThawTier};
 use crate::store::{Key, Store};
@@ -35,7 +37,7 @@ pub struct ThawOptions {
     pub days: u32,
 }
 
-/// The archived data objects of a backup.
+/// The archived data objects of a backup, and its index, if that is archived too.
 #[derive(Clone, Debug, Default)]
 pub struct ArchivedData {
     objects: Vec<(Key, Archive)>,
@@ -94,16 +96,28 @@ fn expected(is_deep: bool, tier: ThawTier) -> Duration {
     Duration::from_secs(minutes * 60)
 }
 
-/// Looks at the data objects of a backup, if its storage class is one that may be an archive.
+/// The index, if it is so long that the rules of a bucket may move it as they move data.
+fn long_index(chosen: &Chosen) -> Option<Key> {
+    let index = chosen.manifest.as_ref().and_then(Manifest::index_object)?;
+    (index.bytes > RECORD_BYTES_MAX).then(|| index.key.clone())
+}
+
+/// Looks at the data objects of a backup, if its storage class is one that may be an archive, and at an index that may be in
+/// one.
 ///
 /// # Errors
 /// If the store cannot tell.
 pub fn archived_data(store: &Arc<dyn Store>, chosen: &Chosen, run: &Run) -> Result<ArchivedData> {
     // A listing tells the class; the standard one is in no archive.
-    if chosen.found.storage_class.is_none() {
+    let data: &[(Key, u64)] = match chosen.found.storage_class {
+        None => &[],
+        Some(_) => &chosen.found.data,
+    };
+    let index = long_index(chosen);
+    let keys: Vec<&Key> = data.iter().map(|(key, _)| key).chain(&index).collect();
+    if keys.is_empty() {
         return Ok(ArchivedData::default());
     }
-    let keys: Vec<&Key> = chosen.found.data.iter().map(|(key, _)| key).collect();
     let looked = in_parallel(&keys, |key| {
         run.cancel.check()?;
         store.head(key)
@@ -115,9 +129,10 @@ pub fn archived_data(store: &Arc<dyn Store>, chosen: &Chosen, run: &Run) -> Resu
             objects.push(((*key).clone(), archive));
         }
     }
+    let has_index = objects.iter().any(|(key, _)| Some(key) == index.as_ref());
     Ok(ArchivedData {
         objects,
-        total: keys.len(),
+        total: data.len() + usize::from(has_index),
     })
 }
 
@@ -131,7 +146,10 @@ pub fn require_readable(store: &Arc<dyn Store>, chosen: &Chosen, run: &Run) -> R
         return Ok(());
     }
     let id = &chosen.found.id;
-    let class = chosen.found.storage_class.as_deref().unwrap_or_default();
+    let what = match &chosen.found.storage_class {
+        Some(class) => format!("The data of `{id}` lies in an archive ({class})"),
+        None => format!("The index of `{id}` lies in an archive"),
+    };
     Err(match data.unasked() {
         0 => Failure::new(
             Kind::Archived,
@@ -142,7 +160,7 @@ pub fn require_readable(store: &Arc<dyn Store>, chosen: &Chosen, run: &Run) -> R
             ),
         )
         .hint("Run this again later, or add --thaw --wait to wait for it"),
-        _ => Failure::new(Kind::Archived, format!("The data of `{id}` lies in an archive ({class})")).hint(format!(
+        _ => Failure::new(Kind::Archived, what).hint(format!(
             "`backup-cli restore {id} --thaw` asks for it, which takes up to {} and costs money; add --wait to wait for it",
             format_duration(data.expected(ThawTier::Standard))
         )),

@@ -10,7 +10,7 @@ pub mod rules;
 pub mod span;
 
 pub use plan::{Decision, Entry, Guards, Reason, Standing, plan_series};
-pub use policy::{Count, Period, Policy};
+pub use policy::{Count, FOREVER_DAYS, Period, Policy};
 pub use span::KeepSpan;
 
 #[cfg(test)]

@@ -67,4 +67,6 @@ pub struct Version {
     pub is_marker: bool,
     /// Its length in bytes; 0 of a marker.
     pub bytes: u64,
+    /// The storage class, where it is not the standard one.
+    pub storage_class: Option<String>,
 }

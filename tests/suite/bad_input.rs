@@ -674,7 +674,7 @@ Hint: Check the extra arguments against this version of `pg_dump`
 Error: No such bucket: `no-such-bucket`
 Caused by: The store answered 404 NoSuchBucket: The specified bucket does not exist (request [ID])
 Hint: Check the bucket's name; it was looked for at `[ENDPOINT]`
-Hint: Create it with `aws s3api create-bucket --bucket no-such-bucket` or in the provider's console
+Hint: Create it with `backup-cli bucket create`, or in the provider's console
 ",
     },
     Case {
@@ -689,7 +689,7 @@ Hint: Create it with `aws s3api create-bucket --bucket no-such-bucket` or in the
 Error: No such bucket: `no-such-bucket`
 Caused by: The store answered 404 NoSuchBucket: The specified bucket does not exist (request [ID])
 Hint: Check the bucket's name; it was looked for at `[ENDPOINT]`
-Hint: Create it with `aws s3api create-bucket --bucket no-such-bucket` or in the provider's console
+Hint: Create it with `backup-cli bucket create`, or in the provider's console
 ",
     },
     Case {
@@ -1026,6 +1026,92 @@ Hint: Write s3://BUCKET/PREFIX for a bucket, or file:///FOLDER or a path with a 
 Error: Wrong value of `--store`
 Caused by: Not the address of a store: `s3://`; It names no bucket
 Hint: Write s3://BUCKET/PREFIX
+",
+    },
+    Case {
+        name: "a rule of the bucket for no days",
+        arrange: |s| {
+            s.env("BACKUP_STORE", "s3://bucket/backups").env("BACKUP_S3_DELETE_DAYS", "0");
+            line("lifecycle apply")
+        },
+        code: 2,
+        says: "\
+Error: Wrong value of `BACKUP_S3_DELETE_DAYS`
+Caused by: Expected a whole number from 1 to 36500, found `0`
+Hint: After how many days the bucket removes backups, by their age alone; `prune` never removes the newest, the bucket does. For example: 90
+",
+    },
+    Case {
+        name: "a move at once",
+        arrange: |s| {
+            s.env("BACKUP_STORE", "s3://bucket/backups");
+            line("lifecycle apply --transition 0:GLACIER")
+        },
+        code: 2,
+        says: "\
+Error: Wrong value of `--transition`
+Caused by: Expected at least 1 day before a move, found `0:GLACIER`; data that is to be in GLACIER at once is written there by `storage-class`
+Hint: To which storage classes the bucket moves data as it grows old, each as DAYS:CLASS; written into the bucket by `lifecycle apply`. In a table [profile.NAME.lifecycle], this and the next keys are called transitions, glacier-days and so on. For example: [\"30:GLACIER_IR\", \"120:DEEP_ARCHIVE\"]
+",
+    },
+    Case {
+        name: "a move without a class, in a profile's table",
+        arrange: |s| {
+            s.write("c.toml", "[profile.app.lifecycle]\ntransitions = [\"30\"]\n");
+            line("--config c.toml lifecycle show")
+        },
+        code: 2,
+        says: "\
+Error: Wrong value of `lifecycle-transitions` in `[FOLDER]/c.toml`, line 2
+Caused by: Expected DAYS:CLASS such as 30:GLACIER_IR, found `30`
+Hint: To which storage classes the bucket moves data as it grows old, each as DAYS:CLASS; written into the bucket by `lifecycle apply`. In a table [profile.NAME.lifecycle], this and the next keys are called transitions, glacier-days and so on. For example: [\"30:GLACIER_IR\", \"120:DEEP_ARCHIVE\"]
+",
+    },
+    Case {
+        name: "a class that does not exist",
+        arrange: |s| {
+            s.env("BACKUP_STORE", "s3://bucket/backups");
+            line("lifecycle apply --transition 30:GLACIAL")
+        },
+        code: 2,
+        says: "\
+Error: No such storage class to move to: `GLACIAL`
+Hint: The classes are STANDARD_IA, INTELLIGENT_TIERING, ONEZONE_IA, GLACIER_IR, GLACIER, DEEP_ARCHIVE
+",
+    },
+    Case {
+        name: "moves in an order that does not exist",
+        arrange: |s| {
+            s.env("BACKUP_STORE", "s3://bucket/backups").env("BACKUP_S3_GLACIER_DAYS", "30");
+            line("lifecycle apply --transition 120:GLACIER_IR --dry-run")
+        },
+        code: 2,
+        says: "\
+Error: Data cannot move from GLACIER (after 30 days) to GLACIER_IR (after 120 days)
+Hint: Data moves in this order only: STANDARD_IA, INTELLIGENT_TIERING, ONEZONE_IA, GLACIER_IR, GLACIER, DEEP_ARCHIVE
+",
+    },
+    Case {
+        name: "removal before a move",
+        arrange: |s| {
+            s.env("BACKUP_STORE", "s3://bucket/backups")
+                .env("BACKUP_S3_GLACIER_DAYS", "30")
+                .env("BACKUP_S3_DELETE_DAYS", "30");
+            line("lifecycle apply -y")
+        },
+        code: 2,
+        says: "\
+Error: Backups are to be removed after 30 days, and to move to GLACIER after 30
+Hint: Remove them later, or leave the move out
+",
+    },
+    Case {
+        name: "the lifecycle of a folder",
+        arrange: |_| line("lifecycle apply"),
+        code: 2,
+        says: "\
+Error: The store is no bucket, and has no lifecycle: file://[FOLDER]/store
+Hint: Name one with --store s3://BUCKET/PREFIX; in a folder `backup-cli prune` removes what is old
 ",
     },
     Case {

@@ -474,8 +474,7 @@ fn a_body_that_stalls_can_be_interrupted() {
 
 #[test]
 fn what_a_bucket_is_set_to_is_judged() {
-    let stack = Ministack::start();
-    let bucket = stack.bucket();
+    let bucket = Ministack::shared().bucket();
     let name = bucket.name.as_str();
     let rules = r#"{"Rules":[
         {"ID":"cold","Status":"Enabled","Filter":{"Prefix":""},"Transitions":[{"Days":30,"StorageClass":"GLACIER"}]},

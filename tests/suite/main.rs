@@ -15,6 +15,7 @@
 
 mod archives;
 mod bad_input;
+mod bucket_create;
 mod chaos;
 mod cleanup;
 mod coded_parts;
@@ -23,6 +24,7 @@ mod commit_faults;
 mod copies;
 mod copy_faults;
 mod corruption;
+mod cost;
 mod directory_readers;
 mod doctor;
 mod drills;
@@ -37,6 +39,7 @@ mod generated;
 mod iam;
 mod json_output;
 mod kills;
+mod lifecycle;
 mod many_backups;
 mod mysql;
 mod nasty_trees;

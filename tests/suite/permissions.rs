@@ -373,9 +373,8 @@ fn who_looks_after_the_bucket_is_told_each_right_that_is_missing() {
     }
 }
 
-/// Every command that talks to a store stands in the table, and every one of the table is a command.
 #[test]
-fn the_table_and_the_commands_are_the_same() {
+fn every_command_that_talks_to_a_store_stands_in_the_table() {
     use clap::CommandFactory;
     const ELSEWHERE: &[&str] = &[
         "key",
@@ -409,9 +408,6 @@ fn the_table_and_the_commands_are_the_same() {
         missing.is_empty(),
         "what these commands need is not in the table: {missing:?}"
     );
-    for needs in backup_cli::bucket::iam::COMMANDS {
-        assert!(leaves.contains(needs.command), "`{}` is no command", needs.command);
-    }
 }
 
 #[test]

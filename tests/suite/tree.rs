@@ -20,6 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["source", "bucket"],
     &["pipeline"],
     &["catalog"],
+    &["pricing"],
     &["retention"],
     &["store"],
     &["base"],

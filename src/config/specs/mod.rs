@@ -29,6 +29,8 @@ macro_rules! specs {
 mod console;
 mod drill;
 mod encryption;
+mod lifecycle;
+mod pricing;
 mod retention;
 mod running;
 mod source;
@@ -37,16 +39,20 @@ mod store;
 pub use console::*;
 pub use drill::*;
 pub use encryption::*;
+pub use lifecycle::*;
+pub use pricing::*;
 pub use retention::*;
 pub use running::*;
 pub use source::*;
 pub use store::*;
 
-const PARTS: [&[&Spec]; 7] = [
+const PARTS: [&[&Spec]; 9] = [
     source::ROWS,
     store::ROWS,
     encryption::ROWS,
     retention::ROWS,
+    lifecycle::ROWS,
+    pricing::ROWS,
     running::ROWS,
     drill::ROWS,
     console::ROWS,
@@ -86,9 +92,4 @@ pub const S3_PREFIX_DEFAULT: &str = "backups";
 pub const KEY_TEMPLATE_DEFAULT: &str = "{date}/{name}_backup_{date}_{time}";
 
 /// Variables of this tool that are in use in the field and that this version knows but does not act on.
-pub const NOT_YET: &[&str] = &[
-    "BACKUP_S3_GLACIER_DAYS",
-    "BACKUP_S3_DELETE_DAYS",
-    "BACKUP_HEALTHCHECK_URL",
-    "BACKUP_HEALTHCHECK_FAIL_URL",
-];
+pub const NOT_YET: &[&str] = &["BACKUP_HEALTHCHECK_URL", "BACKUP_HEALTHCHECK_FAIL_URL"];

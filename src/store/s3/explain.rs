@@ -24,7 +24,7 @@ impl Session {
             Class::Interrupted => Failure::new(Kind::Failed, format!("{could_not}: the upload was aborted meanwhile")),
             Class::NoBucket => with(Kind::NotFound, format!("No such bucket: `{bucket}`"))
                 .hint(format!("Check the bucket's name; it was looked for at {endpoint}"))
-                .hint(format!("Create it with `aws s3api create-bucket --bucket {bucket}` or in the provider's console")),
+                .hint("Create it with `backup-cli bucket create`, or in the provider's console"),
             Class::NoKey => match &request.key {
                 Some(key) => with(Kind::NotFound, format!("No such object: `s3://{bucket}/{key}`"))
                     .hint("It was removed, by another run or by a lifecycle rule, or it is not in this bucket: `backup-cli list` shows what is there"),

@@ -16,7 +16,7 @@ use crate::store::{Key, UnfinishedUpload};
 use super::errors::{Class, Problem};
 use super::list::{decoded, incomplete, is_encoded};
 use super::session::{Request, Session, Stop};
-use super::stat::timestamp;
+use super::stat::{special_class, timestamp};
 
 /// How many objects one request may name.
 const BATCH_KEYS: usize = 1000;
@@ -274,13 +274,21 @@ impl Session {
             let encoded = is_encoded(page.encoding_type());
             let contents = page.versions().iter().map(|version| {
                 let bytes = version.size().and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-                (version.key(), version.version_id(), version.is_latest(), false, bytes)
+                let class = special_class(version.storage_class().map(|class| class.as_str()));
+                (
+                    version.key(),
+                    version.version_id(),
+                    version.is_latest(),
+                    false,
+                    bytes,
+                    class,
+                )
             });
             let markers = page
                 .delete_markers()
                 .iter()
-                .map(|marker| (marker.key(), marker.version_id(), marker.is_latest(), true, 0));
-            for (key, version_id, is_latest, is_marker, bytes) in contents.chain(markers) {
+                .map(|marker| (marker.key(), marker.version_id(), marker.is_latest(), true, 0, None));
+            for (key, version_id, is_latest, is_marker, bytes, storage_class) in contents.chain(markers) {
                 let (Some(key), Some(version_id)) = (key, version_id) else {
                     return Err(incomplete(&request, "a version without a key or an id"));
                 };
@@ -294,6 +302,7 @@ impl Session {
                     is_latest: is_latest.unwrap_or(false),
                     is_marker,
                     bytes,
+                    storage_class,
                 };
                 if visit(version)?.is_break() {
                     return Ok(());

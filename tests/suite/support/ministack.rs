@@ -1,5 +1,6 @@
 //! ministack: an imitation of AWS, for what no other server at hand does: an archive whose objects are thawed.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::installed_tool;
@@ -23,6 +24,12 @@ pub struct Ministack {
 }
 
 impl Ministack {
+    /// The server that tests of this process share, each with buckets of its own; started by the first one that asks.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Ministack> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
     /// Starts a server with nothing in it.
     pub fn start() -> Self {
         Self::start_in("false")

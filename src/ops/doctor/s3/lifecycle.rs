@@ -4,12 +4,7 @@ use super::way::unread;
 use crate::bucket::{Lifecycle, LifecycleRule, Reading};
 use crate::ops::doctor::check::Check;
 use crate::ops::doctor::stores::Retention;
-
-/// Classes whose objects cannot be read at once.
-const ARCHIVES: &[&str] = &["GLACIER", "DEEP_ARCHIVE"];
-
-/// A backup may take this long, in days; a rule that ends uploads sooner would end it.
-const ABORT_DAYS_MIN: u32 = 2;
+use crate::ops::lifecycle::{ABORT_DAYS_MIN, Expiry, archiving, expiry as expiry_of, freezes_records};
 
 /// Judges the lifecycle; `folder` is what the keys of the store begin with.
 pub(in crate::ops::doctor) fn judge(reading: &Reading<Lifecycle>, retention: Retention, folder: &str) -> Vec<Check> {
@@ -42,37 +37,29 @@ fn named(rule: &LifecycleRule) -> String {
 }
 
 fn expiry(id: &'static str, lifecycle: &Lifecycle, retention: Retention, folder: &str) -> Check {
-    let removing: Vec<&LifecycleRule> = lifecycle
-        .rules
-        .iter()
-        .filter(|rule| rule.concerns(folder) && (rule.expires_days.is_some() || rule.expires_on_date))
-        .collect();
-    if let Some(rule) = removing.iter().find(|rule| rule.expires_on_date) {
-        return Check::failed(
-            id,
-            format!(
-                "{} removes backups on a day that is set, however new they are",
-                named(rule)
-            ),
-            "Remove the rule, or write it with a number of days",
-        );
-    }
-    if let Some(rule) = removing.iter().find(|rule| !rule.covers(folder)) {
-        return Check::warning(
-            id,
-            format!(
-                "{} removes some objects only (by prefix, tag or size), and can tear a backup apart",
-                named(rule)
-            ),
-            "Let the rule be for the whole prefix, without tags and sizes",
-        );
-    }
-    let Some((rule, days)) = removing
-        .iter()
-        .filter_map(|rule| Some((rule, rule.expires_days?)))
-        .min_by_key(|(_, days)| *days)
-    else {
-        return Check::ok(id, "No lifecycle rule removes backups");
+    let (rule, days) = match expiry_of(lifecycle, folder) {
+        Expiry::OnDate(rule) => {
+            return Check::failed(
+                id,
+                format!(
+                    "{} removes backups on a day that is set, however new they are",
+                    named(rule)
+                ),
+                "Remove the rule, or write it with a number of days",
+            );
+        }
+        Expiry::Apart(rule) => {
+            return Check::warning(
+                id,
+                format!(
+                    "{} removes some objects only (by prefix, tag or size), and can tear a backup apart",
+                    named(rule)
+                ),
+                "Let the rule be for the whole prefix, without tags and sizes; `backup-cli lifecycle apply` writes such rules",
+            );
+        }
+        Expiry::Never => return Check::ok(id, "No lifecycle rule removes backups"),
+        Expiry::After(rule, days) => (rule, days),
     };
     let message = format!("{} removes backups after {days} days", named(rule));
     match (retention.keep_days, retention.delete_days) {
@@ -84,8 +71,8 @@ fn expiry(id: &'static str, lifecycle: &Lifecycle, retention: Retention, folder:
         (Some(keep), _) => Check::ok(id, format!("{message}, not before the {keep} for which they are kept")),
         (None, Some(delete)) if u64::from(days) < delete => Check::failed(
             id,
-            format!("{message}, and BACKUP_S3_DELETE_DAYS says {delete}"),
-            format!("Set the rule to {delete} days, or BACKUP_S3_DELETE_DAYS={days}"),
+            format!("{message}, and the settings say {delete}"),
+            format!("Set the rule to {delete} days, or lifecycle-delete-days (BACKUP_S3_DELETE_DAYS) to {days}"),
         ),
         (None, Some(_)) => Check::ok(id, message),
         (None, None) => Check::warning(
@@ -97,18 +84,7 @@ fn expiry(id: &'static str, lifecycle: &Lifecycle, retention: Retention, folder:
 }
 
 fn archive(id: &'static str, lifecycle: &Lifecycle, folder: &str) -> Check {
-    let moving = lifecycle
-        .rules
-        .iter()
-        .filter(|rule| rule.concerns(folder))
-        .find_map(|rule| {
-            let step = rule
-                .transitions
-                .iter()
-                .find(|step| ARCHIVES.contains(&step.class.as_str()))?;
-            Some((rule, step))
-        });
-    let Some((rule, step)) = moving else {
+    let Some((rule, step)) = archiving(lifecycle, folder) else {
         return Check::ok(id, "No lifecycle rule moves backups into an archive");
     };
     let when = match step.days {
@@ -122,7 +98,7 @@ fn archive(id: &'static str, lifecycle: &Lifecycle, folder: &str) -> Check {
             format!("{message}; manifests and indexes below 128 KiB stay where they can be read"),
         );
     }
-    if rule.is_narrowed {
+    if !freezes_records(lifecycle, rule) {
         return Check::ok(id, format!("{message}, by tag or size"));
     }
     Check::warning(
@@ -152,7 +128,7 @@ fn uploads(id: &'static str, lifecycle: &Lifecycle, folder: &str) -> Check {
         None => Check::warning(
             id,
             "No lifecycle rule removes uploads that nobody ended: after a crash their parts go on costing money",
-            "Add a rule with AbortIncompleteMultipartUpload after 7 days",
+            "Let `backup-cli lifecycle apply` add one (AbortIncompleteMultipartUpload after 7 days)",
         ),
     }
 }

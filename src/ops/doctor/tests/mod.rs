@@ -451,7 +451,7 @@ const CHANGES: &[Change] = &[
     }),
     ("bucket.lifecycle-expiry", Status::Warning, |w| {
         w.rule().expires_days = Some(3650);
-        w.rule().is_narrowed = true;
+        w.rule().above_bytes = Some(1);
     }),
     ("bucket.lifecycle-expiry", Status::Ok, |w| {
         w.rule().expires_days = Some(1);

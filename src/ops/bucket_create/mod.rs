@@ -1,0 +1,278 @@
+//! Creates a bucket, and sets one to what a bucket of backups should be set to.
+//!
+//! It reads, plans, and makes the changes one by one, each of which is right by itself: whatever interrupts it, the next run
+//! goes on from what it finds. What was there of others, in the policy and among the rules for web pages, stays.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Run;
+use super::bucket_check::{Point, compare};
+use crate::base::failure::{Failure, Kind, Result};
+use crate::bucket::{Bucket, BucketSettings, Created, Reading, Refusal, Why};
+
+mod plan;
+
+pub use plan::{CreatePlan, Left, LeftBecause, Planned, Step, Surroundings, Wanted, WantedCors, plan};
+
+/// How often it is looked whether the changes have come about: large providers take some seconds to agree on them.
+const LOOKS_MAX: u32 = 5;
+
+/// How long to wait between two looks.
+const LOOK_WAIT: Duration = Duration::from_millis(500);
+
+/// What was done.
+#[derive(Debug, Serialize)]
+pub struct CreateOutcome {
+    /// The points that were changed, in order.
+    pub done: Vec<&'static str>,
+    /// What is left as it is.
+    pub left: Vec<Left>,
+    /// The bucket now, as `bucket check` compares it.
+    pub points: Vec<Point>,
+}
+
+/// Says what would be changed; changes nothing.
+///
+/// # Errors
+/// If the bucket cannot be looked at, is somebody else's, or is in another region than was asked for.
+pub fn plan_creation(bucket: &Bucket, wanted: &Wanted) -> Result<CreatePlan> {
+    if !exists(bucket)? {
+        return Ok(plan(None, wanted, &surroundings(bucket, &bucket.region_in_use())));
+    }
+    check_region(bucket, wanted)?;
+    let settings = bucket.settings();
+    bucket.check()?;
+    Ok(plan(
+        Some(&settings),
+        wanted,
+        &surroundings(bucket, &bucket.region_in_use()),
+    ))
+}
+
+fn surroundings<'a>(bucket: &'a Bucket, region: &'a str) -> Surroundings<'a> {
+    Surroundings {
+        bucket: bucket.name(),
+        region,
+        is_tls: bucket.endpoint().is_none_or(|endpoint| endpoint.scheme() == "https"),
+    }
+}
+
+fn exists(bucket: &Bucket) -> Result<bool> {
+    bucket.exists().map_err(|refusal| match refusal.why {
+        Why::NotAllowed => refusal
+            .failure
+            .hint("If the bucket is somebody else's, choose another name: all users of the provider share them"),
+        _ => refusal.failure,
+    })
+}
+
+/// A bucket cannot move.
+fn check_region(bucket: &Bucket, wanted: &Wanted) -> Result<()> {
+    let Some(region) = wanted.region.as_ref().filter(|_| bucket.provider().name == "aws") else {
+        return Ok(());
+    };
+    match bucket.location() {
+        Ok(place) if !place.is_empty() && place != *region => Err(Failure::new(
+            Kind::Config,
+            format!("The bucket `{}` is in {place} and not in {region}", bucket.name()),
+        )
+        .hint(format!(
+            "A bucket cannot move: set the region to {place}, or choose another name"
+        ))),
+        // Not every credentials may ask this, and not every server knows it.
+        Ok(_) => Ok(()),
+        Err(refusal)
+            if matches!(
+                refusal.why,
+                Why::NotAllowed | Why::NotSupported | Why::NotThere | Why::Rejected
+            ) =>
+        {
+            Ok(())
+        }
+        Err(refusal) => Err(refusal.failure),
+    }
+}
+
+/// Makes the changes, whatever they are by now, and looks what has become of them.
+///
+/// # Errors
+/// [`Kind::Conflict`] if the name is somebody else's; what makes it pointless to go on. A single change that could not be
+/// made stands in the outcome.
+pub fn create_bucket(bucket: &Bucket, wanted: &Wanted, run: &Run) -> Result<CreateOutcome> {
+    let mut outcome = CreateOutcome {
+        done: Vec::new(),
+        left: Vec::new(),
+        points: Vec::new(),
+    };
+    let was_there = exists(bucket)?;
+    if was_there {
+        check_region(bucket, wanted)?;
+    } else {
+        match bucket.create(wanted.object_lock.is_some()) {
+            Ok(Created::New | Created::WasThere) => outcome.done.push("bucket"),
+            Ok(Created::Taken) => return Err(taken(bucket)),
+            Err(refusal) => return Err(refusal.failure),
+        }
+    }
+    let region = bucket.region_in_use();
+    let around = surroundings(bucket, &region);
+    let settings = bucket.settings();
+    bucket.check()?;
+    let now = plan(Some(&settings), wanted, &around);
+    outcome.left = now.left;
+    for planned in now.steps {
+        run.cancel.check()?;
+        let point = planned.step.point();
+        match make(bucket, &planned.step, wanted, &around) {
+            Ok(()) => outcome.done.push(point),
+            Err(refusal) => outcome.left.push(left(point, refusal, wanted)?),
+        }
+    }
+    let settings = look_again(bucket, wanted, &around, &mut outcome, run)?;
+    outcome.points = compare(&settings, &wanted.folder);
+    Ok(outcome)
+}
+
+fn taken(bucket: &Bucket) -> Failure {
+    Failure::new(
+        Kind::Conflict,
+        format!(
+            "The name `{}` is taken: somebody else has a bucket of this name",
+            bucket.name()
+        ),
+    )
+    .hint("All users of a provider share the names; choose another, for example with the name of your company in it")
+}
+
+fn make(bucket: &Bucket, step: &Step, wanted: &Wanted, around: &Surroundings<'_>) -> std::result::Result<(), Refusal> {
+    match step {
+        Step::Create { .. } => Ok(()),
+        Step::PublicAccess => bucket.block_public_access(),
+        Step::Ownership => bucket.enforce_ownership(),
+        Step::Encryption(encryption) => bucket.set_encryption(encryption),
+        Step::Versioning => bucket.keep_versions(),
+        Step::ObjectLock(default) => bucket.set_object_lock(default.as_ref()),
+        Step::TlsOnly => add_to_policy(bucket, wanted, around, true),
+        Step::CreateOnly => add_to_policy(bucket, wanted, around, false),
+        Step::Cors(cors) => bucket.set_cors(&cors.origins, &cors.methods),
+    }
+}
+
+/// Adds a statement to the policy as it is at this moment: somebody else may have changed it since the plan.
+fn add_to_policy(
+    bucket: &Bucket,
+    wanted: &Wanted,
+    around: &Surroundings<'_>,
+    of_tls: bool,
+) -> std::result::Result<(), Refusal> {
+    let known = match bucket.policy() {
+        Reading::Is(policy) => Some(policy),
+        Reading::NotConfigured => None,
+        other => return Err(unread(other)),
+    };
+    let mut wish = plan::wish(wanted, around);
+    wish.tls_only &= of_tls;
+    wish.create_only &= !of_tls;
+    match wish.added_to(known.as_deref()) {
+        Ok(Some(policy)) => bucket.set_policy(&policy),
+        Ok(None) => Ok(()),
+        Err(_) => Err(unread(Reading::<String>::NotSupported)),
+    }
+}
+
+/// The policy could be read a moment ago, and cannot be now.
+fn unread<T>(reading: Reading<T>) -> Refusal {
+    let failure = match reading {
+        Reading::Failed(failure) => failure,
+        _ => Failure::new(Kind::Failed, "The bucket's policy changes while it is worked on")
+            .hint("Run it again when nobody else changes it"),
+    };
+    Refusal {
+        why: Why::Rejected,
+        status: None,
+        code: None,
+        permission: "s3:GetBucketPolicy",
+        failure,
+    }
+}
+
+/// A change that could not be made.
+///
+/// # Errors
+/// What makes it pointless to go on.
+fn left(point: &'static str, refusal: Refusal, wanted: &Wanted) -> Result<Left> {
+    let asked = match point {
+        "encryption" => wanted.encryption.is_some(),
+        "tls-only" => wanted.tls_only == Some(true),
+        "create-only" | "object-lock" | "cors" => true,
+        "versioning" => wanted.object_lock.is_some(),
+        _ => false,
+    };
+    let because = match refusal.why {
+        Why::Interrupted | Why::Credentials | Why::Unreachable | Why::Tls | Why::Clock | Why::NoBucket => {
+            return Err(refusal.failure);
+        }
+        Why::NotAllowed => LeftBecause::NotAllowed,
+        _ if refusal.is_not_supported() => LeftBecause::NotThere,
+        _ => LeftBecause::Failed,
+    };
+    let why = match because {
+        LeftBecause::NotThere => "This server does not have it".to_owned(),
+        LeftBecause::NotAllowed => format!("It takes the permission {}", refusal.permission),
+        _ => {
+            let causes = refusal.failure.causes();
+            let words = std::iter::once(refusal.failure.message()).chain(causes.iter().map(String::as_str));
+            words.collect::<Vec<_>>().join(": ")
+        }
+    };
+    Ok(Left {
+        point,
+        because,
+        why,
+        asked,
+    })
+}
+
+/// Reads everything again. What was accepted and is not there is told.
+fn look_again(
+    bucket: &Bucket,
+    wanted: &Wanted,
+    around: &Surroundings<'_>,
+    outcome: &mut CreateOutcome,
+    run: &Run,
+) -> Result<BucketSettings> {
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        let settings = bucket.settings();
+        bucket.check()?;
+        let missing: Vec<&'static str> = plan(Some(&settings), wanted, around)
+            .steps
+            .iter()
+            .map(|planned| planned.step.point())
+            .filter(|point| outcome.done.contains(point))
+            .collect();
+        if missing.is_empty() {
+            return Ok(settings);
+        }
+        if looks >= LOOKS_MAX {
+            for point in missing {
+                outcome.done.retain(|done| *done != point);
+                outcome.left.push(Left {
+                    point,
+                    because: LeftBecause::NotThere,
+                    why: "This server accepted it without any effect".to_owned(),
+                    asked: matches!(point, "create-only" | "object-lock" | "cors"),
+                });
+            }
+            return Ok(settings);
+        }
+        run.cancel.check()?;
+        std::thread::sleep(LOOK_WAIT);
+    }
+}
+
+#[cfg(test)]
+mod plan_tests;
