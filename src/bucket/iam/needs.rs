@@ -40,9 +40,7 @@ impl Role {
     pub fn commands(self) -> &'static [&'static str] {
         match self {
             Self::Writer => &["backup"],
-            Self::Restorer => &[
-                "list", "show", "ls", "find", "diff", "restore", "verify", "copy", "cost",
-            ],
+            Self::Restorer => &["list", "show", "ls", "find", "diff", "restore", "verify", "copy"],
             Self::Pruner => &["list", "show", "prune", "pin", "unpin", "accept", "cleanup"],
             Self::Admin => &[
                 "list",

@@ -15,7 +15,7 @@ const PROVIDER: &str = "\u{1}provider";
 /// As [`Document::to_json`].
 pub fn policy_resource(name: &str, description: &str, policy: &Document) -> Result<String> {
     Ok(format!(
-        "resource \"aws_iam_policy\" \"{label}\" {{\n  name        = {name}\n  description = {description}\n  policy      = {policy}\n}}\n",
+        "resource \"aws_iam_policy\" \"{label}\" {{\n  name        = {name}\n  description = {description}\n  policy = {policy}\n}}\n",
         label = label(name),
         name = quoted(name),
         description = quoted(description),
@@ -34,7 +34,7 @@ pub fn trust_resources(name: &str, trust: &Trust, options: &TrustOptions) -> Res
     let trusted = encoded(&trust.document(PROVIDER, options))?.replace(&quoted(PROVIDER), &reference);
     Ok(format!(
         "resource \"aws_iam_openid_connect_provider\" \"{provider}\" {{\n  url            = {url}\n  client_id_list = [{audience}]\n}}\n\n\
-         resource \"aws_iam_role\" \"{label}\" {{\n  name               = {name}\n  assume_role_policy = {trusted}\n}}\n",
+         resource \"aws_iam_role\" \"{label}\" {{\n  name = {name}\n  assume_role_policy = {trusted}\n}}\n",
         url = quoted(&trust.url()),
         audience = quoted(&trust.audience(options)),
         label = label(name),
@@ -49,7 +49,8 @@ fn encoded(document: &Document) -> Result<String> {
     let mut text = format!("jsonencode({}", lines.next().unwrap_or_default());
     for line in lines {
         text.push_str("\n  ");
-        text.push_str(line);
+        // In the way in which Terraform's own formatter writes it.
+        text.push_str(&line.replacen("\": ", "\" : ", 1));
     }
     text.push(')');
     // Variables of policies look like those of templates.
@@ -108,7 +109,7 @@ mod tests {
     fn encoded_json(text: &str) -> String {
         let (_, rest) = text.split_once("jsonencode(").unwrap();
         let (json, _) = rest.split_once("\n  })").unwrap();
-        format!("{json}\n}}").replace("$${", "${")
+        format!("{json}\n}}").replace("$${", "${").replace("\" : ", "\": ")
     }
 
     #[test]
@@ -135,7 +136,7 @@ mod tests {
         };
         let text = trust_resources("backup-cli-writer", &trust, &options).unwrap();
         assert!(
-            text.contains("\"Federated\": aws_iam_openid_connect_provider.github.arn\n"),
+            text.contains("\"Federated\" : aws_iam_openid_connect_provider.github.arn\n"),
             "{text}"
         );
         assert!(!text.contains('\u{1}') && text.matches('{').count() == text.matches('}').count());

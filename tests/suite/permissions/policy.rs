@@ -187,6 +187,8 @@ fn asked_for(request: &Request, stands: Option<&StoredObject>) -> Vec<Asked> {
         // Each key is decided by itself.
         Op::DeleteObjects => Vec::new(),
         Op::ListBuckets | Op::CreateBucket => of_bucket("s3:NothingOfOurs"),
+        // Everybody may ask who they are.
+        Op::Other if request.bucket.is_empty() => Vec::new(),
         Op::Other => of_bucket(setting(request)),
     }
 }

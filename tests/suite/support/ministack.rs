@@ -1,5 +1,6 @@
 //! ministack: an imitation of AWS, for what no other server at hand does: an archive whose objects are thawed.
 
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -59,6 +60,20 @@ impl Ministack {
             .expect("a temporary folder")
             .keep();
         let port_text = port.to_string();
+        // To enforce policies it wants to find this package by name, of which the AWS CLI brings its own.
+        let packages = installed_tool("aws")
+            .parent()
+            .and_then(Path::parent)
+            .expect("a folder")
+            .join("lib");
+        let own = std::fs::read_dir(&packages)
+            .expect("the packages of the test tools")
+            .filter_map(|entry| Some(entry.ok()?.path().join("site-packages/awscli/botocore")))
+            .find(|path| path.is_dir())
+            .expect("the AWS CLI has its package");
+        let imports = folder.join("imports");
+        std::fs::create_dir(&imports).expect("a folder");
+        std::os::unix::fs::symlink(own, imports.join("botocore")).expect("a link");
         let home = folder.to_str().expect("a path in UTF-8");
         let server = Server::start(&ServerOptions {
             name: "ministack",
@@ -70,6 +85,7 @@ impl Ministack {
                 ("BIND_HOST", "127.0.0.1"),
                 ("GATEWAY_PORT", &port_text),
                 ("IOT_MTLS_ENABLED", "false"),
+                ("PYTHONPATH", imports.to_str().expect("a path in UTF-8")),
                 ("HOME", home),
                 ("TMPDIR", home),
             ],

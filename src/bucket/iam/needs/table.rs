@@ -134,7 +134,7 @@ pub const COMMANDS: &[CommandNeeds] = &[
         command: "prune",
         needs: &[
             LIST,
-            READ_MANIFESTS,
+            READ_MANIFESTS.advised("what cannot be read stays, and the plan says so"),
             DECRYPT,
             need("s3:DeleteObject", Objects, "removes what the policy does not keep"),
             need(
