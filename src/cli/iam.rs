@@ -369,7 +369,7 @@ fn print(
 #[derive(Serialize)]
 struct Answer<'a> {
     account: &'a str,
-    role: &'a str,
+    role_name: &'a str,
     role_arn: String,
     #[serde(flatten)]
     plan: &'a Plan,
@@ -400,7 +400,7 @@ fn make(args: &ApplyArgs, context: &Context) -> Result<()> {
     if context.console.is_json() {
         context.console.answer_json(&Answer {
             account: &wanted.account,
-            role: &wanted.role,
+            role_name: &wanted.role,
             role_arn: role_arn(&wanted),
             plan: &planned,
             dry_run: args.dry_run,

@@ -226,9 +226,10 @@ fn a_role_is_made_once_and_lets_in_whom_it_trusts_for_what_it_is_for() {
         .stdout_has("made     role backup-cli-writer: whom it trusts");
     let _ = apply("writer", &[]).exits_with(21).stderr_has("--confirm");
     let made = apply("writer", &["--json", "-y"]).success().json();
+    assert_eq!(made["role_name"], "backup-cli-writer", "{made:#}");
     assert_eq!(
-        (&made["provider"]["step"], &made["role_"], &made["changed"]),
-        (&"made".into(), &serde_json::Value::Null, &true.into()),
+        (&made["role"]["step"], &made["changed"]),
+        (&"made".into(), &true.into()),
         "{made:#}"
     );
     let _ = apply("writer", &["-y"]).success().stdout_has("is as it should be");

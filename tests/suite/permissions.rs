@@ -7,12 +7,7 @@ mod policy;
 
 use std::sync::{Arc, OnceLock};
 
-use backup_cli::base::cancel::Cancel;
-use backup_cli::base::report::Recorder;
-use backup_cli::base::secret::Secret;
 use backup_cli::bucket::iam::{Grant, Need, When, needs_of};
-use backup_cli::store::s3::{S3Options, S3Store, StaticCredentials};
-use backup_cli::store::{Key, PutOptions, Role, Store};
 
 use super::support::cli::{Cli, Outcome};
 use super::support::fault_s3::{Content, FaultS3};
@@ -21,8 +16,6 @@ use policy::{Enforced, Policy};
 
 /// A backup of January, of which the store holds another one of today.
 const OLD: &str = "files_backup_20260131_020000";
-/// Data of a run that was never committed.
-const GHOST: &str = "backups/20260131/ghost_backup_20260131_020000.tar.gz";
 const KMS_KEY: &str = "arn:aws:kms:us-east-1:210987654321:key/0a1b2c3d-0000-4000-8000-000000000000";
 
 /// A server, and what each bucket begins with.
@@ -85,35 +78,6 @@ impl Stage {
         std::fs::write(cli.home().join("files/text"), "newer").unwrap();
         Self { bucket, gate, cli }
     }
-
-    /// The store with every right, for what a command is to find.
-    fn as_root(&self) -> S3Store {
-        let access = scene().server.access();
-        let mut options = S3Options::new(&self.bucket, "backups");
-        options.endpoint_url = Some(access.endpoint);
-        options.region = Some(access.region);
-        options.path_style = Some(true);
-        options.credentials = Some(StaticCredentials {
-            access_key_id: access.access_key,
-            secret_access_key: Secret::new(access.secret_key),
-            session_token: None,
-        });
-        S3Store::open(options, Cancel::new(), Arc::new(Recorder::default())).unwrap()
-    }
-
-    fn leave_something_behind(&self) {
-        let options = PutOptions {
-            role: Role::Data,
-            token: "0123456789abcdef0123456789abcdef".to_owned(),
-            content_type: "application/octet-stream",
-            metadata: std::collections::BTreeMap::new(),
-        };
-        let store = self.as_root();
-        store
-            .put(&Key::new(GHOST), bytes::Bytes::from_static(b"x"), &options)
-            .unwrap();
-        let _ = store.start_upload(&Key::new(GHOST), &options).unwrap();
-    }
 }
 
 /// The policy of roles, as the tool prints it, for any bucket of the server.
@@ -136,7 +100,6 @@ struct Case {
     command: &'static str,
     roles: &'static [&'static str],
     arguments: &'static [&'static str],
-    prepare: fn(&Stage),
     /// The exit status with exactly the role.
     code: i32,
     /// What is seen of a run in which an advised permission is missing.
@@ -149,7 +112,6 @@ impl Case {
             command,
             roles,
             arguments,
-            prepare: |_| {},
             code: 0,
             degraded: |need, _, outcome| panic!("{} is not to be advised\n{outcome}", need.action),
         }
@@ -157,7 +119,6 @@ impl Case {
 
     fn run(&self, policy: &Policy) -> (Stage, Outcome) {
         let stage = Stage::new(policy);
-        (self.prepare)(&stage);
         let outcome = stage.cli.run(self.arguments);
         (stage, outcome)
     }
@@ -226,12 +187,6 @@ fn a_writer_makes_backups_and_sees_and_harms_none() {
         fails_and_names(missing, &stage.cli.run(arguments));
     }
     assert_eq!(scene().server.keys(&stage.bucket), keys);
-    // What a backup that fails cannot throw away is told with the permission that it would take.
-    let failing = ["backup", "--command", "sh -c 'echo x; exit 1'", "--name", "bad"];
-    let outcome = Stage::new(&policy.without("s3:AbortMultipartUpload")).cli.run(failing);
-    outcome
-        .exits_with(1)
-        .stderr_has("s3:AbortMultipartUpload on `arn:aws:s3:::");
     // A machine that was taken over cannot replace what stands, whatever it leaves out of its requests.
     let thief = scene().server.user(Arc::new(Enforced::new(policy))).client();
     let victim = format!("backups/20260131/{OLD}.tar.gz");
@@ -288,7 +243,7 @@ fn a_restorer_reads_and_verifies() {
         Case::new("find", RESTORER, &["find", "text"]),
         Case::new("diff", RESTORER, &["diff", "files@oldest", "files@latest"]),
         Case::new("restore", RESTORER, &["restore", "words@latest", "--to", "here"]),
-        Case::new("copy", RESTORER, &["copy", "words@latest", "--to", "elsewhere"]),
+        Case::new("copy", RESTORER, &["copy", "words@latest", "--to", "./elsewhere"]),
         Case {
             degraded: |need, _, outcome| {
                 assert_eq!(need.action, "s3:PutObject");
@@ -331,10 +286,6 @@ fn a_pruner_removes_and_pins() {
         Case::new("accept", PRUNER, &["accept", "shrunk@latest"]),
         Case::new("pin", PRUNER, &["pin", "files@latest"]),
         Case::new("unpin", PRUNER, &["unpin", "words@latest"]),
-        Case {
-            prepare: Stage::leave_something_behind,
-            ..Case::new("cleanup", PRUNER, &["cleanup", "--older-than", "0s", "--confirm"])
-        },
     ] {
         case.check();
     }
@@ -359,7 +310,10 @@ fn who_looks_after_the_bucket_is_told_each_right_that_is_missing() {
             code: 0,
             degraded: |need, stage, outcome| {
                 let refused = stage.gate.refused();
-                if refused.iter().any(|refused| refused == need.action) {
+                if need.action == "s3:GetBucketLocation" {
+                    // Where the bucket is then follows from the answers to other questions.
+                    assert_eq!(outcome.code(), 0, "{outcome}");
+                } else if refused.iter().any(|refused| refused == need.action) {
                     assert!(
                         outcome.stdout().contains(need.action),
                         "{} is not told\n{outcome}",

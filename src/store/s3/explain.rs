@@ -103,6 +103,12 @@ impl Session {
         let failure = failure.hint(format!(
             "The credentials need the permission {permission} on `{resource}`"
         ));
+        let failure = match permission == "s3:PutObject" && !self.options.tags.is_empty() {
+            true => failure.hint(format!(
+                "It writes tags as well, which takes the permission s3:PutObjectTagging on `{resource}`"
+            )),
+            false => failure,
+        };
         match message.contains("explicit deny") {
             true => failure.hint("A policy refuses it outright, so that granting it is not enough: look for the one with `\"Effect\": \"Deny\"`"),
             false => failure,
