@@ -869,7 +869,7 @@ _backup__cli() {
             return 0
             ;;
         backup__subcmd__cli__subcmd__bucket__subcmd__create)
-            opts="-n -y -p -q -v -h --create-only --object-lock --cors-origin --cors-method --sse --sse-kms-key-id --tls-only --dry-run --yes --confirm --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
+            opts="-n -y -p -q -v -h --create-only --object-lock --cors-origin --cors-method --sse --sse-kms-key-id --noncurrent-days --tls-only --dry-run --yes --confirm --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -892,6 +892,10 @@ _backup__cli() {
                     return 0
                     ;;
                 --sse-kms-key-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --noncurrent-days)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

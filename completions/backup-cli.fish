@@ -649,6 +649,7 @@ POST\t''
 DELETE\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l sse -d 'Encrypt what arrives by this: AES256 or aws:kms' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l sse-kms-key-id -d 'The KMS key for it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l noncurrent-days -d 'Remove for good, after so many days, what was replaced or removed and stays as an older version' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l tls-only -d 'Refuse plain HTTP even where this store is reached by it, or (with =false) nowhere [default: where it is reached by TLS]' -r -f -a "true\t''
 false\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l config -d 'Read this configuration file' -r -F
