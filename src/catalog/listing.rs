@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::layout::{KeyRole, id_of, name_and_time_of, place_of, role_of};
 use super::manifest::{MANIFEST_BYTES_MAX, Manifest};
-use super::notes::{FoundNote, NoteKind};
+use super::notes::{FoundNote, KnownDamage, NoteKind, known_damage};
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, Kind, Result, from_io};
 use crate::store::{Key, ObjectMeta, Store};
@@ -39,6 +39,12 @@ impl Found {
     #[must_use]
     pub fn has_note(&self, kind: NoteKind) -> bool {
         self.notes.iter().any(|note| note.kind == kind)
+    }
+
+    /// The damage that verifications found and that stands, by the notes beside it.
+    #[must_use]
+    pub fn known_damage(&self) -> Option<KnownDamage> {
+        known_damage(&self.notes)
     }
 
     /// The stored length of the data objects that are there, in bytes.

@@ -162,6 +162,28 @@ pub struct CopiedFrom {
     pub time: Timestamp,
 }
 
+/// That the backup was made of an object that something else had made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopted {
+    /// When that was done, UTC.
+    pub time: Timestamp,
+    /// Where the time is from at which the backup was begun.
+    pub time_from: TimeFrom,
+    /// Whether its index names members, by which a part can be had without reading all of it.
+    #[serde(default)]
+    pub ranged: bool,
+}
+
+/// Where the time of an adopted backup is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TimeFrom {
+    /// The object's name tells it.
+    Name,
+    /// It is that at which the store received the object.
+    Modified,
+}
+
 /// One of several streams that a backup consists of.
 ///
 /// The backup's plaintext is that of its streams, one after the other.
@@ -245,6 +267,9 @@ pub struct Manifest {
     /// Where it was copied from, if another store holds the backup that was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied_from: Option<CopiedFrom>,
+    /// How it came to be a backup, if something else had made the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<Adopted>,
     /// The version of this tool.
     pub tool_version: String,
     /// Fields of a later minor version, kept as they are.
@@ -269,6 +294,12 @@ impl Manifest {
     pub fn data_bytes(&self) -> u64 {
         self.data_objects()
             .fold(0, |sum, object| sum.saturating_add(object.bytes))
+    }
+
+    /// Whether a part of it can be had without reading all of it, as far as its index is whole.
+    #[must_use]
+    pub fn is_ranged(&self) -> bool {
+        self.adopted.as_ref().is_none_or(|adopted| adopted.ranged)
     }
 
     /// Whether the data and the index are encrypted.

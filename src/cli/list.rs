@@ -15,7 +15,7 @@ use crate::ui::table::{Column, render_long};
 /// List backups, newest first
 ///
 /// Prints id, name, time, age, size, stored size, state and storage class. Objects without a manifest, such as those of an
-/// earlier script, are listed as unmanaged. With the class it says whether data that lies in an archive can be read. A state `flagged` is that of a backup that is far smaller than those before it; a `pinned` one is never pruned. A column tells the last drill (`verify --restore`), if there was any. --name lists one series only.
+/// earlier script, are listed as unmanaged. With the class it says whether data that lies in an archive can be read. A state `damaged` is that of a backup of which objects are missing or in which `verify` found damage; `flagged` that of one that is far smaller than those before it; a `pinned` one is never pruned. A column tells the last drill (`verify --restore`), if there was any. --name lists one series only.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_long_help = help::closing("list"))]
 pub struct Args {
@@ -134,6 +134,9 @@ fn class(backup: &Listed) -> String {
 
 fn state_of(backup: &Listed) -> String {
     let mut words = state(backup.state).to_owned();
+    if let Some(since) = backup.damaged_since {
+        words.push_str(&format!(" since {}", time(since)));
+    }
     if backup.flagged.is_some() {
         words.push_str(", flagged");
     }

@@ -5,6 +5,7 @@
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 pub mod accept;
+pub mod adopt;
 mod afterwards;
 pub mod assemble;
 pub mod backup;
@@ -32,6 +33,7 @@ mod metrics;
 pub mod page;
 pub mod pin;
 pub mod prune;
+pub mod rebuild_index;
 pub mod restore;
 pub mod retention;
 pub mod show;
@@ -39,6 +41,7 @@ pub mod signals;
 mod start;
 mod stores;
 pub mod target;
+mod verified;
 pub mod verify;
 pub mod version;
 pub mod words;
@@ -94,6 +97,8 @@ pub enum Command {
     Cost(Box<cost::Args>),
     Doctor(doctor::Args),
     Verify(Box<verify::Args>),
+    RebuildIndex(rebuild_index::Args),
+    Adopt(adopt::Args),
     Bucket(bucket::Args),
     Lifecycle(lifecycle::Args),
     Key(key::Args),
@@ -268,6 +273,8 @@ impl Command {
             Self::Doctor(args) => args.flags(),
             Self::Lifecycle(args) => args.flags(),
             Self::Verify(args) => args.flags(),
+            Self::RebuildIndex(args) => args.flags(),
+            Self::Adopt(args) => args.flags(),
             _ => Flags::default(),
         }
     }
@@ -351,6 +358,8 @@ impl Cli {
                 Command::Cost(args) => cost::run(args, &context),
                 Command::Doctor(args) => doctor::run(args, &context),
                 Command::Verify(args) => verify::run(args, &context),
+                Command::RebuildIndex(args) => rebuild_index::run(args, &context),
+                Command::Adopt(args) => adopt::run(args, &context),
                 Command::Bucket(args) => bucket::run(args, &context),
                 Command::Lifecycle(args) => lifecycle::run(args, &context),
                 // These have been dispatched before settings were asked for.

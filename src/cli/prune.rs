@@ -30,11 +30,12 @@ const FAILURES_SHOWN: usize = 20;
 /// --retention-days count from the newest backup of the series, so that an outage removes nothing. Times are UTC. Rules of
 /// the command line stand beside those of the profile and the environment (BACKUP_S3_RETENTION_DAYS).
 ///
-/// Only complete backups count. Partial and flagged ones are judged by the same rules among themselves, so that they never
-/// push out a good one; nothing older goes while the newest of a series is flagged. Always kept are the newest --min-keep
-/// complete ones, pinned ones, what is dated in the future or was begun within the last 10 minutes, what cannot be read
-/// (damaged, or of a newer version), and objects without a manifest. Nothing at all is removed if the store cannot be
-/// listed as a whole, or if its clock is more than 5 minutes from this machine's.
+/// Only complete backups count. Partial and flagged ones are judged by the same rules among themselves, so that they never push
+/// out a good one; nothing older goes while the newest of a series is flagged. Those in which `verify` found damage are judged
+/// among themselves, too, and count for nothing. Always kept are the newest --min-keep complete ones, pinned ones, what is
+/// dated in the future or was begun within the last 10 minutes, what cannot be read (its manifest damaged, objects missing, or
+/// of a newer version), and objects without a manifest. Nothing at all is removed if the store cannot be listed as a whole, or
+/// if its clock is more than 5 minutes from this machine's.
 ///
 /// In a bucket that keeps versions, what is removed is only hidden, and goes on costing money, without --purge-versions.
 /// Objects that are locked are retained and named. Permissions: s3:ListBucket, s3:GetObject, s3:DeleteObject, and with

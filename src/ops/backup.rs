@@ -298,6 +298,7 @@ fn describe(
         counts: report.counts,
         shape: None,
         copied_from: None,
+        adopted: None,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         other: BTreeMap::new(),
     }

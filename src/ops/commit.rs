@@ -11,7 +11,7 @@ use crate::base::failure::{Failure, IoContext, Kind, Result};
 use crate::catalog::index_file::FinishedIndex;
 use crate::catalog::layout::{ENCRYPTED_SUFFIX, MANIFEST_SUFFIX, index_key_of};
 use crate::catalog::manifest::{Manifest, ObjectRecord};
-use crate::pipeline::crypt::Sealer;
+use crate::pipeline::crypt::{Recipients, Sealer};
 use crate::pipeline::plan::{PlanInput, plan};
 use crate::pipeline::upload::{PartsWriter, UploadedObject};
 use crate::store::{Key, PutOptions, Role, Store};
@@ -77,8 +77,13 @@ pub(super) fn commit(
     options: &BackupOptions,
     run: &Run,
 ) -> Result<(Key, Manifest)> {
-    let uploaded = upload_index(store, data_key, index, options, run);
-    match uploaded {
+    let upload = IndexUpload {
+        name: &options.name,
+        recipients: options.recipients.as_ref(),
+        memory_bytes: options.transfer.memory_bytes,
+        token: None,
+    };
+    match upload_index(store, data_key, index, &upload, run) {
         Ok(record) => manifest.objects.push(record),
         Err(failure) => {
             roll_back(store.as_ref(), &manifest.objects, run);
@@ -189,11 +194,27 @@ fn untold(failure: Failure) -> Failure {
         .hint("`backup-cli list` shows it if it was; run the backup again if it was not")
 }
 
-fn upload_index(
+/// How an index is stored.
+pub(super) struct IndexUpload<'a> {
+    /// The series.
+    pub(super) name: &'a str,
+    /// For whom it is encrypted, if it is.
+    pub(super) recipients: Option<&'a Recipients>,
+    /// What its parts may occupy in memory, in bytes.
+    pub(super) memory_bytes: u64,
+    /// The token that it has, if not a new one.
+    pub(super) token: Option<&'a str>,
+}
+
+/// Stores an index beside its data, only if there is none.
+///
+/// # Errors
+/// Whatever the store says; [`Kind::Unsupported`] if it does not fit into one object.
+pub(super) fn upload_index(
     store: &Arc<dyn Store>,
     data_key: &Key,
     index: &FinishedIndex,
-    options: &BackupOptions,
+    upload: &IndexUpload<'_>,
     run: &Run,
 ) -> Result<ObjectRecord> {
     let bytes = index.bytes();
@@ -202,12 +223,15 @@ fn upload_index(
         expected_stored_bytes: Some(bytes),
         part_bytes: None,
         in_flight: Some(1),
-        memory_bytes: options.transfer.memory_bytes,
+        memory_bytes: upload.memory_bytes,
     })?;
-    let key = index_key_of(data_key, options.recipients.is_some());
-    let put = index_options(&key, &options.name);
+    let key = index_key_of(data_key, upload.recipients.is_some());
+    let mut put = index_options(&key, upload.name);
+    if let Some(token) = upload.token {
+        token.clone_into(&mut put.token);
+    }
     let parts = PartsWriter::new(store.clone(), key, put, plan, run.cancel.clone(), run.reporter.clone());
-    let mut writer = Sealer::new(parts, options.recipients.as_ref())?;
+    let mut writer = Sealer::new(parts, upload.recipients)?;
     let mut reader = index.reader();
     let mut buffer = vec![0; COPY_BYTES];
     loop {

@@ -32,7 +32,7 @@ pub enum ListedState {
     Partial,
     /// Somebody else's object: no manifest, never proved whole.
     Unmanaged,
-    /// Committed, but objects are missing or have another size, or the manifest cannot be read.
+    /// Committed, but objects are missing or have another size, the manifest cannot be read, or a verification found damage.
     Damaged,
     /// Committed by a later version of this tool.
     Newer,
@@ -84,6 +84,9 @@ pub struct Listed {
     /// Why it is flagged as far smaller than those before it, unless it was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flagged: Option<String>,
+    /// Since when damage stands that verifications found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damaged_since: Option<Timestamp>,
     /// Whether somebody pinned it, so that it is never pruned.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
@@ -191,6 +194,7 @@ fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
         host: None,
         tags: Vec::new(),
         flagged: None,
+        damaged_since: None,
         pinned: found.has_note(NoteKind::Pin),
         drill: newest_drill(store, found)?,
     };
@@ -206,7 +210,9 @@ fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
     };
     match load_manifest(store, manifest_key) {
         Ok(manifest) => {
-            row.trouble = contradiction(found, &manifest);
+            let known = found.known_damage();
+            row.damaged_since = known.as_ref().map(|known| known.since);
+            row.trouble = contradiction(found, &manifest).or_else(|| known.map(|known| known.in_words()));
             row.state = match (&row.trouble, manifest.state) {
                 (Some(_), _) => ListedState::Damaged,
                 (None, State::Complete) => ListedState::Complete,
@@ -250,7 +256,7 @@ fn archive(store: &dyn Store, key: &Key) -> Result<(Option<ListedArchive>, Optio
 fn newest_drill(store: &dyn Store, found: &Found) -> Result<Option<ListedDrill>> {
     let drills = found.notes.iter().filter_map(|note| match note.kind {
         NoteKind::Drill(time) => Some((time, &note.key)),
-        NoteKind::Pin | NoteKind::Accepted => None,
+        NoteKind::Pin | NoteKind::Accepted | NoteKind::Damaged(..) | NoteKind::Whole(..) => None,
     });
     let Some((time, key)) = drills.max() else {
         return Ok(None);

@@ -9,6 +9,7 @@ use crate::base::report::{Event, Phase, Reporter};
 use crate::pipeline::crypt::Keys;
 use crate::source::SourceContext;
 
+pub mod adopt;
 pub mod backup;
 pub mod bucket_check;
 pub mod bucket_create;
@@ -32,6 +33,7 @@ pub mod notes;
 pub mod pin;
 pub mod plaintext;
 pub mod prune;
+pub mod rebuild_index;
 mod recent;
 pub mod restore;
 pub mod reveal;

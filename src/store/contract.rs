@@ -309,6 +309,7 @@ mod tests {
             (Method::ListFolders, Fault::Cut { after: 1 }),
             (Method::Complete, Fault::Lie),
             (Method::Put, Fault::Lie),
+            (Method::ReplaceIf, Fault::Lie),
             (Method::Delete, Fault::Lie),
             (Method::Abort, Fault::Lie),
         ] {

@@ -18,6 +18,8 @@ use crate::base::failure::{Failure, Kind, Result, into_io};
 pub enum Method {
     /// [`Store::put`].
     Put,
+    /// [`Store::replace_if`].
+    ReplaceIf,
     /// [`Store::start_upload`].
     StartUpload,
     /// [`Upload::put_part`].
@@ -301,6 +303,17 @@ impl Store for FaultyStore {
             Method::Put,
             key.as_str(),
             || self.inner.put(key, body, options),
+            || Ok(made_up(key, bytes, Some(options.token.clone()))),
+        )
+    }
+
+    fn replace_if(&self, key: &Key, body: Bytes, options: &PutOptions, expected: &ObjectMeta) -> Result<ObjectMeta> {
+        let bytes = body.len() as u64;
+        write(
+            &self.plan,
+            Method::ReplaceIf,
+            key.as_str(),
+            || self.inner.replace_if(key, body, options, expected),
             || Ok(made_up(key, bytes, Some(options.token.clone()))),
         )
     }

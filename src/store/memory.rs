@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use md5::{Digest, Md5};
 
 use super::archive::ThawRequest;
-use super::{Key, Limits, ObjectMeta, Part, PartReceipt, PutOptions, Store, UnfinishedUpload, Upload};
+use super::{Key, Limits, ObjectMeta, Part, PartReceipt, PutOptions, Store, UnfinishedUpload, Upload, not_expected};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::units::{GIB, TIB};
@@ -138,6 +138,13 @@ impl MemoryStore {
         );
     }
 
+    /// Changes an object's content as a disk does that decays: nothing else of it changes.
+    pub fn decay(&self, key: &str, body: impl Into<Bytes>) {
+        if let Some(object) = self.content().objects.get_mut(key) {
+            object.body = body.into();
+        }
+    }
+
     fn content(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -212,6 +219,24 @@ impl Store for MemoryStore {
             modified: self.clock.now(),
         };
         self.content().create(key, object)
+    }
+
+    fn replace_if(&self, key: &Key, body: Bytes, options: &PutOptions, expected: &ObjectMeta) -> Result<ObjectMeta> {
+        let object = Object {
+            etag: hex::encode(Md5::digest(&body)),
+            body,
+            options: Some(options.clone()),
+            modified: self.clock.now(),
+        };
+        let mut content = self.content();
+        let stands = content.objects.get(key.as_str());
+        let is_expected = stands.is_some_and(|stands| expected.is_still(&Content::meta(key.as_str(), stands, true)));
+        if !is_expected {
+            return Err(not_expected(key));
+        }
+        let meta = Content::meta(key.as_str(), &object, true);
+        content.objects.insert(key.as_str().to_owned(), object);
+        Ok(meta)
     }
 
     fn start_upload(&self, key: &Key, options: &PutOptions) -> Result<Box<dyn Upload>> {

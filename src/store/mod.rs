@@ -115,6 +115,18 @@ pub struct ObjectMeta {
     pub token: Option<String>,
 }
 
+impl ObjectMeta {
+    /// Whether an object that was looked at later is still the same: by what each store knows best of it.
+    #[must_use]
+    pub fn is_still(&self, later: &Self) -> bool {
+        self.bytes == later.bytes
+            && match (&self.etag, &later.etag) {
+                (Some(etag), Some(other)) => etag == other,
+                _ => self.token == later.token && self.modified == later.modified,
+            }
+    }
+}
+
 /// What a store's provider allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -198,6 +210,20 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`crate::base::failure::Kind::Conflict`] if another object has the key.
     fn put(&self, key: &Key, body: Bytes, options: &PutOptions) -> Result<ObjectMeta>;
+
+    /// Writes a small object in one step over the one that stands at its key, only if that is still `expected`, as
+    /// [`Store::head`] told it: whoever reads the key finds the old one or the new one, and never neither. Durable when it
+    /// returns; in a store that keeps versions the old one becomes an older version.
+    ///
+    /// # Errors
+    /// [`crate::base::failure::Kind::Conflict`] if another object stands there, or none. [`Kind::Unsupported`] if this
+    /// store cannot do it. After any other failure either may stand there, whole.
+    fn replace_if(&self, key: &Key, _: Bytes, _: &PutOptions, _: &ObjectMeta) -> Result<ObjectMeta> {
+        Err(Failure::new(
+            Kind::Unsupported,
+            format!("`{key}` cannot be replaced in one step in this store"),
+        ))
+    }
 
     /// Begins an object of unknown length.
     ///
@@ -300,6 +326,15 @@ pub trait Store: Send + Sync {
     fn list_versions(&self, _: &str, _: &mut dyn FnMut(Version) -> Result<ControlFlow<()>>) -> Result<()> {
         Ok(())
     }
+}
+
+/// The failure to replace an object that is not the expected one.
+fn not_expected(key: &Key) -> Failure {
+    Failure::new(
+        Kind::Conflict,
+        format!("Another object stands at `{key}` than the one that was to be replaced, or none any more"),
+    )
+    .hint("Nothing was changed; look at what else writes there, and run it again")
 }
 
 /// An upload that somebody began and nobody ended.

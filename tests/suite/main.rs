@@ -13,6 +13,7 @@
     reason = "a fixture that cannot go on fails its test by panicking"
 )]
 
+mod adopt;
 mod archives;
 mod bad_input;
 mod bucket_create;
@@ -25,6 +26,7 @@ mod copies;
 mod copy_faults;
 mod corruption;
 mod cost;
+mod deep;
 mod directory_readers;
 mod doctor;
 mod drills;
@@ -38,6 +40,7 @@ mod fuzz_corpus;
 mod generated;
 mod json_output;
 mod kills;
+mod known_damage;
 mod lifecycle;
 mod many_backups;
 mod mysql;
@@ -52,6 +55,7 @@ mod properties;
 mod prune;
 mod prune_cli;
 mod ranged_restore;
+mod rebuild_index;
 mod recipes;
 mod rollover;
 mod round_trips;

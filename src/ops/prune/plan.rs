@@ -11,7 +11,7 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::layout::name_and_time_of;
 use crate::catalog::listing::{Family, contradiction, load_manifest, visit_families};
 use crate::catalog::manifest::{Manifest, State};
-use crate::catalog::notes::NoteKind;
+use crate::catalog::notes::{NoteKind, known_damage};
 use crate::ops::Run;
 use crate::ops::many::in_parallel;
 use crate::retention::{Entry, Standing, plan_series};
@@ -150,6 +150,7 @@ fn good_fact(family: &Family, manifest: Manifest, options: &PruneOptions) -> Fac
     let trouble = found.and_then(|found| contradiction(&found, &manifest));
     let standing = match (trouble, manifest.state) {
         (Some(trouble), _) => Standing::Doubtful(format!("damaged: {trouble}")),
+        (None, _) if known_damage(&family.notes).is_some() => Standing::Damaged,
         (None, State::Partial) => Standing::Partial,
         (None, State::Complete) if is_flagged(&manifest) && !has_note(family, NoteKind::Accepted) => Standing::Flagged,
         (None, State::Complete) => Standing::Good,

@@ -29,6 +29,7 @@ mod provider;
 mod put;
 mod read;
 mod remove;
+mod replace;
 mod requests;
 mod retry;
 mod session;
@@ -97,6 +98,11 @@ impl Store for S3Store {
 
     fn put(&self, key: &Key, body: Bytes, options: &PutOptions) -> Result<ObjectMeta> {
         self.session.block_on(self.session.put(key, body, options))
+    }
+
+    fn replace_if(&self, key: &Key, body: Bytes, options: &PutOptions, expected: &ObjectMeta) -> Result<ObjectMeta> {
+        self.session
+            .block_on(self.session.replace(key, body, options, expected))
     }
 
     fn start_upload(&self, key: &Key, options: &PutOptions) -> Result<Box<dyn Upload>> {

@@ -214,7 +214,7 @@ pub(super) fn may_refuse_condition(problem: &Problem, habit: ConditionalWrites) 
         && !problem.message.to_ascii_lowercase().contains("x-amz-")
 }
 
-fn put_request(client: &Client, creation: &Creation) -> PutObjectFluentBuilder {
+pub(super) fn put_request(client: &Client, creation: &Creation) -> PutObjectFluentBuilder {
     client
         .put_object()
         .set_storage_class(creation.storage_class.clone())

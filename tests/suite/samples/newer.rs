@@ -201,6 +201,7 @@ fn several_streams(store: &Arc<dyn Store>, name: &str, second: u32, way: &Way, s
         streams: records,
         shape: None,
         copied_from: None,
+        adopted: None,
         codec: way.codec,
         level: way.codec.level_default(),
         members,

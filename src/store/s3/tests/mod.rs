@@ -1,6 +1,7 @@
 //! The store against a scripted server: what happens on the wire when things go wrong.
 
 mod reading;
+mod replacing;
 mod requests;
 mod server;
 mod writing;
