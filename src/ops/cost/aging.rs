@@ -110,6 +110,7 @@ fn add_rules(lifecycle: &Lifecycle, folder: &str, found: &mut AgingFound) -> Opt
 mod tests {
     use super::*;
     use crate::bucket::{LifecycleRule, Transition};
+    use crate::ops::lifecycle::{RECORD_BYTES_MAX, Step as Move, Wanted};
 
     fn rule(prefix: &str) -> LifecycleRule {
         LifecycleRule {
@@ -179,5 +180,35 @@ mod tests {
         );
         assert!(unread.notes[0].contains("s3:GetLifecycleConfiguration"), "{unread:?}");
         assert!(!unread.has_versions);
+    }
+
+    #[test]
+    fn the_rules_of_the_tool_itself_are_understood() {
+        let wanted = Wanted {
+            steps: vec![Move {
+                days: 30,
+                class: "GLACIER_IR".to_owned(),
+            }],
+            delete_days: Some(90),
+            noncurrent_days: None,
+            abort_days: 7,
+        };
+        let lifecycle = Reading::Is(Lifecycle {
+            rules: wanted.rules("backups/"),
+            spares_small_objects: true,
+        });
+        let found = aging_of_bucket(&lifecycle, &Reading::NotConfigured, "backups/", false);
+        assert!(found.notes.is_empty(), "{:?}", found.notes);
+        let [records, data] = found.aging.rules.as_slice() else {
+            panic!("{found:?}")
+        };
+        assert_eq!(
+            (records.below_bytes, records.expires_after_days, records.steps.len()),
+            (Some(RECORD_BYTES_MAX + 1), Some(90), 0)
+        );
+        assert_eq!(
+            (data.above_bytes, data.expires_after_days, data.steps[0].after_days),
+            (Some(RECORD_BYTES_MAX), Some(92), 30)
+        );
     }
 }
