@@ -505,7 +505,7 @@ _backup__cli() {
             return 0
             ;;
         backup__subcmd__cli__subcmd__backup)
-            opts="-x -n -p -q -v -h --command --shell --stdin-name --extension --tag --exclude --exclude-file --exclude-caches --one-file-system --table --exclude-table --schema --exclude-schema --exclude-table-data --format --jobs --globals --all-databases --pg-dump-arg --mysql-dump-arg --dry-run --prune --shape-guard --lock-timeout --metrics-file --host --key-template --compression --level --threads --parts-in-flight --memory --part-size --expected-size --storage-class --sse --sse-kms-key-id --object-tag --checksum --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
+            opts="-x -n -p -q -v -h --command --shell --stdin-name --extension --tag --exclude --exclude-file --exclude-caches --one-file-system --table --exclude-table --schema --exclude-schema --exclude-table-data --format --jobs --globals --all-databases --pg-dump-arg --mysql-dump-arg --dry-run --prune --shape-guard --lock-timeout --metrics-file --host --key-template --compression --level --threads --parts-in-flight --memory --part-size --expected-size --storage-class --sse --sse-kms-key-id --object-tag --lock-mode --lock-until --lock-days --lock --lock-days-max --checksum --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -654,6 +654,26 @@ _backup__cli() {
                     return 0
                     ;;
                 --object-tag)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-mode)
+                    COMPREPLY=($(compgen -W "governance compliance" -- "${cur}"))
+                    return 0
+                    ;;
+                --lock-until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-days)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock)
+                    COMPREPLY=($(compgen -W "retention off" -- "${cur}"))
+                    return 0
+                    ;;
+                --lock-days-max)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1867,7 +1887,7 @@ _backup__cli() {
             return 0
             ;;
         backup__subcmd__cli__subcmd__copy)
-            opts="-n -p -q -v -h --all --last --to --dry-run --lock-timeout --threads --parts-in-flight --memory --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
+            opts="-n -p -q -v -h --all --last --to --dry-run --lock-timeout --lock-mode --lock-until --lock-days --lock --lock-days-max --threads --parts-in-flight --memory --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1882,6 +1902,26 @@ _backup__cli() {
                     return 0
                     ;;
                 --lock-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-mode)
+                    COMPREPLY=($(compgen -W "governance compliance" -- "${cur}"))
+                    return 0
+                    ;;
+                --lock-until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-days)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock)
+                    COMPREPLY=($(compgen -W "retention off" -- "${cur}"))
+                    return 0
+                    ;;
+                --lock-days-max)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -108,6 +108,13 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l sse -d 
 aws:kms\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l sse-kms-key-id -d 'The KMS key for encryption by the server' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l object-tag -d 'An S3 object tag; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock-mode -d 'How firm the lock of data, index and manifest is: governance, which a special right overrides, or compliance' -r -f -a "governance\t''
+compliance\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock-until -d 'Until when it lasts, for example 2030-12-31' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock-days -d 'For how many days it lasts, counted from the end of the backup' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock -d '`retention` locks as long as `prune` may keep it by the rules of the profile; `off` does without a lock' -r -f -a "retention\t''
+off\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock-days-max -d 'Refuse a lock that lasts longer than so many days, which may be a typing error [default: 3660]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l checksum -d 'Additional checksums of requests [default: auto]' -r -f -a "auto\t''
 when_supported\t''
 when_required\t''"
@@ -241,6 +248,13 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s h -l help -
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l last -d 'With --all, look at no more than the newest N of each series: what the target has pruned does not come back' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l to -d 'Where to: s3://bucket/prefix, file:///folder, a folder, or @PROFILE' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l lock-timeout -d 'How long to wait for another run of the same series at the target [default: 0s]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l lock-mode -d 'How firm the lock of data, index and manifest is: governance, which a special right overrides, or compliance' -r -f -a "governance\t''
+compliance\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l lock-until -d 'Until when it lasts, for example 2030-12-31' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l lock-days -d 'For how many days it lasts, counted from the end of the backup' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l lock -d '`retention` locks as long as `prune` may keep it by the rules of the profile; `off` does without a lock' -r -f -a "retention\t''
+off\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l lock-days-max -d 'Refuse a lock that lasts longer than so many days, which may be a typing error [default: 3660]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l threads -d 'How many threads compress or inflate [default: one for each core]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l parts-in-flight -d 'How many parts are sent or fetched at the same time [default: chosen from the memory]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l memory -d 'How much memory the run may take [default: 128MiB]' -r

@@ -10,6 +10,7 @@ use super::private::{Private, PrivateCore};
 use super::seal;
 use super::shape::Shape;
 use crate::base::failure::{Failure, Kind, Result};
+use crate::store::object_lock::ObjectLock;
 use crate::store::{Key, Role};
 
 /// The newest format of this version. Readers accept this and every older one; what needs nothing of a newer format is
@@ -264,6 +265,9 @@ pub struct Manifest {
     /// How it compares with the backups of its series before it, if it was compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
+    /// How its objects are locked, as far as the store was seen to keep it. Locks may have been changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<ObjectLock>,
     /// Where it was copied from, if another store holds the backup that was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied_from: Option<CopiedFrom>,

@@ -335,7 +335,8 @@ pub fn load_note<B: DeserializeOwned>(store: &dyn Store, key: &Key) -> Result<No
 /// The store's failures.
 pub fn notes_beside(store: &dyn Store, data_key: &Key) -> Result<Vec<FoundNote>> {
     let mut notes = Vec::new();
-    store.list(&format!("{data_key}."), &mut |meta| {
+    // Not below `KEY.`: a server that keeps versions in a folder of that name answers with the key itself.
+    store.list(data_key.as_str(), &mut |meta| {
         if let Some((of, kind)) = note_of(&meta.key)
             && of == *data_key
         {

@@ -257,7 +257,7 @@ fn by_age(
         )
         .hint(format!("What is not lost can be restored by name, for example `{id}`"))
         .hint(format!(
-            "`backup-cli verify {id}` tells what is lost, and takes the verdict back if nothing is"
+            "`backup-cli show {id}` tells what was found; a verification as deep that finds it whole takes that back"
         )));
     }
     let mut chosen: Option<Chosen> = None;

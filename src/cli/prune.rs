@@ -220,10 +220,20 @@ fn print_series(series: &SeriesPlan, context: &Context) -> Result<()> {
             backup.id.clone(),
             time(backup.time),
             format_bytes(backup.bytes),
-            reasons(backup).join(", "),
+            reasons(backup)
+                .into_iter()
+                .chain(locked(backup))
+                .collect::<Vec<_>>()
+                .join(", "),
         ]
     };
     render_long(&columns, &series.backups, cells, |piece| context.console.summary(piece))
+}
+
+/// That it cannot go yet; nothing of what is kept anyway.
+fn locked(backup: &Planned) -> Option<String> {
+    let until = backup.locked_until.filter(|_| !backup.decision.keep)?;
+    Some(format!("locked until {}", time(until)))
 }
 
 /// The reasons in the words of people: backups are no snapshots here.
@@ -260,7 +270,7 @@ struct Group<'a> {
 
 impl Group<'_> {
     fn snapshot(&self, backup: &Planned) -> serde_json::Value {
-        serde_json::json!({
+        let mut snapshot = serde_json::json!({
             "id": backup.id,
             "short_id": backup.id,
             "time": backup.time,
@@ -268,7 +278,11 @@ impl Group<'_> {
             "hostname": backup.host,
             "tags": backup.tags,
             "stored_bytes": backup.bytes,
-        })
+        });
+        if let Some(until) = backup.locked_until {
+            snapshot["locked_until"] = serde_json::json!(until);
+        }
+        snapshot
     }
 
     fn told(&self, backup: &Planned) -> serde_json::Value {

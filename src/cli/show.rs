@@ -4,8 +4,8 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use super::assemble::keys;
-use super::target::{Target, find};
-use super::words::{count, counts, lines, sizes, time};
+use super::target::{Target, find_even_damaged};
+use super::words::{count, counts, lines, sizes, time, until};
 use super::{Context, help};
 use crate::base::failure::{Kind, Result};
 use crate::base::units::{format_bytes, format_duration};
@@ -60,7 +60,7 @@ pub struct Args {
 /// [`Kind::NotFound`] if there is no such backup.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let run = context.run();
-    let mut target = find(&args.backup, None, context, &run)?;
+    let mut target = find_even_damaged(&args.backup, context, &run)?;
     // Whoever only looks is not asked for a passphrase.
     let run = Run {
         keys: keys(&context.settings, None),
@@ -283,6 +283,7 @@ fn describe(
         ),
         ("encrypted", manifest.recipients.join(", ")),
         ("tags", manifest.tags.join(", ")),
+        ("locked", manifest.lock.as_ref().map_or_else(String::new, until)),
         ("pinned", pinned),
         ("made by", made_by(manifest)),
     ];

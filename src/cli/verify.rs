@@ -39,8 +39,9 @@ const ROWS_AT_ONCE: usize = 1000;
 /// is a failure (1), never damage (20), and so are bytes that are different each time they are read.
 ///
 /// Damage is remembered, by a small object beside the backup (which takes s3:PutObject; without it there is a warning): from
-/// then on `list` and `show` say so, `latest` passes the backup over, and `prune` counts it for nothing. A later
-/// verification that is as deep and finds the backup whole takes that back.
+/// then on `list` and `show` say so, `latest` passes the backup over (only `show`, `accept`, `rebuild-index` and `verify`
+/// itself go on meaning it), and `prune` counts it for nothing. A later verification that is as deep and finds the backup
+/// whole takes that back; what a drill found, only a drill.
 ///
 /// quick reads the manifest, whose digest of itself covers its every byte, and asks the store once about each object: is it
 /// there, is it as long, is it the one that was written by its entity tag (where the store computes that from the content), its

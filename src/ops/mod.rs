@@ -26,6 +26,7 @@ pub mod lifecycle;
 pub mod list;
 pub mod located;
 pub mod lock;
+pub mod lock_until;
 pub mod ls;
 mod many;
 pub mod metrics;

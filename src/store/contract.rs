@@ -248,6 +248,7 @@ fn put_options(token: &str) -> PutOptions {
         token: token.to_owned(),
         content_type: "application/octet-stream",
         metadata: BTreeMap::from([("contract".to_owned(), "yes".to_owned())]),
+        lock: None,
     }
 }
 

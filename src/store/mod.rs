@@ -11,6 +11,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::object_lock::{LockSeen, ObjectLock};
 use self::removal::{Deletion, Doomed, Retained, Version};
 use crate::base::failure::{Failure, Kind, Result};
 
@@ -22,6 +23,7 @@ pub mod contract;
 pub mod faulty;
 pub mod local;
 pub mod memory;
+pub mod object_lock;
 pub mod removal;
 pub mod s3;
 
@@ -89,6 +91,8 @@ pub struct PutOptions {
     pub content_type: &'static str,
     /// Further metadata, small and not secret.
     pub metadata: BTreeMap<String, String>,
+    /// How it is locked from its first moment on; a store that has no locks takes no notice.
+    pub lock: Option<ObjectLock>,
 }
 
 /// What a store knows of one object.
@@ -316,6 +320,33 @@ pub trait Store: Send + Sync {
     /// If the store cannot tell.
     fn retained(&self, _: &Key) -> Result<Option<Retained>> {
         Ok(None)
+    }
+
+    /// Whether objects can be locked, before any is written. `false` where no object ever is, as in a folder.
+    ///
+    /// # Errors
+    /// If a store that could lock objects is not set up for it.
+    fn prepare_locks(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// How an object, or one version of it, is locked, ended locks included.
+    ///
+    /// # Errors
+    /// If the store cannot be asked.
+    fn lock_of(&self, _: &Key, _: Option<&str>) -> Result<LockSeen> {
+        Ok(LockSeen::Unlocked)
+    }
+
+    /// Locks an object, or one version of it, or makes its lock last longer.
+    ///
+    /// # Errors
+    /// If the store refuses, as it does if the lock would become shorter or less firm.
+    fn extend_lock(&self, key: &Key, _: Option<&str>, _: &ObjectLock) -> Result<()> {
+        Err(Failure::new(
+            Kind::Unsupported,
+            format!("`{key}` cannot be locked: this store has no locks"),
+        ))
     }
 
     /// Visits every version of the objects whose keys begin with `prefix`, the ones that are covered by markers and the

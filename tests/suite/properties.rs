@@ -295,6 +295,7 @@ prop_compose! {
             copied_from: None,
             adopted: None,
             shape: None,
+            lock: None,
             tool_version: texts[6].clone(),
             other: other.into_iter().map(|(key, value)| (key, value.into())).collect(),
         }

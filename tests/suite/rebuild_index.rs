@@ -21,6 +21,7 @@ use backup_cli::store::{Key, Limits, Store};
 
 use crate::support::cli::Cli;
 use crate::support::library::{Bytes, back_up, find, list_all, options, read_back, run_at};
+use crate::support::postgres::PostgresServer;
 use crate::support::server::fresh_folder;
 use crate::support::trees::{Noise, make_small_tree};
 
@@ -422,6 +423,32 @@ fn a_manifest_that_was_changed_meanwhile_is_left_alone() {
     let failure = scene.rebuild_with(&through, false).unwrap_err();
     assert_eq!(failure.kind(), Kind::Conflict);
     assert_eq!(scene.memory.body(&scene.manifest).unwrap(), "another");
+}
+
+#[test]
+fn the_streams_of_a_parallel_dump_come_back_with_their_tables() {
+    let server = PostgresServer::shared();
+    let database = server.fresh_database();
+    database.psql(
+        "CREATE TABLE a (x int PRIMARY KEY); INSERT INTO a SELECT generate_series(1, 500); CREATE TABLE b (y text); \
+         INSERT INTO b VALUES ('one'), ('two'); CREATE INDEX i ON b (y); CREATE VIEW v AS SELECT * FROM a;",
+    );
+    let cli = Cli::new();
+    let store = cli.home().join("store");
+    let store_text = store.to_str().unwrap();
+    let run = |arguments: &[&str]| cli.run([&["--store", store_text], arguments].concat()).success();
+    run(&["backup", &database.url(), "--name", "app", "--jobs", "2"]);
+    let listed = || run(&["ls", "latest", "--json"]).stdout().to_owned();
+    let (before, key) = (
+        listed(),
+        run(&["list", "--json"]).json()[0]["key"].as_str().unwrap().to_owned(),
+    );
+    std::fs::remove_file(store.join(format!("{key}.index.gz"))).unwrap();
+    run(&["rebuild-index", "latest"]);
+    assert_eq!(listed(), before);
+    run(&["verify", "latest", "--level", "deep"]);
+    let table = run(&["restore", "latest", "--table", "b", "--to", "-"]);
+    assert!(table.stdout().contains("one\ntwo\n"), "{}", table.stdout());
 }
 
 #[test]

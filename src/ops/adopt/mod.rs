@@ -171,6 +171,7 @@ pub fn adopt(store: &Arc<dyn Store>, key: &Key, options: &AdoptOptions, run: &Ru
         recipients: recipients.as_ref(),
         memory_bytes: options.memory_bytes,
         token: None,
+        lock: None,
     };
     let index_key = index_key_of(key, recipients.is_some());
     let record = match store.head(&index_key)? {
@@ -457,6 +458,7 @@ fn describe(
         warnings: Vec::new(),
         counts: reading.counts.clone(),
         shape: None,
+        lock: None,
         copied_from: None,
         adopted: Some(Adopted {
             time: now,

@@ -170,6 +170,8 @@ pub fn rebuild_index(
             .index_object()
             .filter(|_| is_same)
             .map(|record| record.token.as_str()),
+        // Where the store locks new objects by itself, it locks this one, too.
+        lock: None,
     };
     let record = put_index(store, &chosen.found.data_key, &index_key, &index, &upload, run)?;
     if !is_same {
