@@ -19,6 +19,9 @@ _backup__cli() {
             backup__cli,accept)
                 cmd="backup__cli__subcmd__accept"
                 ;;
+            backup__cli,adopt)
+                cmd="backup__cli__subcmd__adopt"
+                ;;
             backup__cli,backup)
                 cmd="backup__cli__subcmd__backup"
                 ;;
@@ -72,6 +75,9 @@ _backup__cli() {
                 ;;
             backup__cli,prune)
                 cmd="backup__cli__subcmd__prune"
+                ;;
+            backup__cli,rebuild-index)
+                cmd="backup__cli__subcmd__rebuild__subcmd__index"
                 ;;
             backup__cli,restore)
                 cmd="backup__cli__subcmd__restore"
@@ -137,7 +143,7 @@ _backup__cli() {
 
     case "${cmd}" in
         backup__cli)
-            opts="-p -q -v -h -V --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help --version backup accept list show ls copy find diff restore prune pin unpin cleanup cost doctor verify bucket iam lifecycle key config completions version generate"
+            opts="-p -q -v -h -V --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help --version backup accept list show ls copy find diff restore prune pin unpin cleanup cost doctor verify rebuild-index adopt bucket iam lifecycle key config completions version generate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -376,8 +382,142 @@ _backup__cli() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        backup__subcmd__cli__subcmd__adopt)
+            opts="-n -p -q -v -h --dry-run --lock-timeout --threads --parts-in-flight --memory --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lock-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --threads)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --parts-in-flight)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --endpoint-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --region)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --path-style)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --recipient)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --recipients-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --identity)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --env-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         backup__subcmd__cli__subcmd__backup)
-            opts="-x -n -p -q -v -h --command --shell --stdin-name --extension --tag --exclude --exclude-file --exclude-caches --one-file-system --table --exclude-table --schema --exclude-schema --exclude-table-data --format --jobs --globals --all-databases --pg-dump-arg --mysql-dump-arg --dry-run --prune --shape-guard --lock-timeout --metrics-file --host --key-template --compression --level --threads --parts-in-flight --memory --part-size --expected-size --storage-class --sse --sse-kms-key-id --object-tag --checksum --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
+            opts="-x -n -p -q -v -h --command --shell --stdin-name --extension --tag --exclude --exclude-file --exclude-caches --one-file-system --table --exclude-table --schema --exclude-schema --exclude-table-data --format --jobs --globals --all-databases --pg-dump-arg --mysql-dump-arg --dry-run --prune --shape-guard --lock-timeout --metrics-file --host --key-template --compression --level --threads --parts-in-flight --memory --part-size --expected-size --storage-class --sse --sse-kms-key-id --object-tag --lock-mode --lock-until --lock-days --lock --lock-days-max --checksum --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -526,6 +666,26 @@ _backup__cli() {
                     return 0
                     ;;
                 --object-tag)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-mode)
+                    COMPREPLY=($(compgen -W "governance compliance" -- "${cur}"))
+                    return 0
+                    ;;
+                --lock-until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-days)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock)
+                    COMPREPLY=($(compgen -W "retention off" -- "${cur}"))
+                    return 0
+                    ;;
+                --lock-days-max)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -881,7 +1041,7 @@ _backup__cli() {
             return 0
             ;;
         backup__subcmd__cli__subcmd__bucket__subcmd__create)
-            opts="-n -y -p -q -v -h --create-only --object-lock --cors-origin --cors-method --sse --sse-kms-key-id --tls-only --dry-run --yes --confirm --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
+            opts="-n -y -p -q -v -h --create-only --object-lock --cors-origin --cors-method --sse --sse-kms-key-id --noncurrent-days --tls-only --dry-run --yes --confirm --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -904,6 +1064,10 @@ _backup__cli() {
                     return 0
                     ;;
                 --sse-kms-key-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --noncurrent-days)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1735,7 +1899,7 @@ _backup__cli() {
             return 0
             ;;
         backup__subcmd__cli__subcmd__copy)
-            opts="-n -p -q -v -h --all --last --to --dry-run --lock-timeout --threads --parts-in-flight --memory --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
+            opts="-n -p -q -v -h --all --last --to --dry-run --lock-timeout --lock-mode --lock-until --lock-days --lock --lock-days-max --threads --parts-in-flight --memory --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1750,6 +1914,26 @@ _backup__cli() {
                     return 0
                     ;;
                 --lock-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-mode)
+                    COMPREPLY=($(compgen -W "governance compliance" -- "${cur}"))
+                    return 0
+                    ;;
+                --lock-until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-days)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock)
+                    COMPREPLY=($(compgen -W "retention off" -- "${cur}"))
+                    return 0
+                    ;;
+                --lock-days-max)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3636,7 +3820,7 @@ _backup__cli() {
             return 0
             ;;
         backup__subcmd__cli__subcmd__lifecycle__subcmd__apply)
-            opts="-n -y -p -q -v -h --transition --glacier-days --delete-days --noncurrent-days --abort-days --dry-run --yes --confirm --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
+            opts="-n -y -p -q -v -h --transition --glacier-days --delete-days --noncurrent-days --abort-days --prices --dry-run --yes --confirm --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3660,6 +3844,21 @@ _backup__cli() {
                     ;;
                 --abort-days)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prices)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --config)
@@ -4439,6 +4638,140 @@ _backup__cli() {
                     return 0
                     ;;
                 --lock-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --endpoint-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --region)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --path-style)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --recipient)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --recipients-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --identity)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --env-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        backup__subcmd__cli__subcmd__rebuild__subcmd__index)
+            opts="-n -p -q -v -h --dry-run --lock-timeout --threads --parts-in-flight --memory --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lock-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --threads)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --parts-in-flight)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --memory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

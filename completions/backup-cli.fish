@@ -64,6 +64,8 @@ complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "cleanup" -d '
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "cost" -d 'Show what the store holds, and what it costs a month'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "doctor" -d 'Try everything that backups depend on, and say what to do about what is wrong'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "verify" -d 'Check backups where they lie'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "rebuild-index" -d 'Make a lost or damaged index again from the data'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "adopt" -d 'Make a backup of an object that something else made'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "bucket" -d 'Create the bucket of the store, harden it, and look at it'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "iam" -d 'Print or make the roles that backups need in AWS'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "lifecycle" -d 'Let the bucket move backups to cheaper classes and remove them as they grow old'
@@ -107,6 +109,13 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l sse -d 
 aws:kms\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l sse-kms-key-id -d 'The KMS key for encryption by the server' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l object-tag -d 'An S3 object tag; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock-mode -d 'How firm the lock of data, index and manifest is: governance, which a special right overrides, or compliance' -r -f -a "governance\t''
+compliance\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock-until -d 'Until when it lasts, for example 2030-12-31' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock-days -d 'For how many days it lasts, counted from the end of the backup' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock -d '`retention` locks as long as `prune` may keep it by the rules of the profile; `off` does without a lock' -r -f -a "retention\t''
+off\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l lock-days-max -d 'Refuse a lock that lasts longer than so many days, which may be a typing error [default: 3660]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand backup" -l checksum -d 'Additional checksums of requests [default: auto]' -r -f -a "auto\t''
 when_supported\t''
 when_required\t''"
@@ -240,6 +249,13 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand ls" -s h -l help -
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l last -d 'With --all, look at no more than the newest N of each series: what the target has pruned does not come back' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l to -d 'Where to: s3://bucket/prefix, file:///folder, a folder, or @PROFILE' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l lock-timeout -d 'How long to wait for another run of the same series at the target [default: 0s]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l lock-mode -d 'How firm the lock of data, index and manifest is: governance, which a special right overrides, or compliance' -r -f -a "governance\t''
+compliance\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l lock-until -d 'Until when it lasts, for example 2030-12-31' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l lock-days -d 'For how many days it lasts, counted from the end of the backup' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l lock -d '`retention` locks as long as `prune` may keep it by the rules of the profile; `off` does without a lock' -r -f -a "retention\t''
+off\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l lock-days-max -d 'Refuse a lock that lasts longer than so many days, which may be a typing error [default: 3660]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l threads -d 'How many threads compress or inflate [default: one for each core]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l parts-in-flight -d 'How many parts are sent or fetched at the same time [default: chosen from the memory]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand copy" -l memory -d 'How much memory the run may take [default: 128MiB]' -r
@@ -563,7 +579,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l min-siz
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l max-shrink -d 'Fail (21) for each series whose newest complete backup is smaller than the median of up to ten before it by more than this, for example 50%' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l to -d 'Where scratch targets are made: postgres://admin@host/, mysql://…/, or a folder; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l check -d 'What must hold, beside the profile\'s checks: a question such as "select count(*) > 0 from users", or a path' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l metrics-file -d 'Write metrics of the drill for Prometheus into this file, beside what others have written there' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l metrics-file -d 'Write metrics of the verification for Prometheus into this file, beside what others have written there' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l threads -d 'How many threads compress or inflate [default: one for each core]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l parts-in-flight -d 'How many parts are sent or fetched at the same time [default: chosen from the memory]' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l memory -d 'How much memory the run may take [default: 128MiB]' -r
@@ -593,6 +609,62 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -s q -l qu
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -s v -l verbose -d 'Log what happens inside; repeat it for more'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l no-progress -d 'Do not show progress'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l lock-timeout -d 'How long to wait for another run of the same series [default: 0s]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l threads -d 'How many threads compress or inflate [default: one for each core]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l parts-in-flight -d 'How many parts are sent or fetched at the same time [default: chosen from the memory]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l memory -d 'How much memory the run may take [default: 128MiB]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -s n -l dry-run -d 'Read everything and say what would be done, without doing it'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand rebuild-index" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l lock-timeout -d 'How long to wait for another run of the same series [default: 0s]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l threads -d 'How many threads compress or inflate [default: one for each core]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l parts-in-flight -d 'How many parts are sent or fetched at the same time [default: chosen from the memory]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l memory -d 'How much memory the run may take [default: 128MiB]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -s n -l dry-run -d 'Read everything and say what would be done, without doing it'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand adopt" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and not __fish_seen_subcommand_from check create" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
@@ -650,6 +722,7 @@ POST\t''
 DELETE\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l sse -d 'Encrypt what arrives by this: AES256 or aws:kms' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l sse-kms-key-id -d 'The KMS key for it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l noncurrent-days -d 'Remove for good, after so many days, what was replaced or removed and stays as an older version' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l tls-only -d 'Refuse plain HTTP even where this store is reached by it, or (with =false) nowhere [default: where it is reached by TLS]' -r -f -a "true\t''
 false\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l config -d 'Read this configuration file' -r -F
@@ -849,6 +922,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __f
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l delete-days -d 'Remove backups after so many days, whether or not there are newer ones' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l noncurrent-days -d 'In a bucket that keeps versions, remove for good what was removed so many days ago' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l abort-days -d 'Throw unfinished uploads away after so many days [default: 7]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l prices -d 'Take the prices for the estimate of the cost from this file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and __fish_seen_subcommand_from apply" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r

@@ -92,6 +92,7 @@ impl<'a> Trial<'a> {
             token: "doctor".to_owned(),
             content_type: CONTENT_TYPE,
             metadata: BTreeMap::new(),
+            lock: None,
         });
         Self {
             bucket,

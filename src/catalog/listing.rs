@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 
-use super::layout::{KeyRole, id_of, name_and_time_of, place_of, role_of};
+use super::layout::{KeyRole, MANIFEST_SUFFIX, id_of, name_and_time_of, place_of, role_of};
 use super::manifest::{MANIFEST_BYTES_MAX, Manifest};
-use super::notes::{FoundNote, NoteKind};
+use super::notes::{FoundNote, KnownDamage, NoteKind, known_damage};
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, Kind, Result, from_io};
 use crate::store::{Key, ObjectMeta, Store};
@@ -39,6 +39,12 @@ impl Found {
     #[must_use]
     pub fn has_note(&self, kind: NoteKind) -> bool {
         self.notes.iter().any(|note| note.kind == kind)
+    }
+
+    /// The damage that verifications found and that stands, by the notes beside it.
+    #[must_use]
+    pub fn known_damage(&self) -> Option<KnownDamage> {
+        known_damage(&self.notes)
     }
 
     /// The stored length of the data objects that are there, in bytes.
@@ -190,13 +196,101 @@ pub fn visit_members(
 /// # Errors
 /// If the listing fails anywhere: an incomplete listing is never taken for a whole one.
 pub fn scan(store: &dyn Store, prefix: &str, cancel: &Cancel) -> Result<Vec<Found>> {
-    let mut found: Vec<Found> = Vec::new();
+    let slim = scan_slim(store, prefix, cancel)?;
+    Ok(slim.into_iter().map(Slim::into_found).collect())
+}
+
+/// As [`scan`], each in as little memory as its key takes: a hundred thousand are some 15 MB.
+///
+/// # Errors
+/// As [`scan`].
+pub fn scan_slim(store: &dyn Store, prefix: &str, cancel: &Cancel) -> Result<Vec<Slim>> {
+    let mut slim: Vec<Slim> = Vec::new();
     visit_families(store, prefix, cancel, &mut |family| {
-        found.extend(family.into_found());
+        slim.extend(family.into_found().map(Slim::of));
         Ok(())
     })?;
-    found.sort_by(|a, b| (b.time, &b.data_key).cmp(&(a.time, &a.data_key)));
-    Ok(found)
+    slim.sort_unstable_by(|a, b| (b.time, &b.data_key).cmp(&(a.time, &a.data_key)));
+    Ok(slim)
+}
+
+/// A [`Found`] without what its key tells anyway.
+#[derive(Clone, Debug)]
+pub struct Slim {
+    time: Timestamp,
+    data_key: Box<str>,
+    /// The length of the first data object, if it is there.
+    data_bytes: Option<u64>,
+    is_committed: bool,
+    rest: Option<Box<Rest>>,
+}
+
+/// What most backups have nothing of.
+#[derive(Clone, Debug)]
+struct Rest {
+    continuations: Vec<(Key, u64)>,
+    storage_class: Option<String>,
+    notes: Vec<FoundNote>,
+}
+
+impl Slim {
+    /// When it was begun, as of [`Found`].
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// The first data object's key.
+    #[must_use]
+    pub fn data_key(&self) -> &str {
+        &self.data_key
+    }
+
+    /// Whether there is a manifest.
+    #[must_use]
+    pub fn is_committed(&self) -> bool {
+        self.is_committed
+    }
+
+    fn of(mut found: Found) -> Self {
+        let is_first = found.data.first().is_some_and(|(key, _)| *key == found.data_key);
+        let data_bytes = is_first.then(|| found.data.remove(0).1);
+        let is_plain = found.data.is_empty() && found.storage_class.is_none() && found.notes.is_empty();
+        Self {
+            time: found.time,
+            data_key: found.data_key.as_str().into(),
+            data_bytes,
+            is_committed: found.manifest_key.is_some(),
+            rest: (!is_plain).then(|| {
+                Box::new(Rest {
+                    continuations: found.data,
+                    storage_class: found.storage_class,
+                    notes: found.notes,
+                })
+            }),
+        }
+    }
+
+    /// All of it again.
+    #[must_use]
+    pub fn into_found(self) -> Found {
+        let data_key = Key::new(self.data_key);
+        let (continuations, storage_class, notes) = match self.rest {
+            Some(rest) => (rest.continuations, rest.storage_class, rest.notes),
+            None => (Vec::new(), None, Vec::new()),
+        };
+        let first = self.data_bytes.map(|bytes| (data_key.clone(), bytes));
+        Found {
+            id: id_of(&data_key),
+            name_hint: name_and_time_of(&data_key).0,
+            time: self.time,
+            data: first.into_iter().chain(continuations).collect(),
+            storage_class,
+            manifest_key: self.is_committed.then(|| data_key.with_suffix(MANIFEST_SUFFIX)),
+            notes,
+            data_key,
+        }
+    }
 }
 
 fn into_found(mut family: Family) -> Found {

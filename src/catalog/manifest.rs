@@ -10,6 +10,7 @@ use super::private::{Private, PrivateCore};
 use super::seal;
 use super::shape::Shape;
 use crate::base::failure::{Failure, Kind, Result};
+use crate::store::object_lock::ObjectLock;
 use crate::store::{Key, Role};
 
 /// The newest format of this version. Readers accept this and every older one; what needs nothing of a newer format is
@@ -162,6 +163,28 @@ pub struct CopiedFrom {
     pub time: Timestamp,
 }
 
+/// That the backup was made of an object that something else had made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopted {
+    /// When that was done, UTC.
+    pub time: Timestamp,
+    /// Where the time is from at which the backup was begun.
+    pub time_from: TimeFrom,
+    /// Whether its index names members, by which a part can be had without reading all of it.
+    #[serde(default)]
+    pub ranged: bool,
+}
+
+/// Where the time of an adopted backup is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TimeFrom {
+    /// The object's name tells it.
+    Name,
+    /// It is that at which the store received the object.
+    Modified,
+}
+
 /// One of several streams that a backup consists of.
 ///
 /// The backup's plaintext is that of its streams, one after the other.
@@ -242,9 +265,15 @@ pub struct Manifest {
     /// How it compares with the backups of its series before it, if it was compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
+    /// How its objects are locked, as far as the store was seen to keep it. Locks may have been changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<ObjectLock>,
     /// Where it was copied from, if another store holds the backup that was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied_from: Option<CopiedFrom>,
+    /// How it came to be a backup, if something else had made the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<Adopted>,
     /// The version of this tool.
     pub tool_version: String,
     /// Fields of a later minor version, kept as they are.
@@ -269,6 +298,12 @@ impl Manifest {
     pub fn data_bytes(&self) -> u64 {
         self.data_objects()
             .fold(0, |sum, object| sum.saturating_add(object.bytes))
+    }
+
+    /// Whether a part of it can be had without reading all of it, as far as its index is whole.
+    #[must_use]
+    pub fn is_ranged(&self) -> bool {
+        self.adopted.as_ref().is_none_or(|adopted| adopted.ranged)
     }
 
     /// Whether the data and the index are encrypted.

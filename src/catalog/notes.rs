@@ -1,9 +1,10 @@
 //! Notes: small JSON objects beside a backup's data that say something of it later, and are no part of its commit.
 //!
 //! Their keys alone tell what they are, so that the one pass over the keys finds them: `<data key>.pin.json` keeps the
-//! backup from being pruned, `<data key>.accepted.json` takes a warning about its shape back, and
-//! `<data key>.drill-<YYYYMMDD>_<HHMMSS>.json` is the evidence of a drill. Each is created only if its key is free, and
-//! never changed; to take one back is to delete it.
+//! backup from being pruned, `<data key>.accepted.json` takes a warning about its shape back,
+//! `<data key>.drill-<YYYYMMDD>_<HHMMSS>.json` is the evidence of a drill, and
+//! `<data key>.damaged-<depth>-<YYYYMMDD>_<HHMMSS>.json` and `….whole-…` are what verifications found. Each is created only
+//! if its key is free, and never changed; to take one back is to delete it.
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -24,7 +25,9 @@ pub const NOTE_BYTES_MAX: u64 = MIB;
 const PIN_SUFFIX: &str = ".pin.json";
 const ACCEPTED_SUFFIX: &str = ".accepted.json";
 const DRILL_INFIX: &str = ".drill-";
-const DRILL_SUFFIX: &str = ".json";
+const DAMAGED_INFIX: &str = ".damaged-";
+const WHOLE_INFIX: &str = ".whole-";
+const DATED_SUFFIX: &str = ".json";
 
 /// What a note says, by its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,8 +36,57 @@ pub enum NoteKind {
     Pin,
     /// The backup's shape was looked at and found right.
     Accepted,
-    /// The evidence of a drill or a verification that began at this time, UTC, in whole seconds.
+    /// The evidence of a drill that began at this time, UTC, in whole seconds.
     Drill(Timestamp),
+    /// A verification so deep found damage at this time, UTC, in whole seconds.
+    Damaged(Depth, Timestamp),
+    /// A later one so deep found the backup whole.
+    Whole(Depth, Timestamp),
+}
+
+/// How deep a verification went that left a note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Depth {
+    /// The manifest, and a look at each object.
+    Quick,
+    /// Every stored byte against its digest, without a key.
+    Stored,
+    /// Every stored byte and all plaintext.
+    Data,
+    /// The content too.
+    Deep,
+    /// It was restored, and compared or asked there.
+    Restore,
+}
+
+impl Depth {
+    const ALL: [Self; 5] = [Self::Quick, Self::Stored, Self::Data, Self::Deep, Self::Restore];
+
+    /// The word in a note's key.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Stored => "stored",
+            Self::Data => "data",
+            Self::Deep => "deep",
+            Self::Restore => "restore",
+        }
+    }
+
+    /// Whether what is found whole so deep answers damage that was found at `other`. A restore looks at other things than
+    /// a verification does, so neither answers the other.
+    #[must_use]
+    pub fn covers(self, other: Self) -> bool {
+        self >= other && (self == Self::Restore) == (other == Self::Restore)
+    }
+}
+
+impl std::fmt::Display for Depth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
 }
 
 impl NoteKind {
@@ -45,6 +97,8 @@ impl NoteKind {
             Self::Pin => "pin",
             Self::Accepted => "accepted",
             Self::Drill(_) => "drill",
+            Self::Damaged(..) => "damaged",
+            Self::Whole(..) => "whole",
         }
     }
 
@@ -52,9 +106,15 @@ impl NoteKind {
         match self {
             Self::Pin => PIN_SUFFIX.to_owned(),
             Self::Accepted => ACCEPTED_SUFFIX.to_owned(),
-            Self::Drill(at) => format!("{DRILL_INFIX}{}{DRILL_SUFFIX}", at.strftime("%Y%m%d_%H%M%S")),
+            Self::Drill(at) => format!("{DRILL_INFIX}{}{DATED_SUFFIX}", stamp(at)),
+            Self::Damaged(depth, at) => format!("{DAMAGED_INFIX}{depth}-{}{DATED_SUFFIX}", stamp(at)),
+            Self::Whole(depth, at) => format!("{WHOLE_INFIX}{depth}-{}{DATED_SUFFIX}", stamp(at)),
         }
     }
+}
+
+fn stamp(at: Timestamp) -> String {
+    at.strftime("%Y%m%d_%H%M%S").to_string()
 }
 
 /// A note that a listing found; its content was not read.
@@ -75,14 +135,80 @@ pub fn note_of(key: &Key) -> Option<(Key, NoteKind)> {
             return is_name(of).then(|| (Key::new(of), kind));
         }
     }
-    let (of, stamp) = text.strip_suffix(DRILL_SUFFIX)?.rsplit_once(DRILL_INFIX)?;
-    let at = time_of_stamp(stamp)?;
-    is_name(of).then(|| (Key::new(of), NoteKind::Drill(at)))
+    let text = text.strip_suffix(DATED_SUFFIX)?;
+    if let Some((of, stamp)) = text.rsplit_once(DRILL_INFIX)
+        && let Some(at) = time_of_stamp(stamp)
+    {
+        return is_name(of).then(|| (Key::new(of), NoteKind::Drill(at)));
+    }
+    let verdict = |infix: &str| {
+        let (of, rest) = text.rsplit_once(infix)?;
+        let (word, stamp) = rest.split_once('-')?;
+        let depth = Depth::ALL.into_iter().find(|depth| depth.word() == word)?;
+        is_name(of).then_some((Key::new(of), depth, time_of_stamp(stamp)?))
+    };
+    let damaged = verdict(DAMAGED_INFIX).map(|(of, depth, at)| (of, NoteKind::Damaged(depth, at)));
+    damaged.or_else(|| verdict(WHOLE_INFIX).map(|(of, depth, at)| (of, NoteKind::Whole(depth, at))))
 }
 
 /// A file that is called `.pin.json` and no more is a note of nothing.
 fn is_name(of: &str) -> bool {
     !of.is_empty() && !of.ends_with('/')
+}
+
+/// Damage that stands: a verification found it, and none that would have seen it has found the backup whole since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownDamage {
+    /// When the first of it was found.
+    pub since: Timestamp,
+    /// How deep the last verification was that found any.
+    pub depth: Depth,
+    /// The note of that one.
+    pub key: Key,
+}
+
+impl KnownDamage {
+    /// What is known, as a sentence without a stop.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let how = match self.depth {
+            Depth::Restore => "a drill".to_owned(),
+            depth => format!("a verification to `{depth}`"),
+        };
+        format!(
+            "Damage stands since {}, last found by {how}; `backup-cli show` tells more",
+            self.since
+        )
+    }
+}
+
+/// The damage that stands by these notes, whose keys alone tell; `None` if none does.
+#[must_use]
+pub fn known_damage(notes: &[FoundNote]) -> Option<KnownDamage> {
+    let standing = || {
+        standing_damage(notes).filter_map(|note| match note.kind {
+            NoteKind::Damaged(depth, at) => Some((at, depth, &note.key)),
+            _ => None,
+        })
+    };
+    let (since, ..) = standing().min()?;
+    let (_, depth, key) = standing().max()?;
+    Some(KnownDamage {
+        since,
+        depth,
+        key: key.clone(),
+    })
+}
+
+/// The notes of damage that no later note has answered.
+pub fn standing_damage(notes: &[FoundNote]) -> impl Iterator<Item = &FoundNote> {
+    notes.iter().filter(|note| match note.kind {
+        NoteKind::Damaged(found, at) => !notes.iter().any(|other| match other.kind {
+            NoteKind::Whole(depth, later) => later > at && depth.covers(found),
+            _ => false,
+        }),
+        _ => false,
+    })
 }
 
 /// The key of a note beside the data at `data_key`.
@@ -209,7 +335,8 @@ pub fn load_note<B: DeserializeOwned>(store: &dyn Store, key: &Key) -> Result<No
 /// The store's failures.
 pub fn notes_beside(store: &dyn Store, data_key: &Key) -> Result<Vec<FoundNote>> {
     let mut notes = Vec::new();
-    store.list(&format!("{data_key}."), &mut |meta| {
+    // Not below `KEY.`: a server that keeps versions in a folder of that name answers with the key itself.
+    store.list(data_key.as_str(), &mut |meta| {
         if let Some((of, kind)) = note_of(&meta.key)
             && of == *data_key
         {
@@ -240,6 +367,8 @@ mod tests {
             NoteKind::Pin,
             NoteKind::Accepted,
             NoteKind::Drill(at("2026-02-01T03:04:05Z")),
+            NoteKind::Damaged(Depth::Data, at("2026-02-01T03:04:05Z")),
+            NoteKind::Whole(Depth::Restore, at("2026-02-01T03:04:05Z")),
         ] {
             let key = note_key(&data, kind).unwrap();
             assert_eq!(note_of(&key), Some((data.clone(), kind)), "{key}");
@@ -263,10 +392,60 @@ mod tests {
             "p/x.drill-20260230_000000.json",
             "p/x.drill-2026020_1030405.json",
             "p/x.drill-20260201_030405",
+            "p/x.damaged-20260201_030405.json",
+            "p/x.damaged-shallow-20260201_030405.json",
+            "p/.whole-data-20260201_030405.json",
             "p/x.pin.json.gz",
         ] {
             assert_eq!(note_of(&Key::new(name)), None, "{name}");
         }
+    }
+
+    #[test]
+    fn damage_stands_until_a_look_as_deep_finds_the_backup_whole() {
+        let note = |kind: NoteKind| FoundNote {
+            key: note_key(&Key::new("p/x.sql.gz"), kind).unwrap(),
+            kind,
+        };
+        let (first, second, third) = (
+            at("2026-02-01T00:00:00Z"),
+            at("2026-02-02T00:00:00Z"),
+            at("2026-02-03T00:00:00Z"),
+        );
+        let known = |kinds: &[NoteKind]| {
+            let notes: Vec<FoundNote> = kinds.iter().copied().map(note).collect();
+            known_damage(&notes).map(|known| (known.since, known.depth))
+        };
+        use Depth::{Data, Deep, Quick, Restore, Stored};
+        use NoteKind::{Damaged, Whole};
+        assert_eq!(known(&[NoteKind::Pin, Whole(Deep, first)]), None);
+        assert_eq!(known(&[Damaged(Quick, first)]), Some((first, Quick)));
+        for (found, looked, stands) in [
+            (Data, Quick, true),
+            (Data, Stored, true),
+            (Data, Data, false),
+            (Data, Deep, false),
+            (Quick, Stored, false),
+            (Data, Restore, true),
+            (Restore, Deep, true),
+            (Restore, Restore, false),
+        ] {
+            let kinds = [Damaged(found, first), Whole(looked, second)];
+            assert_eq!(known(&kinds).is_some(), stands, "{kinds:?}");
+        }
+        // What was whole before says nothing of later damage, and an answered note says nothing of another.
+        assert_eq!(
+            known(&[Whole(Deep, first), Damaged(Quick, first)]),
+            Some((first, Quick))
+        );
+        assert_eq!(
+            known(&[Damaged(Data, first), Damaged(Restore, second), Whole(Deep, third)]),
+            Some((second, Restore))
+        );
+        assert_eq!(
+            known(&[Damaged(Deep, first), Damaged(Data, third), Whole(Data, second)]),
+            Some((first, Data))
+        );
     }
 
     #[test]

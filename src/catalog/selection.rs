@@ -90,7 +90,15 @@ pub struct Choice<'a> {
     pub at: Option<Timestamp>,
 }
 
-/// Finds the backup that `reference` means.
+/// What becomes of backups in which a verification found damage, where one is chosen by its age.
+pub enum OnDamage<'a> {
+    /// They are chosen like others.
+    Take,
+    /// They are passed over, and each is told.
+    PassOver(&'a mut dyn FnMut(&Found)),
+}
+
+/// Finds the backup that `reference` means; `latest` and `oldest` mean none that is known to be damaged.
 ///
 /// # Errors
 /// [`Kind::NotFound`] if there is none; [`Kind::Usage`] if several are meant.
@@ -101,12 +109,39 @@ pub fn choose(
     choice: &Choice<'_>,
     cancel: &Cancel,
 ) -> Result<Chosen> {
-    match reference {
-        BackupRef::Latest { name } => by_age(store, layout, name.as_deref().or(choice.name), choice.at, true, cancel),
-        BackupRef::Oldest { name } => by_age(store, layout, name.as_deref().or(choice.name), choice.at, false, cancel),
-        BackupRef::Id(id) => by_id(store, id, cancel),
-        BackupRef::Object(key) => by_key(store, key),
-    }
+    choose_with(
+        store,
+        layout,
+        reference,
+        choice,
+        OnDamage::PassOver(&mut |_| {}),
+        cancel,
+    )
+}
+
+/// Finds the backup that `reference` means, with a say in what becomes of damaged ones.
+///
+/// # Errors
+/// As [`choose`].
+pub fn choose_with(
+    store: &dyn Store,
+    layout: &Layout,
+    reference: &BackupRef,
+    choice: &Choice<'_>,
+    on_damage: OnDamage<'_>,
+    cancel: &Cancel,
+) -> Result<Chosen> {
+    let (name, is_newest) = match reference {
+        BackupRef::Latest { name } => (name, true),
+        BackupRef::Oldest { name } => (name, false),
+        BackupRef::Id(id) => return by_id(store, id, cancel),
+        BackupRef::Object(key) => return by_key(store, key),
+    };
+    let choice = Choice {
+        name: name.as_deref().or(choice.name),
+        at: choice.at,
+    };
+    by_age(store, layout, &choice, is_newest, on_damage, cancel)
 }
 
 fn prefix_folder(store: &dyn Store) -> String {
@@ -124,11 +159,12 @@ fn none_found(store: &dyn Store, what: &str) -> Failure {
 fn by_age(
     store: &dyn Store,
     layout: &Layout,
-    name: Option<&str>,
-    at: Option<Timestamp>,
+    choice: &Choice<'_>,
     newest: bool,
+    mut on_damage: OnDamage<'_>,
     cancel: &Cancel,
 ) -> Result<Chosen> {
+    let Choice { name, at } = *choice;
     let prefix = name.map_or_else(|| prefix_folder(store), |name| layout.series_prefix(name));
     let mut found = scan(store, &prefix, cancel)?;
     found.retain(|candidate| at.is_none_or(|at| candidate.time <= at));
@@ -151,6 +187,7 @@ fn by_age(
         .into_iter()
         .partition(|candidate| candidate.manifest_key.is_some());
     let mut chosen: Option<Chosen> = None;
+    let mut passed_over: Option<String> = None;
     // What the names in the keys have told so far; the same hint again tells nothing new.
     let mut hints_seen: BTreeSet<String> = BTreeSet::new();
     for candidate in managed {
@@ -169,6 +206,13 @@ fn by_age(
             Ok(manifest) => manifest,
             // It was removed between the listing and now.
             Err(failure) if failure.kind() == Kind::NotFound => continue,
+            Err(failure) if is_unreadable(&failure) && is_known_of(&candidate, name, &on_damage) => {
+                if let OnDamage::PassOver(tell) = &mut on_damage {
+                    tell(&candidate);
+                }
+                passed_over.get_or_insert(candidate.id);
+                continue;
+            }
             // By its key it is of another series, or it cannot change the choice.
             Err(failure) if is_unreadable(&failure) && (chosen.is_some() || is_of_another(&candidate, name)) => {
                 continue;
@@ -183,10 +227,18 @@ fn by_age(
             }
             _ => {}
         }
-        hints_seen.insert(candidate.name_hint.clone());
         if chosen.is_some() {
+            hints_seen.insert(candidate.name_hint.clone());
             continue;
         }
+        if let OnDamage::PassOver(tell) = &mut on_damage
+            && candidate.known_damage().is_some()
+        {
+            tell(&candidate);
+            passed_over.get_or_insert(manifest.id);
+            continue;
+        }
+        hints_seen.insert(candidate.name_hint.clone());
         chosen = Some(Chosen {
             found: candidate,
             manifest: Some(manifest),
@@ -197,6 +249,16 @@ fn by_age(
     }
     if let Some(chosen) = chosen {
         return Ok(chosen);
+    }
+    if let Some(id) = passed_over {
+        return Err(Failure::new(
+            Kind::Damaged,
+            format!("Every {what} in `{}` was found damaged", store.url()),
+        )
+        .hint(format!("What is not lost can be restored by name, for example `{id}`"))
+        .hint(format!(
+            "`backup-cli show {id}` tells what was found; a verification as deep that finds it whole takes that back"
+        )));
     }
     let mut chosen: Option<Chosen> = None;
     for candidate in unmanaged {
@@ -238,6 +300,13 @@ fn is_unreadable(failure: &Failure) -> bool {
     matches!(failure.kind(), Kind::Damaged | Kind::Unsupported)
 }
 
+/// Whether a backup whose manifest cannot be read is passed over as damaged, which a verification has found before.
+fn is_known_of(candidate: &Found, name: Option<&str>, on_damage: &OnDamage<'_>) -> bool {
+    matches!(on_damage, OnDamage::PassOver(_))
+        && name.is_none_or(|name| candidate.name_hint == name)
+        && candidate.known_damage().is_some()
+}
+
 /// Whether a candidate's key says that it is of another series than `name`. It may err, where a template of the user's own
 /// made the key, so it decides only about what cannot be read.
 fn is_of_another(candidate: &Found, name: Option<&str>) -> bool {
@@ -249,7 +318,27 @@ fn is_named_by_us(found: &Found) -> bool {
     found.id.starts_with(&format!("{}_backup_", found.name_hint))
 }
 
+/// The key of the first data object of what `reference` names, whose manifest need not be readable.
+///
+/// # Errors
+/// [`Kind::NotFound`] if there is none; [`Kind::Usage`] if several are meant, or if it is named by its age.
+pub fn key_of(store: &dyn Store, reference: &BackupRef, cancel: &Cancel) -> Result<Key> {
+    match reference {
+        BackupRef::Object(key) => Ok(key.clone()),
+        BackupRef::Id(id) => found_by_id(store, id, cancel).map(|found| found.data_key),
+        BackupRef::Latest { .. } | BackupRef::Oldest { .. } => Err(Failure::new(
+            Kind::Usage,
+            "An object is named by its key or its id here",
+        )
+        .hint("`backup-cli list` shows both; --json the keys")),
+    }
+}
+
 fn by_id(store: &dyn Store, id: &str, cancel: &Cancel) -> Result<Chosen> {
+    by_found(store, found_by_id(store, id, cancel)?)
+}
+
+fn found_by_id(store: &dyn Store, id: &str, cancel: &Cancel) -> Result<Found> {
     let found = scan(store, &prefix_folder(store), cancel)?;
     let exact: Vec<&Found> = found.iter().filter(|candidate| candidate.id == id).collect();
     let mut matching = if exact.is_empty() {
@@ -263,7 +352,7 @@ fn by_id(store: &dyn Store, id: &str, cancel: &Cancel) -> Result<Chosen> {
     match matching.as_slice() {
         [] => Err(none_found(store, &format!("backup with the id `{id}`"))
             .hint(format!("For a file on this machine, write a path with a slash: ./{id}"))),
-        [one] => by_found(store, (*one).clone()),
+        [one] => Ok((*one).clone()),
         several => {
             let names: Vec<&str> = several
                 .iter()

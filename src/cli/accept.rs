@@ -2,7 +2,7 @@
 
 use clap::Args as ClapArgs;
 
-use super::target::find;
+use super::target::find_even_damaged;
 use super::{Context, help};
 use crate::base::failure::Result;
 use crate::ops::shape::{Acceptance, accept};
@@ -31,7 +31,7 @@ pub struct Args {
 /// [`crate::base::failure::Kind::NotFound`] if there is no such backup; what keeps the note from being written.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let run = context.run();
-    let target = find(&args.backup, None, context, &run)?;
+    let target = find_even_damaged(&args.backup, context, &run)?;
     let host = &context.settings.host.value;
     let acceptance = accept(&target.store, &target.chosen, host, args.why.clone(), &run)?;
     context.listener.end();

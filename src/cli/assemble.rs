@@ -197,6 +197,7 @@ pub fn backup_options(settings: &Settings, store: &dyn Store, name: &str) -> Res
         transfer: transfer_options(settings),
         expected_bytes: settings.expected_bytes.value,
         shape_guard_percent: settings.shape_guard_percent.value,
+        lock: None,
         lock_folder: settings.lock_folder.value.clone(),
         lock_timeout: settings.lock_timeout.value,
     })

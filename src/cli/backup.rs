@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use super::afterwards::{prune_stores, tidy};
 use super::assemble::{Job, backup_options, destinations, jobs};
+use super::backed_up::{print_plan, print_summary};
 use super::metrics::tell;
+use super::object_lock::ObjectLockArgs;
 use super::start::worse;
-use super::stores::{as_json, committed, judge};
-use super::words::{count, counts, lines, sizes};
+use super::stores::{committed, judge};
+use super::words::{count, lines};
 use super::{Context, TransferArgs, given, help};
 use crate::base::failure::{Failure, Kind, Result};
-use crate::base::units::{format_bytes, format_duration};
-use crate::catalog::manifest::{Manifest, State};
+use crate::catalog::manifest::State;
 use crate::config::{Flags, table};
 use crate::ops::Run;
+use crate::ops::backup::BackupOptions;
 use crate::ops::metrics::{MadeBackup, Told};
-use crate::ops::several::{Destination, SeveralPlan, StoreOutcome, backup_to_several, plan_several};
-use crate::source::Source;
+use crate::ops::several::{Destination, StoreOutcome, backup_to_several, plan_several};
 use crate::ui::escape::escape_text;
 
 /// Back up directories, a database, or the output of a command
@@ -200,6 +201,10 @@ pub struct Args {
     #[arg(long, value_name = "KEY=VALUE", help_heading = "S3", hide_short_help = true)]
     pub object_tag: Vec<String>,
 
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub object_lock: ObjectLockArgs,
+
     /// Additional checksums of requests [default: auto]
     #[arg(long, value_name = "MODE", value_parser = ["auto", "when_supported", "when_required"], help_heading = "S3", hide_short_help = true)]
     pub checksum: Option<String>,
@@ -262,6 +267,7 @@ impl Args {
             )
             .list(&table::OBJECT_TAGS, "--object-tag", &self.object_tag)
             .text(&table::CHECKSUM, "--checksum", self.checksum.as_deref())
+            .and(self.object_lock.flags())
             .and(self.transfer.flags())
     }
 }
@@ -372,7 +378,10 @@ fn one(
     run: &Run,
 ) -> Result<Option<String>> {
     let Some(first) = stores.first() else { return Ok(None) };
-    let options = backup_options(&context.settings, first.store.as_ref(), name)?;
+    let options = BackupOptions {
+        lock: context.settings.lock.request()?,
+        ..backup_options(&context.settings, first.store.as_ref(), name)?
+    };
     if context.settings.prune.value && context.settings.policy.is_empty() {
         return Err(Failure::new(
             Kind::Usage,
@@ -412,6 +421,7 @@ fn one(
     print_summary(&manifest, began.elapsed(), &outcomes, context)?;
     tidy(name, stores, context, run);
     let flagged = why_flagged(&outcomes);
+    let unlocked = why_unlocked(&outcomes);
     judge(outcomes, context)?;
     // Partial is the greater trouble; the flag stands in `list` either way.
     if let (State::Complete, Some(why)) = (manifest.state, flagged) {
@@ -436,6 +446,14 @@ fn one(
             "It can be restored as it is; `backup-cli show {}` names what is missing",
             manifest.id
         )));
+    }
+    if let Some(why) = unlocked {
+        return Err(Failure::new(
+            Kind::Incomplete,
+            format!("The backup `{}` was made and is listed, but is not locked", manifest.id),
+        )
+        .caused_by(anyhow::anyhow!("{why}"))
+        .hint("It can be restored like any other. Look whether the store keeps object locks, and whether the credentials allow s3:PutObjectRetention"));
     }
     if context.settings.prune.value {
         prune_stores(name, stores, context, run).map_err(|failure| {
@@ -475,114 +493,21 @@ fn why_flagged(outcomes: &[StoreOutcome]) -> Option<String> {
     })
 }
 
+/// Why the backup is not locked as was asked for, in the first store where it is not.
+fn why_unlocked(outcomes: &[StoreOutcome]) -> Option<String> {
+    committed(outcomes).find_map(|(url, made)| {
+        let why = made.unlocked.clone()?;
+        Some(match outcomes.len() {
+            1 => why,
+            _ => format!("{why} in {url}"),
+        })
+    })
+}
+
 /// A warning of a tool as a sentence: tools do not end theirs with a stop.
 fn sentence(text: &str) -> String {
     match text.ends_with(['.', '!', '?']) {
         true => text.to_owned(),
         false => format!("{text}."),
     }
-}
-
-fn print_plan(several: &SeveralPlan, source: &dyn Source, name: &str, context: &Context) -> Result<()> {
-    let info = source.info();
-    let planned = &several.plan;
-    let urls: Vec<&str> = several.stores.iter().map(|(url, _)| url.as_str()).collect();
-    for (url, result) in &several.stores {
-        if let Err(failure) = result {
-            context
-                .console
-                .warning(&format!("{url} cannot take part: {}.", failure.message()));
-        }
-    }
-    if context.console.is_json() {
-        let mut summary = serde_json::json!({
-            "message_type": "summary",
-            "dry_run": true,
-            "name": name,
-            "source": info,
-            "key": planned.data_key,
-            "store": urls.first(),
-            "total_bytes_processed": planned.estimate.plain_bytes,
-            "expected_items": planned.estimate.items,
-            "part_bytes": planned.parts.part_bytes,
-            "parts_in_flight": planned.parts.in_flight,
-            "remarks": source.remarks(),
-        });
-        if urls.len() > 1 {
-            let one = |(url, result): &(String, Result<_>)| match result {
-                Ok(key) => serde_json::json!({ "store": url, "key": key }),
-                Err(failure) => serde_json::json!({ "store": url, "error": failure.message() }),
-            };
-            summary["stores"] = several.stores.iter().map(one).collect();
-        }
-        return context.console.json_line(&summary);
-    }
-    let unknown = || "not known before it is read".to_owned();
-    let size = planned
-        .estimate
-        .plain_bytes
-        .map_or_else(unknown, |bytes| format!("about {}", format_bytes(bytes)));
-    let size = match planned.estimate.items {
-        Some(items) => format!("{size}, {}", count(items, "item", "items")),
-        None => size,
-    };
-    let parts = format!(
-        "{} each, {} at once",
-        format_bytes(planned.parts.part_bytes),
-        planned.parts.in_flight
-    );
-    let mut pairs = vec![
-        ("source", format!("{} {}", info.kind, info.what)),
-        ("size", size),
-        ("name", name.to_owned()),
-        ("store", urls.join(" and ")),
-        ("object", planned.data_key.to_string()),
-        ("parts", parts),
-    ];
-    pairs.extend(source.remarks().into_iter().map(|remark| ("note", remark)));
-    let text = format!("Would back up, but this is a dry run:\n{}", lines(&pairs));
-    context.console.summary(&escape_text(&text))
-}
-
-fn print_summary(manifest: &Manifest, took: Duration, outcomes: &[StoreOutcome], context: &Context) -> Result<()> {
-    let urls: Vec<&str> = committed(outcomes).map(|(url, _)| url).collect();
-    if context.console.is_json() {
-        let mut summary = serde_json::json!({
-            "message_type": "summary",
-            "dry_run": false,
-            "snapshot_id": manifest.id,
-            "name": manifest.name,
-            "state": manifest.state,
-            "store": urls.first(),
-            "key": manifest.data_objects().next().map(|object| &object.key),
-            "total_files_processed": manifest.counts.files,
-            "total_bytes_processed": manifest.plain_bytes,
-            "data_added": manifest.plain_bytes,
-            "data_added_packed": manifest.data_bytes(),
-            "counts": manifest.counts,
-            "error_count": manifest.problem_count,
-            "warnings": manifest.warnings,
-            "backup_start": manifest.started,
-            "backup_end": manifest.finished,
-            "total_duration": took.as_secs_f64(),
-        });
-        if let Some(shape) = &manifest.shape {
-            summary["shape"] = serde_json::json!(shape);
-        }
-        if outcomes.len() > 1 {
-            summary["stores"] = as_json(outcomes);
-        }
-        return context.console.json_line(&summary);
-    }
-    let mut pairs = vec![("content", counts(&manifest.counts)), ("size", sizes(manifest))];
-    pairs.retain(|(_, value)| !value.is_empty());
-    let text = format!(
-        "Backed up {} to {} in {}.\n  {}\n{}",
-        manifest.source.what,
-        urls.join(" and "),
-        format_duration(took),
-        manifest.id,
-        lines(&pairs)
-    );
-    context.console.summary(&escape_text(&text))
 }

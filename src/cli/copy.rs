@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clap::{ArgGroup, Args as ClapArgs};
 
 use super::assemble::{layout, open_named_store, open_store, transfer_options};
+use super::object_lock::ObjectLockArgs;
 use super::start::worse;
 use super::target::find;
 use super::words::count;
@@ -15,9 +16,10 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::base::units::{format_bytes, format_duration};
 use crate::catalog::manifest::State;
 use crate::catalog::selection::Chosen;
-use crate::config::{Flags, table};
+use crate::config::{Flags, Secrets, first_problem, table};
 use crate::ops::Run;
 use crate::ops::copy::{CopyOptions, CopyOutcome, CopyTarget, copy, plan_copy, select};
+use crate::ops::lock_until::{LockRequest, begin_in_one};
 use crate::store::Store;
 use crate::ui::escape::escape_text;
 
@@ -30,6 +32,8 @@ use crate::ui::escape::escape_text;
 /// The target is an address, which is reached with this run's endpoint and credentials, or @PROFILE: the store of that
 /// profile of the configuration file, with its own endpoint, credentials, key template, storage class and so on. Flags and
 /// BACKUP_* variables on stores do not count for it.
+///
+/// A lock is a matter of the copy: it is asked for by the options here, or by the profile that the target is named by.
 ///
 /// A backup that the target holds already is passed over, so a copy can be repeated. Another backup with the same id is
 /// never overwritten. Partial backups are copied as they are. Objects without a manifest cannot be proved right and are
@@ -66,6 +70,10 @@ pub struct Args {
 
     #[allow(missing_docs)]
     #[command(flatten)]
+    pub object_lock: ObjectLockArgs,
+
+    #[allow(missing_docs)]
+    #[command(flatten)]
     pub transfer: TransferArgs,
 }
 
@@ -75,6 +83,7 @@ impl Args {
     pub fn flags(&self) -> Flags {
         Flags::default()
             .text(&table::LOCK_TIMEOUT, "--lock-timeout", self.lock_timeout.as_deref())
+            .and(self.object_lock.flags())
             .and(self.transfer.flags())
     }
 }
@@ -119,9 +128,12 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     };
     let options = CopyOptions {
         transfer: transfer_options(&context.settings),
+        lock: lock_of(args, context)?,
         lock_folder: context.settings.lock_folder.value.clone(),
         lock_timeout: context.settings.lock_timeout.value,
     };
+    // Better now than after the first backup has been read.
+    begin_in_one(target.store.as_ref(), options.lock.as_ref(), &run)?;
     context.listener.name_items("backups");
     let wanted = match args.all {
         true => all(args, context, &run)?,
@@ -135,6 +147,19 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     };
     context.listener.end();
     finish(done, args, &target, is_one, began.elapsed(), context)
+}
+
+/// How the copies are locked: as the command line says, else as the profile says that names the target. That of the run's
+/// own profile is a matter of the store that backups are made in.
+fn lock_of(args: &Args, context: &Context) -> Result<Option<LockRequest>> {
+    match args.to.strip_prefix('@') {
+        _ if args.object_lock.is_given() => context.settings.lock.request(),
+        Some(profile) => {
+            let settings = context.loaded.store_settings(profile, Secrets::Leave);
+            settings.map_err(first_problem)?.lock.request()
+        }
+        None => Ok(None),
+    }
 }
 
 /// The backups that were named, each once.
@@ -282,6 +307,17 @@ fn line(outcome: &CopyOutcome, is_dry_run: bool, took: Duration) -> String {
     }
 }
 
+/// What to do when some were not copied: those that were are not copied again.
+const AGAIN_HINT: &str = "Mend what is told above and run it again; what is there already is not copied again";
+
+/// A failure that says what to do now, if nothing below has said it.
+fn with_hint(failure: Failure) -> Failure {
+    match failure.hints().is_empty() && failure.kind() != Kind::Interrupted {
+        true => failure.hint("Nothing of it was kept at the target; mend the cause and run it again"),
+        false => failure,
+    }
+}
+
 /// Prints what was done, and makes one failure of all.
 fn finish(
     done: Vec<Done>,
@@ -298,10 +334,24 @@ fn finish(
         print_summary(&done, args.dry_run, target, is_one, took, context)?;
     }
     let untried = done.iter().filter(|done| done.result.is_none()).count() as u64;
+    let unlocked = done
+        .iter()
+        .filter_map(Done::outcome)
+        .find_map(|outcome| Some((outcome.id.clone(), outcome.unlocked.clone()?)));
     let mut failures: Vec<Failure> = done.into_iter().filter_map(|done| done.result?.err()).collect();
     match (failures.pop(), is_one) {
-        (None, _) => Ok(()),
-        (Some(failure), true) => Err(failure),
+        (None, _) => match unlocked {
+            None => Ok(()),
+            Some((id, why)) => Err(Failure::new(
+                Kind::Incomplete,
+                format!("The copy of `{id}` was made, but is not locked"),
+            )
+            .caused_by(anyhow::anyhow!("{why}"))
+            .hint(
+                "Look whether the target keeps object locks, and whether the credentials allow s3:PutObjectRetention",
+            )),
+        },
+        (Some(failure), true) => Err(with_hint(failure)),
         (Some(failure), false) => {
             failures.push(failure);
             failures.iter().for_each(|failure| console.failure(failure));
@@ -309,7 +359,7 @@ fn finish(
             let number = count(failures.len() as u64 + untried, "backup was", "backups were");
             let failure = Failure::new(kind, format!("{number} not copied to {}", target.store.url()));
             Err(match untried {
-                0 => failure,
+                0 => failure.hint(AGAIN_HINT),
                 _ => failure.hint(format!(
                     "{} not tried after the last failure; run it again when its cause is mended",
                     count(untried, "of them was", "of them were")

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::Context;
-use super::assemble::is_postgres;
+use super::assemble::{is_postgres, layout};
 use super::databases::mysql_url;
 use super::metrics::tell;
 use super::start::worse;
-use super::target::{Target, find, warn_if_flagged};
+use super::target::{Target, find_even_damaged, warn_if_flagged};
+use super::verified::tell_remembered;
 use super::words::{count, lines};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::secret::redact;
@@ -20,6 +21,7 @@ use crate::ops::Run;
 use crate::ops::drill::check::Check;
 use crate::ops::drill::{DrillBody, DrillOptions, DrillPlaces, DrillReport, drill, write_evidence};
 use crate::ops::metrics::Told;
+use crate::ops::verify::{Level, VerifyOptions, count_damaged, find_all, remember_drill};
 use crate::source::mysql::MysqlUrl;
 use crate::source::postgres::PostgresUrl;
 use crate::store::Key;
@@ -54,8 +56,8 @@ pub struct DrillArgs {
     #[arg(long, requires = "restore")]
     pub keep: bool,
 
-    /// Write metrics of the drill for Prometheus into this file, beside what others have written there
-    #[arg(long, value_name = "FILE", requires = "restore", value_hint = clap::ValueHint::FilePath)]
+    /// Write metrics of the verification for Prometheus into this file, beside what others have written there
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub metrics_file: Option<PathBuf>,
 }
 
@@ -101,21 +103,27 @@ pub fn run(backups: &[String], args: &DrillArgs, context: &Context) -> Result<()
 }
 
 fn one(text: &str, args: &DrillArgs, context: &Context, run: &Run) -> Result<()> {
-    let target = find(text, None, context, run)?;
+    let target = find_even_damaged(text, context, run)?;
     let name = target.chosen.name().to_owned();
     let outcome = prove(&target, args, context, run);
     let is_good = outcome.is_ok();
     if !matches!(&outcome, Err(failure) if matches!(failure.kind(), Kind::Usage | Kind::Config)) {
-        tell(
-            context,
-            &name,
-            Told::Verify {
-                is_good,
-                is_drill: true,
-            },
-        );
+        let told = Told::Verify {
+            is_good,
+            is_drill: true,
+            damaged: damaged_of(&target, &name, context, run),
+        };
+        tell(context, &name, told);
     }
     outcome
+}
+
+/// How many backups of the series are known to be damaged, for the metrics; unknown to whoever may not list.
+fn damaged_of(target: &Target, name: &str, context: &Context, run: &Run) -> Option<u64> {
+    context.settings.metrics_file.value.as_ref()?;
+    let layout = layout(&context.settings, target.store.as_ref()).ok()?;
+    let found = find_all(&target.store, &layout, Some(name), run).ok()?;
+    Some(count_damaged(&found, name))
 }
 
 fn prove(target: &Target, args: &DrillArgs, context: &Context, run: &Run) -> Result<()> {
@@ -145,6 +153,15 @@ fn prove(target: &Target, args: &DrillArgs, context: &Context, run: &Run) -> Res
             None
         }
     };
+    let look = VerifyOptions {
+        level: Level::Deep,
+        sample: None,
+        client_folder: options.pg_client_folder.clone(),
+        threads: options.threads,
+    };
+    let remembered = remember_drill(&target.store, &target.chosen, &report, &look, host, run);
+    context.listener.end();
+    tell_remembered(&target.chosen.found.id, remembered, context)?;
     print(&report, target, evidence.as_ref(), context)?;
     match report.passed() {
         true => Ok(()),

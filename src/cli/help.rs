@@ -239,6 +239,34 @@ const CLOSINGS: &[Closing] = &[
         ],
     },
     Closing {
+        command: "rebuild-index",
+        exit_status: &[0, 1, 2, 10, 11, 12, 20, 130],
+        examples: &[
+            (
+                "backup-cli rebuild-index www@latest --dry-run",
+                "Whether its data is whole, and what a new index would hold",
+            ),
+            (
+                "backup-cli rebuild-index www_backup_20260131_020000 --identity key.txt",
+                "The index of an encrypted backup",
+            ),
+        ],
+    },
+    Closing {
+        command: "adopt",
+        exit_status: &[0, 1, 2, 10, 11, 12, 20, 21, 130],
+        examples: &[
+            (
+                "backup-cli adopt s3://my-backups/backups/20250128/shop_backup_20250128_143000.sql.gz",
+                "What an earlier script has left, as a backup of `shop`",
+            ),
+            (
+                "backup-cli --store /var/backups adopt /var/backups/www-20250128.tar.gz --name www --dry-run",
+                "Whether an archive is whole, and what would become of it",
+            ),
+        ],
+    },
+    Closing {
         command: "cost",
         exit_status: &[0, 1, 2, 10, 130],
         examples: &[

@@ -19,8 +19,10 @@ use crate::store::s3::S3Store;
 use crate::ui::escape::escape_text;
 use crate::ui::table::{Column, render};
 
+mod bill;
 mod documents;
 
+use bill::estimate;
 use documents::{ChangeDocument, Document, RuleDocument, ShowDocument, ShownRule, owner_word};
 
 /// Let the bucket move backups to cheaper classes and remove them as they grow old
@@ -61,7 +63,8 @@ pub enum Action {
 ///
 /// S3 replaces all rules of a bucket at once, and has nothing against two who write at the same time: the rules are read once
 /// more right before they are written, and compared right after. Permissions: s3:GetLifecycleConfiguration and
-/// s3:PutLifecycleConfiguration; s3:GetBucketVersioning and s3:GetBucketObjectLockConfiguration for some of the warnings.
+/// s3:PutLifecycleConfiguration; s3:GetBucketVersioning and s3:GetBucketObjectLockConfiguration for some of the warnings, and
+/// s3:ListBucket for the estimate of what a month costs before and after, which is made as `backup-cli cost` makes it.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_long_help = help::closing("lifecycle apply"))]
 pub struct ApplyArgs {
@@ -84,6 +87,10 @@ pub struct ApplyArgs {
     /// Throw unfinished uploads away after so many days [default: 7]
     #[arg(long, value_name = "DAYS")]
     pub abort_days: Option<String>,
+
+    /// Take the prices for the estimate of the cost from this file
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub prices: Option<std::path::PathBuf>,
 
     #[allow(missing_docs)]
     #[command(flatten)]
@@ -128,6 +135,7 @@ impl Args {
         let Action::Apply(apply) = &self.action else {
             return Flags::default();
         };
+        let prices = apply.prices.as_ref().map(|path| path.to_string_lossy());
         Flags::default()
             .list(&table::LIFECYCLE_TRANSITIONS, "--transition", &apply.transition)
             .text(
@@ -150,6 +158,7 @@ impl Args {
                 "--abort-days",
                 apply.abort_days.as_deref(),
             )
+            .text(&table::PRICES, "--prices", prices.as_deref())
     }
 }
 
@@ -236,7 +245,12 @@ fn change(wanted: Option<&Wanted>, going_ahead: GoingAhead, place: &Place<'_>, c
     let run = context.run();
     let console = &context.console;
     let plan = plan_rules(read_rules(&place.bucket)?, wanted, &place.folder)?;
-    let remarks = match wanted {
+    let versioning = place.bucket.versioning();
+    let cost = match plan.is_idle() {
+        true => None,
+        false => Some(estimate(&plan, &versioning, place, context, &run)?),
+    };
+    let mut remarks = match wanted {
         Some(wanted) => remarks(
             wanted,
             &plan.after.lifecycle(),
@@ -245,7 +259,7 @@ fn change(wanted: Option<&Wanted>, going_ahead: GoingAhead, place: &Place<'_>, c
                 keep_days: context.settings.policy.days_max(),
                 keeps_tagged: context.settings.policy.needs_tags(),
                 starts_in: place.settings.storage_class.value.clone(),
-                versioning: place.bucket.versioning(),
+                versioning,
                 object_lock: place.bucket.object_lock(),
             },
         ),
@@ -253,6 +267,14 @@ fn change(wanted: Option<&Wanted>, going_ahead: GoingAhead, place: &Place<'_>, c
     };
     place.bucket.check()?;
     context.listener.end();
+    let cost = match cost {
+        Some(Ok(estimate)) => Some(estimate),
+        Some(Err(why)) => {
+            remarks.notes.push(why);
+            None
+        }
+        None => None,
+    };
     let answer = |is_done| Document {
         bucket: place.bucket.name(),
         prefix: &place.folder,
@@ -260,8 +282,12 @@ fn change(wanted: Option<&Wanted>, going_ahead: GoingAhead, place: &Place<'_>, c
         changes: plan.changes.iter().map(ChangeDocument::of).collect(),
         warnings: &remarks.warnings,
         notes: &remarks.notes,
+        cost: cost.as_ref(),
     };
     print_plan(&plan, &remarks, going_ahead.dry_run, place, context)?;
+    if let Some(cost) = &cost {
+        console.summary(&escape_text(cost.words()))?;
+    }
     if going_ahead.dry_run || plan.is_idle() {
         return match console.is_json() {
             true => console.answer_json(&answer(false)),

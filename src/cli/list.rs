@@ -5,17 +5,17 @@ use clap::Args as ClapArgs;
 use jiff::Timestamp;
 
 use super::assemble::{layout, open_store};
-use super::words::{age, count, time};
+use super::words::{age, count, time, until};
 use super::{Context, help};
 use crate::base::failure::Result;
 use crate::base::units::format_bytes;
-use crate::ops::list::{ListOptions, ListReport, Listed, ListedArchive, ListedState, list};
+use crate::ops::list::{ListOptions, ListReport, Listed, ListedArchive, ListedState, list, rows};
 use crate::ui::table::{Column, render_long};
 
 /// List backups, newest first
 ///
 /// Prints id, name, time, age, size, stored size, state and storage class. Objects without a manifest, such as those of an
-/// earlier script, are listed as unmanaged. With the class it says whether data that lies in an archive can be read. A state `flagged` is that of a backup that is far smaller than those before it; a `pinned` one is never pruned. A column tells the last drill (`verify --restore`), if there was any. --name lists one series only.
+/// earlier script, are listed as unmanaged. With the class it says whether data that lies in an archive can be read. A state `damaged` is that of a backup of which objects are missing or in which `verify` found damage; `flagged` that of one that is far smaller than those before it; a `pinned` one is never pruned. A column tells until when backups are locked, if any is, and one the last drill (`verify --restore`), if there was any. --name lists one series only.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_long_help = help::closing("list"))]
 pub struct Args {
@@ -39,11 +39,15 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         name: context.settings.name.value.clone().filter(|_| !args.all),
         limit: args.limit,
     };
-    let report = list(&store, &layout(&context.settings, store.as_ref())?, &options, &run)?;
-    context.listener.end();
+    let layout = layout(&context.settings, store.as_ref())?;
     if context.console.is_json() {
-        return context.console.answer_json_array(&report.backups);
+        // As they come: a hundred thousand of them would fill the memory.
+        let answered = context.console.answer_json_rows(rows(&store, &layout, &options, &run)?);
+        context.listener.end();
+        return answered;
     }
+    let report = list(&store, &layout, &options, &run)?;
+    context.listener.end();
     print(&report, &options, &store.url(), run.clock.now(), context)
 }
 
@@ -85,6 +89,10 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
         Column::left("STATE"),
         Column::left("CLASS"),
     ];
+    let has_locks = report.backups.iter().any(|backup| backup.lock.is_some());
+    if has_locks {
+        columns.push(Column::left("LOCKED"));
+    }
     if has_drills {
         columns.push(Column::left("DRILL"));
     }
@@ -99,6 +107,9 @@ fn print(report: &ListReport, options: &ListOptions, store_url: &str, now: Times
             state_of(backup),
             class(backup),
         ];
+        if has_locks {
+            row.push(backup.lock.as_ref().map_or_else(|| "-".to_owned(), until));
+        }
         if has_drills {
             row.push(drill(backup, now));
         }
@@ -134,6 +145,9 @@ fn class(backup: &Listed) -> String {
 
 fn state_of(backup: &Listed) -> String {
     let mut words = state(backup.state).to_owned();
+    if let Some(since) = backup.damaged_since {
+        words.push_str(&format!(" since {}", time(since)));
+    }
     if backup.flagged.is_some() {
         words.push_str(", flagged");
     }

@@ -5,8 +5,10 @@
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 pub mod accept;
+pub mod adopt;
 mod afterwards;
 pub mod assemble;
+mod backed_up;
 pub mod backup;
 pub mod bucket;
 pub mod cleanup;
@@ -30,10 +32,12 @@ pub mod list;
 pub mod ls;
 mod manual;
 mod metrics;
+mod object_lock;
 pub mod page;
 pub mod permissions;
 pub mod pin;
 pub mod prune;
+pub mod rebuild_index;
 pub mod restore;
 pub mod retention;
 pub mod show;
@@ -41,6 +45,7 @@ pub mod signals;
 mod start;
 mod stores;
 pub mod target;
+mod verified;
 pub mod verify;
 pub mod version;
 pub mod words;
@@ -96,6 +101,8 @@ pub enum Command {
     Cost(Box<cost::Args>),
     Doctor(doctor::Args),
     Verify(Box<verify::Args>),
+    RebuildIndex(rebuild_index::Args),
+    Adopt(adopt::Args),
     Bucket(bucket::Args),
     Iam(iam::Args),
     Lifecycle(lifecycle::Args),
@@ -272,6 +279,8 @@ impl Command {
             Self::Lifecycle(args) => args.flags(),
             Self::Verify(args) => args.flags(),
             Self::Iam(args) => args.action.flags(),
+            Self::RebuildIndex(args) => args.flags(),
+            Self::Adopt(args) => args.flags(),
             _ => Flags::default(),
         }
     }
@@ -355,6 +364,8 @@ impl Cli {
                 Command::Cost(args) => cost::run(args, &context),
                 Command::Doctor(args) => doctor::run(args, &context),
                 Command::Verify(args) => verify::run(args, &context),
+                Command::RebuildIndex(args) => rebuild_index::run(args, &context),
+                Command::Adopt(args) => adopt::run(args, &context),
                 Command::Bucket(args) => bucket::run(args, &context),
                 Command::Iam(args) => iam::run(args, &context),
                 Command::Lifecycle(args) => lifecycle::run(args, &context),

@@ -30,11 +30,12 @@ const FAILURES_SHOWN: usize = 20;
 /// --retention-days count from the newest backup of the series, so that an outage removes nothing. Times are UTC. Rules of
 /// the command line stand beside those of the profile and the environment (BACKUP_S3_RETENTION_DAYS).
 ///
-/// Only complete backups count. Partial and flagged ones are judged by the same rules among themselves, so that they never
-/// push out a good one; nothing older goes while the newest of a series is flagged. Always kept are the newest --min-keep
-/// complete ones, pinned ones, what is dated in the future or was begun within the last 10 minutes, what cannot be read
-/// (damaged, or of a newer version), and objects without a manifest. Nothing at all is removed if the store cannot be
-/// listed as a whole, or if its clock is more than 5 minutes from this machine's.
+/// Only complete backups count. Partial and flagged ones are judged by the same rules among themselves, so that they never push
+/// out a good one; nothing older goes while the newest of a series is flagged. Those in which `verify` found damage are judged
+/// among themselves, too, and count for nothing. Always kept are the newest --min-keep complete ones, pinned ones, what is
+/// dated in the future or was begun within the last 10 minutes, what cannot be read (its manifest damaged, objects missing, or
+/// of a newer version), and objects without a manifest. Nothing at all is removed if the store cannot be listed as a whole, or
+/// if its clock is more than 5 minutes from this machine's.
 ///
 /// In a bucket that keeps versions, what is removed is only hidden, and goes on costing money, without --purge-versions.
 /// Objects that are locked are retained and named. Permissions: s3:ListBucket, s3:GetObject, s3:DeleteObject, and with
@@ -219,10 +220,20 @@ fn print_series(series: &SeriesPlan, context: &Context) -> Result<()> {
             backup.id.clone(),
             time(backup.time),
             format_bytes(backup.bytes),
-            reasons(backup).join(", "),
+            reasons(backup)
+                .into_iter()
+                .chain(locked(backup))
+                .collect::<Vec<_>>()
+                .join(", "),
         ]
     };
     render_long(&columns, &series.backups, cells, |piece| context.console.summary(piece))
+}
+
+/// That it cannot go yet; nothing of what is kept anyway.
+fn locked(backup: &Planned) -> Option<String> {
+    let until = backup.locked_until.filter(|_| !backup.decision.keep)?;
+    Some(format!("locked until {}", time(until)))
 }
 
 /// The reasons in the words of people: backups are no snapshots here.
@@ -259,7 +270,7 @@ struct Group<'a> {
 
 impl Group<'_> {
     fn snapshot(&self, backup: &Planned) -> serde_json::Value {
-        serde_json::json!({
+        let mut snapshot = serde_json::json!({
             "id": backup.id,
             "short_id": backup.id,
             "time": backup.time,
@@ -267,7 +278,11 @@ impl Group<'_> {
             "hostname": backup.host,
             "tags": backup.tags,
             "stored_bytes": backup.bytes,
-        })
+        });
+        if let Some(until) = backup.locked_until {
+            snapshot["locked_until"] = serde_json::json!(until);
+        }
+        snapshot
     }
 
     fn told(&self, backup: &Planned) -> serde_json::Value {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::assemble::{UNNAMED_DATABASE, is_postgres, safety_backup, sqlite_stem};
 use super::databases::mysql_url;
-use super::target::{DayTime, Target, find, find_file, parse_time, warn_if_flagged};
+use super::target::{DayTime, Target, find, find_file, parse_time, warn_if_damaged, warn_if_flagged};
 use super::words::{self, count, lines, time, trimmed};
 use super::{Context, TransferArgs, help};
 use crate::base::failure::{Failure, Kind, Result};
@@ -208,6 +208,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         (None, Some(text)) => find(text, at, context, &run)?,
         (None, None) => find("latest", at, context, &run)?,
     };
+    warn_if_damaged(&found, context)?;
     warn_if_flagged(&found.store, &found.chosen, context, &run)?;
     let options = options(args, &found, context, &run)?;
     if args.thaw && !thaw_first(args, &found, context, &run)? {

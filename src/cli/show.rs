@@ -4,21 +4,22 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use super::assemble::keys;
-use super::target::{Target, find};
-use super::words::{count, counts, lines, sizes, time};
+use super::target::{Target, find_even_damaged};
+use super::words::{count, counts, lines, sizes, time, until};
 use super::{Context, help};
 use crate::base::failure::{Kind, Result};
 use crate::base::units::{format_bytes, format_duration};
 use crate::catalog::codec::Codec;
 use crate::catalog::listing::contradiction;
 use crate::catalog::manifest::{Counts, Manifest, State};
-use crate::catalog::notes::{Note, NoteKind, load_note, notes_beside};
+use crate::catalog::notes::{FoundNote, KnownDamage, Note, NoteKind, known_damage, load_note, notes_beside};
 use crate::catalog::selection::Chosen;
 use crate::ops::Run;
 use crate::ops::drill::DrillBody;
 use crate::ops::pin::pin_of;
 use crate::ops::reveal::reveal;
 use crate::ops::shape::flag_of;
+use crate::ops::verify::VerdictBody;
 use crate::source::postgres::selecting;
 use crate::ui::escape::escape_text;
 
@@ -59,7 +60,7 @@ pub struct Args {
 /// [`Kind::NotFound`] if there is no such backup.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let run = context.run();
-    let mut target = find(&args.backup, None, context, &run)?;
+    let mut target = find_even_damaged(&args.backup, context, &run)?;
     // Whoever only looks is not asked for a passphrase.
     let run = Run {
         keys: keys(&context.settings, None),
@@ -74,14 +75,23 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     context.listener.end();
     match &target.chosen.manifest {
-        Some(manifest) if context.console.is_json() => context.console.answer_json(&WithDrills {
-            manifest,
-            drills: drills_of(&target)?,
-        }),
         Some(manifest) => {
+            let notes = notes_of(&target)?;
+            let drills = drills_of(&target, &notes);
+            let damaged = damage_of(&target, &notes);
+            if context.console.is_json() {
+                return context.console.answer_json(&WithNotes {
+                    manifest,
+                    damaged_since: damaged.as_ref().map(|(known, _)| known.since),
+                    damaged: damaged.and_then(|(_, note)| note),
+                    drills,
+                });
+            }
             let shape = shape_of(manifest, &target)?;
-            let mut text = describe(manifest, &target.chosen, shape, pinned(&target));
-            text.push_str(&describe_drills(&drills_of(&target)?));
+            let known = damaged.as_ref().map(|(known, _)| known);
+            let mut text = describe(manifest, &target.chosen, known, shape, pinned(&target));
+            text.push_str(&describe_damage(damaged.and_then(|(_, note)| note)));
+            text.push_str(&describe_drills(&drills));
             context.console.answer(&text)
         }
         None if context.console.is_json() => context.console.answer_json(&serde_json::json!({
@@ -97,31 +107,65 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
 }
 
-/// The manifest as it is stored, and what drills have found since.
+/// The manifest as it is stored, and what verifications and drills have found since.
 #[derive(Serialize)]
-struct WithDrills<'a> {
+struct WithNotes<'a> {
     #[serde(flatten)]
     manifest: &'a Manifest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged_since: Option<jiff::Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<Note<VerdictBody>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     drills: Vec<Note<DrillBody>>,
 }
 
-/// The evidence of the last drills, the newest first. What cannot be read of it is left out.
-fn drills_of(target: &Target) -> Result<Vec<Note<DrillBody>>> {
-    let store = target.store.as_ref();
-    let beside = match notes_beside(store, &target.chosen.found.data_key) {
-        // Who may read but not list sees no drills.
-        Err(failure) if failure.kind() == Kind::Denied => Vec::new(),
-        other => other?,
+/// The notes beside the backup.
+fn notes_of(target: &Target) -> Result<Vec<FoundNote>> {
+    match notes_beside(target.store.as_ref(), &target.chosen.found.data_key) {
+        // Who may read but not list sees none.
+        Err(failure) if failure.kind() == Kind::Denied => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+/// The damage that stands, and what its last note says, if that can be read.
+fn damage_of(target: &Target, notes: &[FoundNote]) -> Option<(KnownDamage, Option<Note<VerdictBody>>)> {
+    let known = known_damage(notes)?;
+    let note = load_note(target.store.as_ref(), &known.key).ok();
+    Some((known, note))
+}
+
+fn describe_damage(note: Option<Note<VerdictBody>>) -> String {
+    let Some(Note { head, body }) = note else {
+        return String::new();
     };
-    let drills = beside
-        .into_iter()
-        .filter(|note| matches!(note.kind, NoteKind::Drill(_)));
-    Ok(drills
+    let mut text = format!(
+        "  damage   found {} on {}, {}: {}\n",
+        time(head.at),
+        head.host,
+        body.depth,
+        count(body.damage_count, "finding", "findings")
+    );
+    for finding in &body.damage {
+        let object = finding.object.as_ref().map(|key| key.as_str());
+        let what = match finding.what.as_str() {
+            "" => object.unwrap_or_default(),
+            what => what,
+        };
+        text.push_str(&format!("             {what}\n"));
+    }
+    escape_text(&text).into_owned()
+}
+
+/// The evidence of the last drills, the newest first. What cannot be read of it is left out.
+fn drills_of(target: &Target, notes: &[FoundNote]) -> Vec<Note<DrillBody>> {
+    let drills = notes.iter().filter(|note| matches!(note.kind, NoteKind::Drill(_)));
+    drills
         .rev()
         .take(DRILLS_SHOWN)
-        .filter_map(|note| load_note(store, &note.key).ok())
-        .collect())
+        .filter_map(|note| load_note(target.store.as_ref(), &note.key).ok())
+        .collect()
 }
 
 fn describe_drills(drills: &[Note<DrillBody>]) -> String {
@@ -192,7 +236,13 @@ fn pinned(target: &Target) -> String {
     }
 }
 
-fn describe(manifest: &Manifest, chosen: &Chosen, shape: String, pinned: String) -> String {
+fn describe(
+    manifest: &Manifest,
+    chosen: &Chosen,
+    known: Option<&KnownDamage>,
+    shape: String,
+    pinned: String,
+) -> String {
     let source = &manifest.source;
     let took = manifest.finished.duration_since(manifest.started).unsigned_abs();
     let state = match manifest.state {
@@ -206,7 +256,11 @@ fn describe(manifest: &Manifest, chosen: &Chosen, shape: String, pinned: String)
         ("name", manifest.name.clone()),
         (
             "state",
-            contradiction(&chosen.found, manifest).map_or(state, |trouble| format!("damaged: {trouble}")),
+            match (contradiction(&chosen.found, manifest), known) {
+                (Some(trouble), _) => format!("damaged: {trouble}"),
+                (None, Some(known)) => format!("damaged, known since {} ({state} when it was made)", time(known.since)),
+                (None, None) => state,
+            },
         ),
         (
             "source",
@@ -229,6 +283,7 @@ fn describe(manifest: &Manifest, chosen: &Chosen, shape: String, pinned: String)
         ),
         ("encrypted", manifest.recipients.join(", ")),
         ("tags", manifest.tags.join(", ")),
+        ("locked", manifest.lock.as_ref().map_or_else(String::new, until)),
         ("pinned", pinned),
         ("made by", made_by(manifest)),
     ];

@@ -8,8 +8,10 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use super::assemble::{layout, open_store};
 use super::drill::{self, DrillArgs};
-use super::target::find;
-use super::words::{count, time};
+use super::metrics::tell;
+use super::target::find_even_damaged;
+use super::verified::{as_json, details, row, tell_remembered};
+use super::words::count;
 use super::{Context, TransferArgs, help};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::units::{format_bytes, format_duration, parse_bytes, parse_duration};
@@ -17,8 +19,10 @@ use crate::catalog::listing::Found;
 use crate::catalog::selection::Chosen;
 use crate::config::Flags;
 use crate::ops::Run;
+use crate::ops::metrics::Told;
 use crate::ops::verify::{
-    Alarm, Checked, Guards, Level, Loss, Sample, Subject, VerifyOptions, find_all, newest_of_each, verify, watch, worse,
+    Alarm, Checked, Guards, Known, Level, Sample, Subject, VerifyOptions, count_damaged, find_all, newest_of_each,
+    remember, verify, watch, worse,
 };
 use crate::store::Store;
 use crate::ui::escape::escape_text;
@@ -30,9 +34,14 @@ const ROWS_AT_ONCE: usize = 1000;
 /// Check backups where they lie
 ///
 /// Without BACKUP the newest backup of every series is checked, with --all every one; safety backups of a restore only with
-/// --all or by name. Nothing is ever changed. Damage is told by object, with what is lost (the files or tables whose bytes lie
+/// --all or by name. No backup is ever changed. Damage is told by object, with what is lost (the files or tables whose bytes lie
 /// in what is damaged), what can still be restored, and the next older backup that is all there. A store that does not answer
 /// is a failure (1), never damage (20), and so are bytes that are different each time they are read.
+///
+/// Damage is remembered, by a small object beside the backup (which takes s3:PutObject; without it there is a warning): from
+/// then on `list` and `show` say so, `latest` passes the backup over (only `show`, `accept`, `rebuild-index` and `verify`
+/// itself go on meaning it), and `prune` counts it for nothing. A later verification that is as deep and finds the backup
+/// whole takes that back; what a drill found, only a drill.
 ///
 /// quick reads the manifest, whose digest of itself covers its every byte, and asks the store once about each object: is it
 /// there, is it as long, is it the one that was written by its entity tag (where the store computes that from the content), its
@@ -184,6 +193,8 @@ struct Tale<'a> {
     alarms: Vec<Alarm>,
     /// The series of what was checked.
     names: BTreeSet<String>,
+    /// Those in which something wrong was found, or something could not be checked.
+    bad_names: BTreeSet<String>,
 }
 
 #[derive(Default)]
@@ -218,6 +229,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         failures: Vec::new(),
         alarms: Vec::new(),
         names: BTreeSet::new(),
+        bad_names: BTreeSet::new(),
     };
     if let Some(sample) = &options.sample {
         context.console.note(&format!("Of the data {sample} is read."));
@@ -237,12 +249,14 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
             .progress()
             .set_totals(bytes_of(&subjects, &options), subjects.len() as u64);
         verify(&store, subjects, name, &options, &run, &mut |id, result| {
+            tale.remember(&store, &result, Known::Listed, &run)?;
             tale.tell(id, result)
         })?;
     } else {
         for (store, chosen) in named(args, &mut tale, context, &run)? {
             let subjects = vec![Subject::Chosen(Box::new(chosen))];
             verify(&store, subjects, None, &options, &run, &mut |id, result| {
+                tale.remember(&store, &result, Known::Unlisted, &run)?;
                 tale.tell(id, result)
             })?;
         }
@@ -254,6 +268,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         }
     }
     context.listener.end();
+    tale.tell_metrics(&run)?;
     tale.finish(began.elapsed(), &options)
 }
 
@@ -261,7 +276,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
 fn named(args: &Args, tale: &mut Tale<'_>, context: &Context, run: &Run) -> Result<Vec<(Arc<dyn Store>, Chosen)>> {
     let mut chosen = Vec::new();
     for text in &args.backups {
-        match find(text, None, context, run) {
+        match find_even_damaged(text, context, run) {
             Ok(target) => chosen.push((target.store, target.chosen)),
             Err(failure) if failure.kind() == Kind::Interrupted => return Err(failure),
             Err(failure) => tale.tell(text, Err(failure))?,
@@ -307,6 +322,12 @@ fn unnamed(
 }
 
 impl Tale<'_> {
+    fn remember(&self, store: &Arc<dyn Store>, result: &Result<Checked>, known: Known, run: &Run) -> Result<()> {
+        let Ok(checked) = result else { return Ok(()) };
+        let host = &self.context.settings.host.value;
+        tell_remembered(&checked.id, remember(store, checked, known, host, run), self.context)
+    }
+
     fn tell(&mut self, id: &str, result: Result<Checked>) -> Result<()> {
         match result {
             Ok(checked) => self.tell_checked(&checked),
@@ -323,6 +344,9 @@ impl Tale<'_> {
 
     fn tell_checked(&mut self, checked: &Checked) -> Result<()> {
         self.names.insert(checked.name.clone());
+        if checked.is_damaged() || checked.is_incomplete {
+            self.bad_names.insert(checked.name.clone());
+        }
         let totals = &mut self.totals;
         totals.checked += 1;
         totals.damaged += u64::from(checked.is_damaged());
@@ -369,6 +393,29 @@ impl Tale<'_> {
             text.push_str(&escape_text(&details));
         }
         self.context.console.summary(&text)
+    }
+
+    /// Tells the metrics of each series, if there is a file for them. A backup that could not be looked at at all is told
+    /// of none: which series it is of is not known.
+    fn tell_metrics(&self, run: &Run) -> Result<()> {
+        let settings = &self.context.settings;
+        if settings.metrics_file.value.is_none() || self.names.is_empty() {
+            return Ok(());
+        }
+        let store = open_store(settings, run)?;
+        let found = match find_all(&store, &layout(settings, store.as_ref())?, None, run) {
+            Err(failure) if failure.kind() == Kind::Interrupted => return Err(failure),
+            found => found.ok(),
+        };
+        for name in &self.names {
+            let told = Told::Verify {
+                is_good: !self.bad_names.contains(name) && self.failures.is_empty(),
+                is_drill: false,
+                damaged: found.as_ref().map(|found| count_damaged(found, name)),
+            };
+            tell(self.context, name, told);
+        }
+        Ok(())
     }
 
     /// Prints what is left, the sums, and what went wrong.
@@ -451,114 +498,4 @@ impl Tale<'_> {
             .for_each(|failure| self.context.console.failure(failure));
         Err(last)
     }
-}
-
-fn row(checked: &Checked) -> Vec<String> {
-    vec![
-        checked.id.clone(),
-        time(checked.time),
-        checked.reached.to_string(),
-        checked.amount.objects.to_string(),
-        match checked.amount.stored_bytes {
-            0 => "-".to_owned(),
-            bytes => format_bytes(bytes),
-        },
-        match (checked.is_damaged(), checked.is_incomplete) {
-            (true, _) => format!("damaged ({})", checked.damage_count),
-            (false, true) => "not checked".to_owned(),
-            (false, false) if !checked.is_managed => "unmanaged".to_owned(),
-            (false, false) => "ok".to_owned(),
-        },
-    ]
-}
-
-/// What is to be said of one backup below the table.
-fn details(checked: &Checked) -> Option<String> {
-    if checked.damage.is_empty() && checked.remarks.is_empty() {
-        return None;
-    }
-    let mut text = format!("{}:\n", checked.id);
-    for damage in &checked.damage {
-        text.push_str(&format!("  Damaged: {}.\n", damage.what));
-    }
-    let more = checked.damage_count - checked.damage.len() as u64;
-    if more > 0 {
-        text.push_str(&format!("  And {more} more.\n"));
-    }
-    if let Some(loss) = &checked.loss {
-        text.push_str(&loss_in_words(loss, &checked.id));
-    }
-    for remark in &checked.remarks {
-        text.push_str(&format!("  {remark}\n"));
-    }
-    Some(text)
-}
-
-/// What is lost, what is not, and what can be had instead.
-fn loss_in_words(loss: &Loss, id: &str) -> String {
-    let mut text = String::new();
-    match (loss.is_known, loss.is_divisible) {
-        (false, _) => text.push_str("  Lost: what follows the damage cannot be told apart without a good index.\n"),
-        (true, false) => text.push_str(&format!(
-            "  Lost: {} of it, and with them the whole of it: nothing in it can be had alone.\n",
-            format_bytes(loss.plain_bytes)
-        )),
-        (true, true) => {
-            text.push_str(&format!(
-                "  Lost: {} of content, in {}:\n",
-                format_bytes(loss.plain_bytes),
-                count(loss.entries_lost, "entry", "entries")
-            ));
-            for entry in &loss.entries {
-                text.push_str(&format!("    {entry}\n"));
-            }
-            let more = loss.entries_lost - loss.entries.len() as u64;
-            if more > 0 {
-                text.push_str(&format!("    and {more} more\n"));
-            }
-            text.push_str(&format!(
-                "  Not lost: {}. Choose among them: `backup-cli restore {id} PATH --to DIR`, or --table for a dump.\n",
-                count(loss.entries_whole, "other entry", "other entries")
-            ));
-        }
-    }
-    match &loss.older {
-        Some(older) => text.push_str(&format!(
-            "  The next older backup of which all is there at a look: {older}.\n"
-        )),
-        None => text.push_str("  There is no older backup of the series that is all there.\n"),
-    }
-    text
-}
-
-fn as_json(checked: &Checked) -> serde_json::Value {
-    serde_json::json!({
-        "message_type": "backup",
-        "snapshot_id": checked.id,
-        "name": checked.name,
-        "time": checked.time,
-        "key": checked.data_key,
-        "level": checked.asked.to_string(),
-        "checked_to": checked.reached.to_string(),
-        "num_errors": checked.damage_count,
-        "damage": checked.damage.iter().map(|damage| serde_json::json!({
-            "object": damage.object,
-            "message": damage.what,
-        })).collect::<Vec<_>>(),
-        "lost": checked.loss.as_ref().map(|loss| serde_json::json!({
-            "bytes": loss.plain_bytes,
-            "entries": loss.entries,
-            "entries_lost": loss.entries_lost,
-            "entries_whole": loss.entries_whole,
-            "is_known": loss.is_known,
-            "older_snapshot_id": loss.older,
-        })),
-        "remarks": checked.remarks,
-        "incomplete": checked.is_incomplete,
-        "objects": checked.amount.objects,
-        "bytes_read": checked.amount.stored_bytes,
-        "bytes_checked": checked.amount.plain_bytes,
-        "members": checked.amount.members,
-        "entries": checked.amount.entries,
-    })
 }

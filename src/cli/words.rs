@@ -4,6 +4,7 @@ use jiff::{Timestamp, Unit};
 
 use crate::base::units::format_bytes;
 use crate::catalog::manifest::{Counts, Manifest};
+use crate::store::object_lock::ObjectLock;
 
 /// A time for people: `2026-01-31 02:00:00Z`.
 #[must_use]
@@ -22,6 +23,12 @@ pub fn age(time: Timestamp, now: Timestamp) -> String {
         3600..=172_799 => format!("{} h", secs / 3600),
         _ => format!("{} d", secs / 86_400),
     }
+}
+
+/// A lock for people: `governance until 2026-12-31 02:00:00Z`.
+#[must_use]
+pub fn until(lock: &ObjectLock) -> String {
+    format!("{} until {}", lock.mode, time(lock.until))
 }
 
 /// A number with its noun: `1 file`, `46,000 files`.

@@ -57,6 +57,7 @@ impl Resolver<'_> {
         let (sources, command) = self.what(&database_url, shell.value);
         let (store, stores) = self.store();
         let compression = self.codec();
+        let policy = self.policy();
         let mut settings = Settings {
             profile: self.layers.profile.map(str::to_owned),
             sources,
@@ -137,7 +138,8 @@ impl Resolver<'_> {
             lock_folder: self.lock_folder(),
             host: self.host(),
             safety_backup: self.required(&table::SAFETY_BACKUP),
-            policy: self.policy(),
+            lock: self.lock(&policy),
+            policy,
             min_keep: self.required::<u64>(&table::MIN_KEEP).map(as_usize),
             prune: self.required(&table::PRUNE),
             purge_versions: self.required(&table::PURGE_VERSIONS),
@@ -155,9 +157,8 @@ impl Resolver<'_> {
             shown: Vec::new(),
         };
         self.check_encryption(&mut settings);
-        let mut warnings = self.layers.file.warnings.clone();
-        warnings.extend(self.layers.environment.warnings());
-        settings.warnings = warnings;
+        settings.warnings.clone_from(&self.layers.file.warnings);
+        settings.warnings.extend(self.layers.environment.warnings());
         settings.shown = table::ALL
             .iter()
             .filter_map(|spec| self.shown.remove(spec.key))

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::lock::LockSettings;
 use super::value::Setting;
 use crate::base::secret::{Secret, SecretSource};
 use crate::catalog::codec::Codec;
@@ -93,6 +94,8 @@ pub struct Settings {
     pub object_tags: Setting<Vec<(String, String)>>,
     /// Additional checksums of requests.
     pub checksum: Setting<ChecksumMode>,
+    /// How what is written is locked.
+    pub lock: LockSettings,
     /// Words that are recorded with a backup.
     pub tags: Setting<Vec<String>>,
     /// How backups are compressed.

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Run;
 use super::commit::commit;
 use super::lock::SeriesLock;
+use super::lock_until::{LockRequest, begin_in_one};
 use super::recent::recent;
 use super::shape::compare;
 use super::streams::{EndedStreams, Streams};
@@ -23,6 +24,7 @@ use crate::catalog::manifest::{Manifest, State};
 use crate::pipeline::crypt::Recipients;
 use crate::pipeline::plan::{PartPlan, PlanInput, plan};
 use crate::source::{Estimate, Source, SourceReport};
+use crate::store::object_lock::ObjectLock;
 use crate::store::{Key, Limits, Store};
 
 /// How many seconds a run steps forward to find a free key before it gives up.
@@ -64,6 +66,8 @@ pub struct BackupOptions {
     pub expected_bytes: Option<u64>,
     /// Below which part of the median of earlier backups, in percent, one is flagged; `None` if it is not compared.
     pub shape_guard_percent: Option<u8>,
+    /// How what is written is locked; `None` leaves it to the bucket.
+    pub lock: Option<LockRequest>,
     /// Where locks lie.
     pub lock_folder: PathBuf,
     /// How long to wait for another run of the series.
@@ -81,6 +85,8 @@ pub struct BackupPlan {
     pub estimate: Estimate,
     /// How it is cut into parts.
     pub parts: PartPlan,
+    /// How everything is locked that is written.
+    pub lock: Option<ObjectLock>,
 }
 
 /// What a backup has done.
@@ -90,6 +96,8 @@ pub struct BackupOutcome {
     pub manifest: Manifest,
     /// Where it lies.
     pub manifest_key: Key,
+    /// Why it is not locked as was asked for, if it is not.
+    pub unlocked: Option<String>,
 }
 
 /// Checks the source and the store and says what a backup would do; changes nothing.
@@ -102,6 +110,7 @@ pub fn plan_backup(
     options: &BackupOptions,
     run: &Run,
 ) -> Result<BackupPlan> {
+    let lock = begin_in_one(store.as_ref(), options.lock.as_ref(), run)?;
     let (estimate, expected_stored_bytes) = look_at(source, store.as_ref(), options, run)?;
     let parts = plan_parts(store.limits(), expected_stored_bytes, source, options)?;
     let (data_key, started) = free_key(store.as_ref(), source.extension(), options, run)?;
@@ -110,6 +119,7 @@ pub fn plan_backup(
         started,
         estimate,
         parts,
+        lock,
     })
 }
 
@@ -183,9 +193,9 @@ pub fn backup(
         options.shape_guard_percent,
         run,
     );
-    let (manifest_key, manifest) = commit(store, &planned.data_key, &index, manifest, options, run)?;
+    let outcome = commit(store, &planned.data_key, planned.lock, &index, manifest, options, run)?;
     lock.remember(planned.started);
-    Ok(BackupOutcome { manifest, manifest_key })
+    Ok(outcome)
 }
 
 /// Streams the source into the store and makes the data visible there: what is missing then is the index and the manifest,
@@ -217,7 +227,7 @@ pub(super) fn stream(
     let parts = streams.take_parts();
     // Before the data becomes visible: from then on only `commit` fails, and it rolls back.
     let index = streams.index.finish(manifest.private().as_ref())?;
-    let objects = EndedStreams::finish(parts, store.as_ref(), run)?;
+    let objects = EndedStreams::finish(parts, store.as_ref(), planned.lock, run)?;
     for (stream, objects) in manifest.streams.iter_mut().zip(&objects) {
         stream.objects = objects.len() as u64;
     }
@@ -297,7 +307,9 @@ fn describe(
         warnings: report.warnings,
         counts: report.counts,
         shape: None,
+        lock: None,
         copied_from: None,
+        adopted: None,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         other: BTreeMap::new(),
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Run;
+use super::doctor::TRIAL_NAME;
 use super::leftovers::{Leftover, find_leftovers, is_left_behind, is_older};
 use super::prune::{Objects, Removal, common_time, refused, remove_families};
 use crate::base::failure::{Failure, Kind, Result};
@@ -117,17 +118,24 @@ pub fn plan_cleanup(store: &Arc<dyn Store>, options: &CleanupOptions, run: &Run)
 fn sort_uploads(uploads: Vec<UnfinishedUpload>, options: &CleanupOptions, now: Timestamp, plan: &mut CleanupPlan) {
     for upload in uploads {
         match series_of_upload(&upload, &options.layout) {
+            // What a doctor tried with, and could not end.
+            None if options.name.is_none() && upload.key.file_name() == TRIAL_NAME => {
+                sort_own(upload, options, now, plan)
+            }
             None => plan.foreign_uploads += 1,
             Some(series) if options.name.as_ref().is_some_and(|name| *name != series) => {}
-            Some(_)
-                if upload
-                    .initiated
-                    .is_some_and(|begun| is_older(begun, now, options.older_than)) =>
-            {
-                plan.uploads.push(upload);
-            }
-            Some(_) => plan.young_uploads += 1,
+            Some(_) => sort_own(upload, options, now, plan),
         }
+    }
+}
+
+fn sort_own(upload: UnfinishedUpload, options: &CleanupOptions, now: Timestamp, plan: &mut CleanupPlan) {
+    match upload
+        .initiated
+        .is_some_and(|begun| is_older(begun, now, options.older_than))
+    {
+        true => plan.uploads.push(upload),
+        false => plan.young_uploads += 1,
     }
 }
 

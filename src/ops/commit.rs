@@ -6,14 +6,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Run;
-use super::backup::BackupOptions;
+use super::backup::{BackupOptions, BackupOutcome};
+use super::lock_until::{self, Proof, at_commit, keys_of, prove};
 use crate::base::failure::{Failure, IoContext, Kind, Result};
 use crate::catalog::index_file::FinishedIndex;
 use crate::catalog::layout::{ENCRYPTED_SUFFIX, MANIFEST_SUFFIX, index_key_of};
 use crate::catalog::manifest::{Manifest, ObjectRecord};
-use crate::pipeline::crypt::Sealer;
+use crate::pipeline::crypt::{Recipients, Sealer};
 use crate::pipeline::plan::{PlanInput, plan};
 use crate::pipeline::upload::{PartsWriter, UploadedObject};
+use crate::store::object_lock::ObjectLock;
 use crate::store::{Key, PutOptions, Role, Store};
 
 /// How much of the index is copied at a time.
@@ -35,6 +37,7 @@ pub(super) fn put_options(role: Role, backup_name: &str) -> PutOptions {
             Role::Manifest | Role::Note => "application/json",
         },
         metadata: [("backup-cli-name".to_owned(), backup_name.to_owned())].into(),
+        lock: None,
     }
 }
 
@@ -65,30 +68,67 @@ pub(super) fn object_record(role: Role, object: &UploadedObject) -> ObjectRecord
 
 /// Writes the index, then the manifest. If either fails, what stands in the store already is removed again.
 ///
-/// `manifest.objects` holds the data objects; the index is added here, encrypted if the data is.
+/// `manifest.objects` holds the data objects; the index is added here, encrypted if the data is. `begun` is the lock that
+/// the data was written with. A backup without the lock that it was to have is a backup all the same, and its outcome says
+/// why it has none: after two days of an upload its loss would be the greater harm.
 ///
 /// # Errors
 /// Whatever the store says. The backup exists exactly if this succeeds.
 pub(super) fn commit(
     store: &Arc<dyn Store>,
     data_key: &Key,
+    begun: Option<ObjectLock>,
     index: &FinishedIndex,
     mut manifest: Manifest,
     options: &BackupOptions,
     run: &Run,
-) -> Result<(Key, Manifest)> {
-    let uploaded = upload_index(store, data_key, index, options, run);
-    match uploaded {
+) -> Result<BackupOutcome> {
+    let lock = at_commit(store.as_ref(), options.lock.as_ref(), begun, run);
+    let upload = IndexUpload {
+        name: &options.name,
+        recipients: options.recipients.as_ref(),
+        memory_bytes: options.transfer.memory_bytes,
+        token: None,
+        lock,
+    };
+    match upload_index(store, data_key, index, &upload, run) {
         Ok(record) => manifest.objects.push(record),
         Err(failure) => {
-            roll_back(store.as_ref(), &manifest.objects, run);
+            roll_back(store.as_ref(), &manifest.objects, begun, run);
             return Err(failure.context(NOT_COMMITTED));
         }
     }
-    commit_manifest(store, data_key, manifest, run)
+    let unlocked = lock_objects(store.as_ref(), begun, lock, &mut manifest, run);
+    manifest.warnings.extend(unlocked.clone());
+    let outcome = commit_manifest(store, data_key, manifest, run)?;
+    Ok(BackupOutcome {
+        unlocked: unlocked.or(outcome.unlocked),
+        ..outcome
+    })
 }
 
-/// Writes the manifest, whose objects all stand in the store. If it cannot be written, they are removed again.
+/// Sees to it that the data and the index are locked, and records the lock in the manifest if they are; why it is not
+/// there, if one was asked for.
+pub(super) fn lock_objects(
+    store: &dyn Store,
+    begun: Option<ObjectLock>,
+    lock: Option<ObjectLock>,
+    manifest: &mut Manifest,
+    run: &Run,
+) -> Option<String> {
+    let Some(lock) = lock else {
+        return begun.map(|begun| lock_until::missing(&begun, "it was over before the backup was committed"));
+    };
+    match prove(store, &lock, keys_of(&manifest.objects)) {
+        Proof::Missing(why) => return Some(lock_until::missing(&lock, &why)),
+        Proof::Untold => run.warn(lock_until::untold(&lock)),
+        Proof::Kept => {}
+    }
+    manifest.lock = Some(lock);
+    None
+}
+
+/// Writes the manifest, locked as it says, whose objects all stand in the store. If it cannot be written, they are removed again.
 ///
 /// # Errors
 /// Whatever the store says. The backup exists exactly if this succeeds.
@@ -97,16 +137,19 @@ pub(super) fn commit_manifest(
     data_key: &Key,
     mut manifest: Manifest,
     run: &Run,
-) -> Result<(Key, Manifest)> {
+) -> Result<BackupOutcome> {
     let manifest_key = data_key.with_suffix(MANIFEST_SUFFIX);
     let json = match run.cancel.check().and_then(|()| manifest.to_json()) {
         Ok(json) => Bytes::from(json),
         Err(failure) => {
-            roll_back(store.as_ref(), &manifest.objects, run);
+            roll_back(store.as_ref(), &manifest.objects, manifest.lock, run);
             return Err(failure.context(NOT_COMMITTED));
         }
     };
-    let put = put_options(Role::Manifest, &manifest.name);
+    let put = PutOptions {
+        lock: manifest.lock,
+        ..put_options(Role::Manifest, &manifest.name)
+    };
     let bytes = json.len() as u64;
     let written = store
         .put(&manifest_key, json, &put)
@@ -122,7 +165,17 @@ pub(super) fn commit_manifest(
             failure,
         )?;
     }
-    Ok((manifest_key, manifest))
+    let unlocked = manifest
+        .lock
+        .and_then(|lock| match prove(store.as_ref(), &lock, [(&manifest_key, None)]) {
+            Proof::Missing(why) => Some(lock_until::missing(&lock, &why)),
+            Proof::Kept | Proof::Untold => None,
+        });
+    Ok(BackupOutcome {
+        manifest,
+        manifest_key,
+        unlocked,
+    })
 }
 
 const NOT_KEPT_HINT: &str =
@@ -170,7 +223,7 @@ fn settle(
     if stands.is_some() && store.delete(manifest_key).is_err() {
         return Err(untold(failure));
     }
-    roll_back(store, &manifest.objects, run);
+    roll_back(store, &manifest.objects, manifest.lock, run);
     // A request whose reply was lost may have been carried out after the first look.
     let came_late = store
         .head(manifest_key)
@@ -189,11 +242,29 @@ fn untold(failure: Failure) -> Failure {
         .hint("`backup-cli list` shows it if it was; run the backup again if it was not")
 }
 
-fn upload_index(
+/// How an index is stored.
+pub(super) struct IndexUpload<'a> {
+    /// The series.
+    pub(super) name: &'a str,
+    /// For whom it is encrypted, if it is.
+    pub(super) recipients: Option<&'a Recipients>,
+    /// What its parts may occupy in memory, in bytes.
+    pub(super) memory_bytes: u64,
+    /// The token that it has, if not a new one.
+    pub(super) token: Option<&'a str>,
+    /// How it is locked.
+    pub(super) lock: Option<ObjectLock>,
+}
+
+/// Stores an index beside its data, only if there is none.
+///
+/// # Errors
+/// Whatever the store says; [`Kind::Unsupported`] if it does not fit into one object.
+pub(super) fn upload_index(
     store: &Arc<dyn Store>,
     data_key: &Key,
     index: &FinishedIndex,
-    options: &BackupOptions,
+    upload: &IndexUpload<'_>,
     run: &Run,
 ) -> Result<ObjectRecord> {
     let bytes = index.bytes();
@@ -202,12 +273,16 @@ fn upload_index(
         expected_stored_bytes: Some(bytes),
         part_bytes: None,
         in_flight: Some(1),
-        memory_bytes: options.transfer.memory_bytes,
+        memory_bytes: upload.memory_bytes,
     })?;
-    let key = index_key_of(data_key, options.recipients.is_some());
-    let put = index_options(&key, &options.name);
+    let key = index_key_of(data_key, upload.recipients.is_some());
+    let mut put = index_options(&key, upload.name);
+    put.lock = upload.lock;
+    if let Some(token) = upload.token {
+        token.clone_into(&mut put.token);
+    }
     let parts = PartsWriter::new(store.clone(), key, put, plan, run.cancel.clone(), run.reporter.clone());
-    let mut writer = Sealer::new(parts, options.recipients.as_ref())?;
+    let mut writer = Sealer::new(parts, upload.recipients)?;
     let mut reader = index.reader();
     let mut buffer = vec![0; COPY_BYTES];
     loop {
@@ -230,15 +305,21 @@ fn upload_index(
     }
 }
 
-/// Removes the objects of a backup that was not committed; what cannot be removed is named.
-pub(super) fn roll_back(store: &dyn Store, objects: &[ObjectRecord], run: &Run) {
+/// Removes the objects of a backup that was not committed; what cannot be removed is named. What was written with a lock is
+/// only hidden until that ends.
+pub(super) fn roll_back(store: &dyn Store, objects: &[ObjectRecord], lock: Option<ObjectLock>, run: &Run) {
+    let mut is_hidden = false;
     for object in objects.iter().rev() {
         let ours = store
             .head(&object.key)
             .map(|meta| meta.is_some_and(|meta| meta.token.as_deref() == Some(object.token.as_str())));
         let removed = match ours {
             Ok(false) => Ok(()),
-            Ok(true) => store.delete(&object.key),
+            Ok(true) => {
+                let removed = store.delete(&object.key);
+                is_hidden |= removed.is_ok();
+                removed
+            }
             Err(failure) => Err(failure),
         };
         if let Err(failure) = removed {
@@ -247,5 +328,11 @@ pub(super) fn roll_back(store: &dyn Store, objects: &[ObjectRecord], run: &Run) 
                 object.key
             ));
         }
+    }
+    if let Some(lock) = lock.filter(|_| is_hidden) {
+        run.warn(format!(
+            "What this run has written belongs to no backup and is hidden; its lock keeps the store from letting go of it before {}, and it costs money until then.",
+            lock.until
+        ));
     }
 }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Run;
 use super::many::in_parallel;
-use super::prune::Objects;
+use super::prune::{LockHint, Objects};
 use crate::base::failure::{Kind, Result};
 use crate::catalog::layout::{Layout, MANIFEST_SUFFIX};
 use crate::catalog::listing::Family;
@@ -64,7 +64,9 @@ pub(super) fn is_older(time: Timestamp, now: Timestamp, than: Duration) -> bool 
 /// If the store cannot tell.
 pub(super) fn find_leftovers(store: &dyn Store, families: Vec<Family>, run: &Run) -> Result<(Vec<Leftover>, u64)> {
     let looked = in_parallel(&families, |family| -> Result<Option<Leftover>> {
-        let objects = Objects::of(family);
+        let mut objects = Objects::of(family);
+        // A run that was killed may have locked them.
+        objects.lock = LockHint::Possible;
         // A listing that was cut short and looks whole would show data without its manifest.
         if store.head(&family.data_key.with_suffix(MANIFEST_SUFFIX))?.is_some() {
             return Ok(None);

@@ -1,5 +1,6 @@
 //! What the store holds: committed backups with what their manifests say, and unmanaged objects.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,17 +11,21 @@ use super::drill::DrillBody;
 use super::many::in_parallel;
 use crate::base::failure::{Kind, Result};
 use crate::catalog::layout::Layout;
-use crate::catalog::listing::{Found, contradiction, is_uncommitted, load_manifest, scan};
+use crate::catalog::listing::{Found, Slim, contradiction, is_uncommitted, load_manifest, scan_slim};
 use crate::catalog::manifest::{Manifest, State};
 use crate::catalog::notes::{NoteKind, load_note};
 use crate::store::archive::ThawState;
+use crate::store::object_lock::ObjectLock;
 use crate::store::{Key, Store};
 
 /// The storage classes whose objects may have to be thawed before they are read.
 const ARCHIVES: [&str; 3] = ["GLACIER", "DEEP_ARCHIVE", "INTELLIGENT_TIERING"];
 
-/// How many rows are made at a time.
+/// How many rows are made at a time, at most: their manifests are read at once.
 const ROWS_AT_ONCE: usize = 1000;
+
+/// How many are looked at, at least, for some rows of one series: as many as are read at once.
+const ROWS_AT_LEAST: usize = 16;
 
 /// What can be said of a backup without reading its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -32,7 +37,7 @@ pub enum ListedState {
     Partial,
     /// Somebody else's object: no manifest, never proved whole.
     Unmanaged,
-    /// Committed, but objects are missing or have another size, or the manifest cannot be read.
+    /// Committed, but objects are missing or have another size, the manifest cannot be read, or a verification found damage.
     Damaged,
     /// Committed by a later version of this tool.
     Newer,
@@ -84,9 +89,15 @@ pub struct Listed {
     /// Why it is flagged as far smaller than those before it, unless it was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flagged: Option<String>,
+    /// Since when damage stands that verifications found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damaged_since: Option<Timestamp>,
     /// Whether somebody pinned it, so that it is never pruned.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
+    /// How it is locked, by its manifest; of a lock that is over nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<ObjectLock>,
     /// The newest drill that was made of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drill: Option<ListedDrill>,
@@ -124,57 +135,119 @@ pub struct ListOptions {
 /// # Errors
 /// If the listing or a request fails; what is wrong with one backup is said in its line instead.
 pub fn list(store: &Arc<dyn Store>, layout: &Layout, options: &ListOptions, run: &Run) -> Result<ListReport> {
+    let mut rows = rows(store, layout, options, run)?;
+    let mut backups = rows.by_ref().collect::<Result<Vec<Listed>>>()?;
+    backups.sort_by(newest_first);
+    Ok(ListReport {
+        backups,
+        uncommitted: rows.uncommitted,
+    })
+}
+
+fn newest_first(a: &Listed, b: &Listed) -> std::cmp::Ordering {
+    (b.time, &b.id).cmp(&(a.time, &a.id))
+}
+
+/// The list as it comes to be: the keys are listed at once, the manifests are read as the rows are taken, the newest first.
+///
+/// # Errors
+/// If the listing fails.
+pub fn rows<'a>(store: &'a Arc<dyn Store>, layout: &Layout, options: &ListOptions, run: &'a Run) -> Result<Rows<'a>> {
     let prefix = match &options.name {
         Some(name) => layout.series_prefix(name),
         None if store.prefix().is_empty() => String::new(),
         None => format!("{}/", store.prefix()),
     };
-    let mut found = scan(store.as_ref(), &prefix, &run.cancel)?;
-    if options.name.is_none()
-        && let Some(limit) = options.limit
-    {
-        // Uncommitted leftovers are sorted out below and must not use up the limit.
-        let managed = found.iter().position({
-            let mut seen = 0;
-            move |candidate| {
-                seen += usize::from(candidate.manifest_key.is_some());
-                seen > limit
-            }
-        });
-        found.truncate(managed.unwrap_or(found.len()));
+    let mut found = scan_slim(store.as_ref(), &prefix, &run.cancel)?;
+    // Every template puts the name into the key, but only the manifest tells where in it.
+    if let Some(name) = &options.name {
+        found.retain(|slim| !slim.is_committed() || slim.data_key().contains(name.as_str()));
     }
-    let mut report = ListReport::default();
-    // What the keys tell is let go as the rows come to be, so that there is never twice of a hundred thousand.
-    let mut found = found.into_iter();
-    loop {
-        let some: Vec<Found> = found.by_ref().take(ROWS_AT_ONCE).collect();
-        if some.is_empty() {
-            break;
-        }
-        let rows = describe_all(store.as_ref(), &some, run)?;
+    Ok(Rows {
+        store,
+        run,
+        name: options.name.clone(),
+        left: options.limit.unwrap_or(usize::MAX),
+        found: found.into_iter(),
+        pending: Vec::new(),
+        ready: VecDeque::new(),
+        uncommitted: Vec::new(),
+    })
+}
+
+/// The rows of a list; see [`rows`].
+pub struct Rows<'a> {
+    store: &'a Arc<dyn Store>,
+    run: &'a Run,
+    name: Option<String>,
+    /// How many rows may still be handed on.
+    left: usize,
+    found: std::vec::IntoIter<Slim>,
+    /// Rows that a later one may have to stand before.
+    pending: Vec<Listed>,
+    ready: VecDeque<Listed>,
+    uncommitted: Vec<Key>,
+}
+
+impl Rows<'_> {
+    /// Describes some more of what was found; whether there was any.
+    fn fill(&mut self) -> Result<bool> {
+        // Of one series not every candidate makes a row.
+        let least = if self.name.is_some() { ROWS_AT_LEAST } else { 1 };
+        let number = self.left.clamp(least, ROWS_AT_ONCE);
+        // What the keys tell is let go as the rows come to be, so that there is never twice of a hundred thousand.
+        let some: Vec<Found> = self.found.by_ref().take(number).map(Slim::into_found).collect();
+        let Some(last) = some.last().map(|found| found.time) else {
+            return Ok(false);
+        };
+        let rows = describe_all(self.store.as_ref(), &some, self.run)?;
         for (candidate, row) in some.into_iter().zip(rows) {
             match row {
-                None => report.uncommitted.push(candidate.data_key),
-                Some(row) if options.name.as_ref().is_none_or(|name| *name == row.name) => report.backups.push(row),
+                None => self.uncommitted.push(candidate.data_key),
+                Some(row) if self.name.as_ref().is_none_or(|name| *name == row.name) => self.pending.push(row),
                 Some(_) => {}
             }
         }
+        self.pending.sort_by(newest_first);
+        // Of the same second others may come, and a manifest may tell of an earlier time than the key.
+        let settled = self.pending.partition_point(|row| row.time > last);
+        self.ready.extend(self.pending.drain(..settled));
+        Ok(true)
     }
-    report.backups.sort_by(|a, b| (b.time, &b.id).cmp(&(a.time, &a.id)));
-    report.backups.truncate(options.limit.unwrap_or(usize::MAX));
-    Ok(report)
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<Listed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.left > 0 && self.ready.is_empty() {
+            match self.fill() {
+                Ok(true) => {}
+                Ok(false) if self.pending.is_empty() => return None,
+                Ok(false) => self.ready.extend(self.pending.drain(..)),
+                Err(failure) => {
+                    self.left = 0;
+                    return Some(Err(failure));
+                }
+            }
+        }
+        self.left = self.left.checked_sub(1)?;
+        self.ready.pop_front().map(Ok)
+    }
 }
 
 /// A row for each candidate, in order; `None` for an uncommitted leftover.
 fn describe_all(store: &dyn Store, found: &[Found], run: &Run) -> Result<Vec<Option<Listed>>> {
     let rows = in_parallel(found, |candidate| {
-        run.cancel.check().and_then(|()| describe(store, candidate))
+        run.cancel
+            .check()
+            .and_then(|()| describe(store, candidate, run.clock.now()))
     });
     run.cancel.check()?;
     rows.into_iter().collect()
 }
 
-fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
+fn describe(store: &dyn Store, found: &Found, now: Timestamp) -> Result<Option<Listed>> {
     let mut row = Listed {
         id: found.id.clone(),
         name: found.name_hint.clone(),
@@ -191,7 +264,9 @@ fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
         host: None,
         tags: Vec::new(),
         flagged: None,
+        damaged_since: None,
         pinned: found.has_note(NoteKind::Pin),
+        lock: None,
         drill: newest_drill(store, found)?,
     };
     if row
@@ -206,7 +281,9 @@ fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
     };
     match load_manifest(store, manifest_key) {
         Ok(manifest) => {
-            row.trouble = contradiction(found, &manifest);
+            let known = found.known_damage();
+            row.damaged_since = known.as_ref().map(|known| known.since);
+            row.trouble = contradiction(found, &manifest).or_else(|| known.map(|known| known.in_words()));
             row.state = match (&row.trouble, manifest.state) {
                 (Some(_), _) => ListedState::Damaged,
                 (None, State::Complete) => ListedState::Complete,
@@ -215,6 +292,7 @@ fn describe(store: &dyn Store, found: &Found) -> Result<Option<Listed>> {
             if !found.has_note(NoteKind::Accepted) {
                 row.flagged = flag_in(&manifest);
             }
+            row.lock = manifest.lock.filter(|lock| lock.until > now);
             fill_in(&mut row, manifest);
         }
         Err(failure) if matches!(failure.kind(), Kind::Damaged | Kind::Unsupported) => {
@@ -250,7 +328,7 @@ fn archive(store: &dyn Store, key: &Key) -> Result<(Option<ListedArchive>, Optio
 fn newest_drill(store: &dyn Store, found: &Found) -> Result<Option<ListedDrill>> {
     let drills = found.notes.iter().filter_map(|note| match note.kind {
         NoteKind::Drill(time) => Some((time, &note.key)),
-        NoteKind::Pin | NoteKind::Accepted => None,
+        NoteKind::Pin | NoteKind::Accepted | NoteKind::Damaged(..) | NoteKind::Whole(..) => None,
     });
     let Some((time, key)) = drills.max() else {
         return Ok(None);

@@ -20,6 +20,10 @@ use crate::store::Store;
 /// How much of what nobody wants is passed over at a time, in bytes.
 const SKIP_BYTES: usize = 256 * 1024;
 
+/// What is said of an adopted backup of which a part is wanted.
+pub(super) const NOT_RANGED: &str =
+    "Its stream is not cut into members, so the whole backup is read to find what is wanted.";
+
 /// A backup of which parts are wanted.
 #[derive(Clone, Copy)]
 pub struct Backup<'a> {
@@ -48,7 +52,11 @@ impl Backup<'_> {
     /// # Errors
     /// Those of `collect`, and whatever keeps the backup from being read.
     pub fn locate<T>(&self, remarks: &mut Vec<String>, collect: impl Fn(From) -> Result<T>) -> Result<(T, From)> {
-        if self.chosen.manifest.is_some() {
+        if let Some(manifest) = &self.chosen.manifest {
+            if !manifest.is_ranged() {
+                remarks.push(NOT_RANGED.to_owned());
+                return collect(From::Data).map(|found| (found, From::Data));
+            }
             match collect(From::Index) {
                 Ok(found) => return Ok((found, From::Index)),
                 Err(failure) if is_index_trouble(&failure) => remarks.push(format!(

@@ -37,6 +37,7 @@ const BACKUPS: &str = "backup_cli_backups_total";
 const LAST_VERIFY: &str = "backup_cli_last_verify_timestamp_seconds";
 const LAST_VERIFY_SUCCESS: &str = "backup_cli_last_verify_success";
 const DRILLS: &str = "backup_cli_drills_total";
+const DAMAGED: &str = "backup_cli_damaged_backups";
 
 const FAMILIES: &[Family] = &[
     Family {
@@ -89,6 +90,11 @@ const FAMILIES: &[Family] = &[
         kind: "counter",
         help: "Drills, by result.",
     },
+    Family {
+        name: DAMAGED,
+        kind: "gauge",
+        help: "Backups in which verifications found damage that stands.",
+    },
 ];
 
 /// Whose metrics they are.
@@ -116,6 +122,8 @@ pub enum Told {
         is_good: bool,
         /// Whether it was a drill.
         is_drill: bool,
+        /// How many backups of the series are known to be damaged, where that could be told.
+        damaged: Option<u64>,
     },
 }
 
@@ -241,7 +249,14 @@ pub fn updated(old: &str, labels: Labels<'_>, told: Told, now: Timestamp) -> Str
             }
             Some((BACKUPS, is_good))
         }
-        Told::Verify { is_good, is_drill } => {
+        Told::Verify {
+            is_good,
+            is_drill,
+            damaged,
+        } => {
+            if let Some(damaged) = damaged {
+                set(DAMAGED, damaged.to_string());
+            }
             set(LAST_VERIFY_SUCCESS, flag(is_good));
             if is_good {
                 set(LAST_VERIFY, seconds(now));
@@ -349,10 +364,13 @@ mod tests {
         let drill = |is_good| Told::Verify {
             is_good,
             is_drill: true,
+            damaged: Some(u64::from(!is_good)),
         };
         let third = updated(&second, OURS, drill(true), at(3000));
         let fourth = updated(&third, OURS, drill(false), at(4000));
         assert!(fourth.contains("last_verify_timestamp_seconds{profile=\"shop\",source=\"shop\"} 3000\n"));
+        assert!(third.contains("backup_cli_damaged_backups{profile=\"shop\",source=\"shop\"} 0\n"));
+        assert!(fourth.contains("backup_cli_damaged_backups{profile=\"shop\",source=\"shop\"} 1\n"));
         assert!(fourth.contains("last_verify_success{profile=\"shop\",source=\"shop\"} 0\n"));
         assert!(fourth.contains("backup_cli_drills_total{profile=\"shop\",source=\"shop\",result=\"failed\"} 1\n"));
     }

@@ -30,11 +30,19 @@ pub fn pin(store: &dyn Store, chosen: &Chosen, host: &str, body: PinBody, run: &
 /// Takes a pin back; `false` if there was none.
 ///
 /// # Errors
-/// The store's failures.
+/// The store's failures; [`Kind::Failed`] if it says that the pin is gone and still has it.
 pub fn unpin(store: &dyn Store, data_key: &Key) -> Result<bool> {
     let key = note_key(data_key, NoteKind::Pin)?;
     let is_pinned = store.head(&key)?.is_some();
     store.delete(&key)?;
+    // Whoever takes a pin back relies on it, and an answer of success to a removal has nothing in it that proves it.
+    if is_pinned && store.head(&key)?.is_some() {
+        return Err(Failure::new(
+            Kind::Failed,
+            format!("The store said that `{key}` was removed, and still has it"),
+        )
+        .hint("Something on the way may answer in the store's place; look for a proxy, and run it again"));
+    }
     Ok(is_pinned)
 }
 

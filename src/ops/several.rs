@@ -9,6 +9,7 @@ use super::backup::{
 };
 use super::commit::commit;
 use super::lock::SeriesLock;
+use super::lock_until::{begin, unlockable};
 use super::shape::compare;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::index_file::FinishedIndex;
@@ -16,6 +17,7 @@ use crate::catalog::layout::Layout;
 use crate::catalog::manifest::Manifest;
 use crate::pipeline::fan_out::{Branch, FanOut};
 use crate::source::Source;
+use crate::store::object_lock::ObjectLock;
 use crate::store::{Key, Store};
 
 /// One of the stores.
@@ -48,6 +50,8 @@ struct Planned {
     fan_out: FanOut,
     plan: BackupPlan,
     keys: Vec<Key>,
+    /// How each store locks what is written.
+    locks: Vec<Option<ObjectLock>>,
 }
 
 /// Checks the source and the stores and says what a backup would do; changes nothing.
@@ -99,7 +103,12 @@ pub fn backup_to_several(
         }]);
     }
     let locks = take_locks(destinations, options, run)?;
-    let Planned { fan_out, plan, keys } = prepare(destinations, source, options, run)?;
+    let Planned {
+        fan_out,
+        plan,
+        keys,
+        locks: object_locks,
+    } = prepare(destinations, source, options, run)?;
     let warning = locks
         .iter()
         .filter_map(SeriesLock::last_started)
@@ -109,7 +118,16 @@ pub fn backup_to_several(
     let streamed = stream(&as_one, &plan, source, options, warning, run);
     let all_failed = (0..destinations.len()).all(|place| fan_out.is_out(place));
     let committed = match streamed {
-        Ok((manifest, index)) => commit_each(destinations, &keys, &fan_out, &manifest, &index, options, run),
+        Ok((manifest, index)) => commit_each(
+            destinations,
+            &keys,
+            &object_locks,
+            &fan_out,
+            &manifest,
+            &index,
+            options,
+            run,
+        ),
         // Each store's own failure says more than the consequence that the source met.
         Err(failure) if all_failed && failure.kind() != Kind::Interrupted => {
             destinations.iter().map(|_| None).collect()
@@ -168,6 +186,7 @@ fn prepare(
     };
     let (estimate, expected_stored_bytes) = look_at(source, first.store.as_ref(), options, run)?;
     let mut failures: Vec<Option<Failure>> = destinations.iter().map(|_| None).collect();
+    let locks = begin_locks(destinations, options, &mut failures, run)?;
     let mut keys = Vec::new();
     let (data_key, started) = first_free(source.extension(), options, run, |key, started| {
         keys = keys_in(destinations, key, started, options)?;
@@ -202,9 +221,50 @@ fn prepare(
             started,
             estimate,
             parts,
+            lock: locks.iter().flatten().copied().next(),
         },
         keys,
+        locks,
     })
+}
+
+/// The lock in each store, all until the same time. A folder never locks anything, so that it has its copy without a lock;
+/// a bucket that could and is not set up for it is left out.
+fn begin_locks(
+    destinations: &[Destination],
+    options: &BackupOptions,
+    failures: &mut [Option<Failure>],
+    run: &Run,
+) -> Result<Vec<Option<ObjectLock>>> {
+    let mut locks: Vec<Option<ObjectLock>> = Vec::with_capacity(destinations.len());
+    for (destination, failure) in destinations.iter().zip(failures.iter_mut()) {
+        let lock = match begin(destination.store.as_ref(), options.lock.as_ref(), run) {
+            Ok(lock) => lock,
+            Err(other) if matches!(other.kind(), Kind::Interrupted | Kind::Usage | Kind::Refused) => return Err(other),
+            Err(other) => {
+                *failure = Some(other);
+                None
+            }
+        };
+        let first = locks.iter().flatten().copied().next();
+        locks.push(lock.map(|lock| first.unwrap_or(lock)));
+    }
+    if options.lock.is_none() {
+        return Ok(locks);
+    }
+    let unlocked = || {
+        let all = destinations.iter().zip(&locks).zip(failures.iter());
+        all.filter(|((_, lock), failure)| lock.is_none() && failure.is_none())
+            .map(|((destination, _), _)| destination.store.url())
+    };
+    if unlocked().count() == destinations.len() {
+        let urls: Vec<String> = unlocked().collect();
+        return Err(unlockable(&urls.join(" and ")));
+    }
+    for url in unlocked() {
+        run.note(format!("{url} cannot lock anything: the backup there is not locked."));
+    }
+    Ok(locks)
 }
 
 /// The data key in each store: its own folder, and the file name that the first store's layout gives.
@@ -230,6 +290,7 @@ fn keys_in(
 fn commit_each(
     destinations: &[Destination],
     keys: &[Key],
+    locks: &[Option<ObjectLock>],
     fan_out: &FanOut,
     manifest: &Manifest,
     index: &FinishedIndex,
@@ -246,13 +307,14 @@ fn commit_each(
             .zip(keys)
             .enumerate()
             .map(|(place, (destination, key))| {
+                let lock = locks.get(place).copied().flatten();
                 let own = (!fan_out.is_out(place)).then(|| own_manifest(manifest, fan_out, place));
                 own.map(|own| {
                     scope.spawn(move || {
                         let mut own = own?;
                         let percent = options.shape_guard_percent;
                         own.shape = compare(destination.store.as_ref(), &destination.layout, &own, percent, run);
-                        commit(&destination.store, key, index, own, options, run)
+                        commit(&destination.store, key, lock, index, own, options, run)
                     })
                 })
             })
@@ -266,7 +328,7 @@ fn commit_each(
                         "The thread that commits ended by a panic, which is a bug",
                     ))
                 });
-                Some(outcome.map(|(manifest_key, manifest)| BackupOutcome { manifest, manifest_key }))
+                Some(outcome)
             })
             .collect()
     })

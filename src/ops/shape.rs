@@ -223,8 +223,8 @@ fn visit_good(
     Ok(())
 }
 
-/// The newest backup of the same series that was begun before `chosen` and is complete and not flagged, if there is one
-/// among the last of them.
+/// The newest backup of the same series that was begun before `chosen` and is complete and neither flagged nor known to be
+/// damaged, if there is one among the last of them.
 ///
 /// # Errors
 /// If the store cannot be listed or read.
@@ -236,9 +236,11 @@ pub fn last_good_before(store: &Arc<dyn Store>, layout: &Layout, chosen: &Chosen
         chosen.name(),
         chosen.time(),
         run,
-        |_, manifest, _| {
-            last = Some(manifest.id.clone());
-            false
+        |found, manifest, _| {
+            if found.known_damage().is_none() {
+                last = Some(manifest.id.clone());
+            }
+            last.is_none()
         },
     )?;
     Ok(last)

@@ -19,7 +19,8 @@ use crate::pipeline::deflate::{DeflateOptions, MembersReport, MembersWriter, thr
 use crate::pipeline::plan::{PlanInput, plan};
 use crate::pipeline::upload::{PartsWriter, SealedParts};
 use crate::source::{SourceSink, SourceSinks, StreamSink};
-use crate::store::{Role, Store};
+use crate::store::object_lock::ObjectLock;
+use crate::store::{PutOptions, Role, Store};
 
 /// The streams of one backup. Whatever has not been made visible when it is dropped is thrown away.
 pub(super) struct Streams<'a> {
@@ -113,14 +114,19 @@ impl EndedStreams {
     ///
     /// # Errors
     /// If any cannot be; then none is left, as far as the store lets them be removed.
-    pub(super) fn finish(parts: Vec<SealedParts>, store: &dyn Store, run: &Run) -> Result<Vec<Vec<ObjectRecord>>> {
+    pub(super) fn finish(
+        parts: Vec<SealedParts>,
+        store: &dyn Store,
+        lock: Option<ObjectLock>,
+        run: &Run,
+    ) -> Result<Vec<Vec<ObjectRecord>>> {
         let mut records: Vec<Vec<ObjectRecord>> = Vec::with_capacity(parts.len());
         for parts in parts.into_iter().rev() {
             match parts.finish() {
                 Ok(objects) => records.push(objects.iter().map(|object| object_record(Role::Data, object)).collect()),
                 Err(failure) => {
                     let objects: Vec<ObjectRecord> = records.into_iter().flatten().collect();
-                    roll_back(store, &objects, run);
+                    roll_back(store, &objects, lock, run);
                     return Err(failure);
                 }
             }
@@ -182,7 +188,10 @@ impl SourceSinks for Streams<'_> {
         let parts = PartsWriter::new(
             self.store.clone(),
             stream_key(&self.planned.data_key, number + 1)?,
-            put_options(Role::Data, &self.options.name),
+            PutOptions {
+                lock: self.planned.lock,
+                ..put_options(Role::Data, &self.options.name)
+            },
             plan,
             self.run.cancel.clone(),
             self.run.reporter.clone(),

@@ -20,6 +20,7 @@ use super::workers::{Answer, Inflated, Inflaters};
 use crate::base::cancel::{Cancel, CancelGuard};
 use crate::base::failure::{Failure, Kind, Result, from_io, into_io};
 use crate::catalog::codec::Codec;
+use crate::catalog::index::MemberSize;
 
 mod input;
 mod segments;
@@ -36,6 +37,19 @@ pub struct InflateOptions {
     /// How many threads inflate.
     pub threads: usize,
 }
+
+/// A piece of the stream as it passes, in order.
+pub enum Seen<'a> {
+    /// A whole member of ours.
+    Member(MemberSize),
+    /// A piece of what is not compressed.
+    Piece(&'a [u8]),
+    /// A piece out of a member of somebody else's.
+    Foreign,
+}
+
+/// Is shown each piece of the stream, once it has proved right. Its failure is the reader's.
+pub type OnSeen = Box<dyn FnMut(Seen<'_>) -> Result<()> + Send>;
 
 /// What a whole stream was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,10 +93,13 @@ enum Item {
     Member {
         codec: Codec,
         offset: u64,
+        stored_bytes: usize,
         answer: Receiver<Answer>,
     },
-    /// Plaintext that the feeder made itself.
-    Plain(Inflated),
+    /// Plaintext that the feeder made itself, out of a member of somebody else's.
+    Foreign(Inflated),
+    /// Plaintext that was never compressed.
+    Piece(Inflated),
     Failed(Failure),
     /// Said explicitly, so that a thread that dies is never taken for the end of the stream.
     End {
@@ -119,6 +136,14 @@ impl<R: Read + Send + 'static> MembersReader<R> {
     /// # Errors
     /// If a thread cannot be started.
     pub fn open(input: R, options: InflateOptions, cancel: &Cancel) -> Result<Self> {
+        Self::open_showing(input, options, Box::new(|_| Ok(())), cancel)
+    }
+
+    /// The same, which shows what passes.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub fn open_showing(input: R, options: InflateOptions, on_seen: OnSeen, cancel: &Cancel) -> Result<Self> {
         let InflateOptions {
             codec,
             segment_ends,
@@ -140,7 +165,7 @@ impl<R: Read + Send + 'static> MembersReader<R> {
         };
         let feeder = stop.spawn("members", move |_| feeder.run())?;
         stop.spawn("plain-digest", move |stop| {
-            bring_in_order(stop, Segments::new(segment_ends), &items, &ready_sender);
+            bring_in_order(stop, Segments::new(segment_ends), on_seen, &items, &ready_sender);
         })?;
         Ok(Self {
             current: None,
@@ -254,25 +279,55 @@ impl<R: Read + Send + 'static> Drop for MembersReader<R> {
     }
 }
 
-fn bring_in_order(stop: &Stop, mut segments: Segments, items: &Receiver<Item>, ready: &Sender<Ready>) {
+fn bring_in_order(
+    stop: &Stop,
+    mut segments: Segments,
+    mut on_seen: OnSeen,
+    items: &Receiver<Item>,
+    ready: &Sender<Ready>,
+) {
     while let Some(item) = stop.receive(items) {
-        let next = match item {
-            Item::Member { codec, offset, answer } => match stop.receive(&answer) {
-                Some(Ok(inflated)) => Ready::Plain(inflated),
-                Some(Err(reason)) => Ready::Failed(damaged_member(codec, offset, reason)),
+        let (next, shown) = match item {
+            Item::Member {
+                codec,
+                offset,
+                stored_bytes,
+                answer,
+            } => match stop.receive(&answer) {
+                Some(Ok(inflated)) => {
+                    // A member of ours is far shorter than these numbers can say.
+                    let size = MemberSize {
+                        plain: inflated.bytes as u32,
+                        stored: stored_bytes as u32,
+                    };
+                    let shown = on_seen(Seen::Member(size));
+                    (Ready::Plain(inflated), shown)
+                }
+                Some(Err(reason)) => (Ready::Failed(damaged_member(codec, offset, reason)), Ok(())),
                 None => return,
             },
-            Item::Plain(inflated) => Ready::Plain(inflated),
-            Item::Failed(failure) => Ready::Failed(failure),
-            Item::End { codec, members } => Ready::End(Ended {
-                codec,
-                members,
-                sha256s: segments.finish(),
-            }),
+            Item::Foreign(inflated) => (Ready::Plain(inflated), on_seen(Seen::Foreign)),
+            Item::Piece(inflated) => {
+                let shown = on_seen(Seen::Piece(inflated.plain()));
+                (Ready::Plain(inflated), shown)
+            }
+            Item::Failed(failure) => (Ready::Failed(failure), Ok(())),
+            Item::End { codec, members } => {
+                let ended = Ended {
+                    codec,
+                    members,
+                    sha256s: segments.finish(),
+                };
+                (Ready::End(ended), Ok(()))
+            }
         };
         if let Ready::Plain(inflated) = &next {
             segments.update(inflated.plain());
         }
+        let next = match shown {
+            Ok(()) => next,
+            Err(failure) => Ready::Failed(failure),
+        };
         if !stop.send(ready, next) {
             return;
         }
@@ -397,7 +452,12 @@ impl<R: Read> Feeder<R> {
             .inflaters
             .submit(&self.stop, codec, stored, plain, Expected::default())
             .ok_or(None)?;
-        self.pass_on(Item::Member { codec, offset, answer })
+        self.pass_on(Item::Member {
+            codec,
+            offset,
+            stored_bytes,
+            answer,
+        })
     }
 
     /// Streams one member of somebody else's, of any length.
@@ -417,7 +477,7 @@ impl<R: Read> Feeder<R> {
             let ended = inflated.bytes < inflated.buffer.len();
             if inflated.bytes == 0 {
                 self.inflaters.recycle(inflated);
-            } else if !self.stop.send(&self.order, Item::Plain(inflated)) {
+            } else if !self.stop.send(&self.order, Item::Foreign(inflated)) {
                 return Err(None);
             }
             match outcome {
@@ -450,7 +510,7 @@ impl<R: Read> Feeder<R> {
                 self.inflaters.recycle(inflated);
                 return Ok(());
             }
-            self.pass_on(Item::Plain(inflated))?;
+            self.pass_on(Item::Piece(inflated))?;
         }
     }
 

@@ -33,6 +33,7 @@ fn writer(store: &Arc<TestStore>, runs: &Arc<Mutex<Vec<MemberRun>>>) -> MembersW
         token: "token".to_owned(),
         content_type: "application/gzip",
         metadata: BTreeMap::new(),
+        lock: None,
     };
     let reporter = Arc::new(Recorder::default());
     let parts = PartsWriter::new(store.clone(), Key::new("data"), options, plan, Cancel::new(), reporter);

@@ -428,7 +428,7 @@ impl PartsWriter {
         for object in self.objects.drain(..).filter(|object| !object.completed) {
             if let Err(failure) = object.upload.abort() {
                 self.reporter.event(Event::Warning(format!(
-                    "Parts of `{}` may be left over in the store and cost money: {}.",
+                    "Parts of `{}` may be left over in the store and cost money: {}. `backup-cli cleanup` throws them away.",
                     object.key,
                     in_one_line(&failure)
                 )));

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::plan::{Entry, Guards, Standing, plan_series};
 use super::policy::{Count, Period, Policy};
 use super::rules::{Item, apply};
 
@@ -67,6 +68,44 @@ fn oracle(counts: &[Option<u64>; 6], within: Option<i64>, spans: &[Option<i64>; 
         }
     }
     kept
+}
+
+/// Which backups stay by the guards too, stated as sets: each list of equals by itself, then what is never given up.
+fn oracle_of_plan(
+    counts: &[Option<u64>; 6],
+    within: Option<i64>,
+    keep_min: usize,
+    secs: &[i64],
+    standings: &[Standing],
+) -> BTreeSet<usize> {
+    let places =
+        |wanted: &[Standing]| -> Vec<usize> { (0..secs.len()).filter(|at| wanted.contains(&standings[*at])).collect() };
+    let lists = [
+        places(&[Standing::Good]),
+        places(&[Standing::Partial, Standing::Flagged]),
+        places(&[Standing::Damaged]),
+    ];
+    let mut kept: BTreeSet<usize> = places(&[doubtful()]).into_iter().collect();
+    for list in &lists {
+        let own: Vec<i64> = list.iter().map(|at| secs[*at]).collect();
+        if !own.is_empty() {
+            kept.extend(oracle(counts, within, &[None; 6], &own).iter().map(|at| list[*at]));
+        }
+    }
+    // The best that there is, the newest of all, and the newest that is not damaged.
+    let best = lists.iter().find(|list| !list.is_empty());
+    kept.extend(best.into_iter().flatten().take(keep_min));
+    kept.extend(lists.iter().filter_map(|list| list.first()).min());
+    let trusted = lists[..2].iter().filter_map(|list| list.first()).min();
+    kept.extend(trusted);
+    match trusted.is_some_and(|at| standings[*at] == Standing::Flagged) {
+        true => (0..secs.len()).collect(),
+        false => kept,
+    }
+}
+
+fn doubtful() -> Standing {
+    Standing::Doubtful("its manifest is damaged".to_owned())
 }
 
 struct Random(u64);
@@ -141,4 +180,69 @@ fn the_rules_keep_what_an_independent_oracle_keeps() {
         }
     }
     assert_eq!(Period::ALL.len(), 6);
+}
+
+#[test]
+fn what_is_not_good_changes_nothing_for_what_is() {
+    let histories = std::env::var("BACKUP_CLI_TEST_HISTORIES")
+        .ok()
+        .map_or(HISTORIES / 4, |text| text.parse().unwrap());
+    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    for number in 0..histories {
+        let secs = history(&mut random);
+        let mut counts = [None; 6];
+        for count in &mut counts {
+            if random.one_in(3) {
+                *count = Some(1 + random.below(5));
+            }
+        }
+        let within = random.one_in(4).then(|| 1 + random.below(1000) as i64);
+        let keep_min = 1 + random.below(3) as usize;
+        let policy = Policy {
+            counts: counts.map(|count| count.map_or_else(Count::default, Count::Number)),
+            within: within.map(|hours| format!("{hours}h").parse().unwrap()),
+            ..Policy::default()
+        };
+        let standings: Vec<Standing> = secs
+            .iter()
+            .map(|_| match random.below(9) {
+                0..4 => Standing::Good,
+                4 => Standing::Partial,
+                5 => Standing::Flagged,
+                6 | 7 => Standing::Damaged,
+                _ => doubtful(),
+            })
+            .collect();
+        let guards = Guards {
+            now: Timestamp::from_second(secs[0] + 86_400).unwrap(),
+            keep_min,
+            settling: jiff::SignedDuration::from_mins(10),
+        };
+        let plan = |standings: &[Standing], is_wanted: &dyn Fn(&Standing) -> bool| -> BTreeSet<i64> {
+            let entries: Vec<Entry> = secs
+                .iter()
+                .zip(standings)
+                .filter(|(_, standing)| is_wanted(standing))
+                .map(|(secs, standing)| Entry {
+                    time: Timestamp::from_second(*secs).unwrap(),
+                    standing: standing.clone(),
+                    tags: Vec::new(),
+                    is_pinned: false,
+                })
+                .collect();
+            let decisions = plan_series(&entries, &policy, &guards);
+            let kept = entries.iter().zip(decisions).filter(|(_, decision)| decision.keep);
+            kept.map(|(entry, _)| entry.time.as_second()).collect()
+        };
+        let all = plan(&standings, &|_| true);
+        let what = format!("history {number}: {policy} of {secs:?} as {standings:?}");
+        let expected = oracle_of_plan(&counts, within, keep_min, &secs, &standings);
+        let expected: BTreeSet<i64> = expected.into_iter().map(|at| secs[at]).collect();
+        assert_eq!(all, expected, "{what}");
+        // Were the others not there, no more of the good ones would be kept than are.
+        let alone = plan(&standings, &|standing| *standing == Standing::Good);
+        assert!(alone.is_subset(&all), "{what}");
+        let without_damaged = plan(&standings, &|standing| *standing != Standing::Damaged);
+        assert!(without_damaged.is_subset(&all), "{what}");
+    }
 }

@@ -1,7 +1,8 @@
 //! The plan for one series: the rules, and the guards around them.
 //!
 //! Only good backups count. What is partial or flagged is judged by the same rules, but among its own, so that it never
-//! pushes a good one out and yet does not pile up; what cannot be read, is damaged or dated in the future is left alone.
+//! pushes a good one out and yet does not pile up; so is, among its own again, what a verification found damaged. What
+//! cannot be read, lacks objects or is dated in the future is left alone.
 
 use std::fmt;
 
@@ -19,6 +20,8 @@ pub enum Standing {
     Partial,
     /// Its shape was flagged, and nobody has accepted it.
     Flagged,
+    /// A verification found damage in it, and none has found it whole since.
+    Damaged,
     /// Its manifest cannot be read, is of a newer format, or its objects are not what the manifest says; in words.
     Doubtful(String),
 }
@@ -72,6 +75,8 @@ pub enum Reason {
     Partial,
     /// It is flagged; a remark beside the others.
     Flagged,
+    /// It was found damaged; a remark beside the others.
+    Damaged,
     /// A rule does not keep it.
     Missed(Miss),
     /// No rule but those on tags, none of which it has.
@@ -93,6 +98,7 @@ impl fmt::Display for Reason {
             Self::FlaggedNewest => f.write_str("the newest one is flagged and not accepted"),
             Self::Partial => f.write_str("partial"),
             Self::Flagged => f.write_str("flagged"),
+            Self::Damaged => f.write_str("found damaged"),
             Self::Missed(miss) => miss.fmt(f),
             Self::NoTag => f.write_str("has none of the tags"),
         }
@@ -113,7 +119,7 @@ impl Decision {
         if !self.keep {
             self.keep = true;
             self.reasons
-                .retain(|reason| matches!(reason, Reason::Partial | Reason::Flagged));
+                .retain(|reason| matches!(reason, Reason::Partial | Reason::Flagged | Reason::Damaged));
         }
         self.reasons.push(reason);
     }
@@ -133,7 +139,8 @@ pub fn plan_series(entries: &[Entry], policy: &Policy, guards: &Guards) -> Vec<D
     };
     let good = places(&|entry| entry.standing == Standing::Good);
     let second = places(&|entry| matches!(entry.standing, Standing::Partial | Standing::Flagged));
-    for list in [&good, &second] {
+    let damaged = places(&|entry| entry.standing == Standing::Damaged);
+    for list in [&good, &second, &damaged] {
         judge(entries, list, policy, &mut decisions);
     }
 
@@ -142,15 +149,24 @@ pub fn plan_series(entries: &[Entry], policy: &Policy, guards: &Guards) -> Vec<D
         decisions[*place].keep_because(Reason::Newest(keep_min));
     }
     if good.is_empty() {
-        for place in second.iter().take(keep_min) {
+        // Of a damaged one something can be restored; it is all there is if nothing else is left.
+        let best = if second.is_empty() { &damaged } else { &second };
+        for place in best.iter().take(keep_min) {
             decisions[*place].keep_because(Reason::NothingBetter);
         }
     }
-    let newest = entries
-        .iter()
-        .position(|entry| !is_future(entry) && !matches!(entry.standing, Standing::Doubtful(_)));
-    if let Some(place) = newest.filter(|place| !decisions[*place].keep) {
-        decisions[place].keep_because(Reason::NewestOfAll);
+    let newest_of = |is_wanted: fn(&Standing) -> bool| {
+        entries
+            .iter()
+            .position(|entry| !is_future(entry) && is_wanted(&entry.standing))
+    };
+    // A damaged one that is newer hides no other.
+    let newest = newest_of(|standing| !matches!(standing, Standing::Doubtful(_) | Standing::Damaged));
+    let newest_of_all = newest_of(|standing| !matches!(standing, Standing::Doubtful(_)));
+    for place in [newest, newest_of_all].into_iter().flatten() {
+        if !decisions[place].keep {
+            decisions[place].keep_because(Reason::NewestOfAll);
+        }
     }
     let is_frozen = newest.is_some_and(|place| entries[place].standing == Standing::Flagged);
     for (entry, decision) in entries.iter().zip(&mut decisions) {
@@ -179,6 +195,7 @@ fn first_word(entry: &Entry) -> Decision {
         reasons: match entry.standing {
             Standing::Partial => vec![Reason::Partial],
             Standing::Flagged => vec![Reason::Flagged],
+            Standing::Damaged => vec![Reason::Damaged],
             Standing::Good | Standing::Doubtful(_) => Vec::new(),
         },
     }

@@ -133,6 +133,78 @@ fn a_partial_one_that_is_the_newest_of_all_stays() {
 }
 
 #[test]
+fn damaged_ones_push_nothing_out_and_count_for_nothing() {
+    let damaged = |day: &str| entry(day, Standing::Damaged);
+    // Nights of damage cost neither a good nor a partial one, and do not pile up.
+    let mut entries: Vec<Entry> = (10..=20).map(|day| damaged(&format!("2026-01-{day}"))).collect();
+    entries.extend([good("2026-01-01"), good("2026-01-02"), good("2026-01-03")]);
+    entries.extend([partial("2026-01-04"), partial("2026-01-05")]);
+    let lines = told("keep-last 2", entries);
+    let kept: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix('+')).collect();
+    assert_eq!(
+        kept,
+        [
+            "20 found damaged, last snapshot",
+            "19 found damaged, last snapshot",
+            "05 partial, last snapshot",
+            "04 partial, last snapshot",
+            "03 last snapshot, newest complete",
+            "02 last snapshot",
+        ]
+    );
+    assert_eq!(lines[2], "-18 found damaged, 2 newer are kept");
+    // The last good one stays, however many damaged ones are newer.
+    assert_eq!(
+        told_with(
+            "keep-last 1",
+            &guards(2),
+            vec![good("2025-01-01"), damaged("2026-01-02"), damaged("2026-01-03")]
+        ),
+        [
+            "+03 found damaged, last snapshot",
+            "-02 found damaged, 1 newer are kept",
+            "+01 last snapshot, one of the newest 2 complete",
+        ]
+    );
+    // Where there is nothing better, the newest are kept.
+    assert_eq!(
+        told("keep-tag none", vec![damaged("2026-01-01"), damaged("2026-01-02")]),
+        [
+            "+02 found damaged, the series has no complete one",
+            "-01 found damaged, has none of the tags"
+        ]
+    );
+    assert_eq!(
+        told("keep-tag none", vec![partial("2026-01-01"), damaged("2026-01-02")]),
+        [
+            "+02 found damaged, newest",
+            "+01 partial, the series has no complete one"
+        ]
+    );
+}
+
+#[test]
+fn a_damaged_one_does_not_hide_that_the_newest_other_is_flagged() {
+    assert_eq!(
+        told(
+            "keep-last 1",
+            vec![
+                good("2026-01-01"),
+                good("2026-01-02"),
+                entry("2026-01-03", Standing::Flagged),
+                entry("2026-01-04", Standing::Damaged),
+            ]
+        ),
+        [
+            "+04 found damaged, last snapshot",
+            "+03 flagged, last snapshot",
+            "+02 last snapshot, newest complete",
+            "+01 the newest one is flagged and not accepted",
+        ]
+    );
+}
+
+#[test]
 fn while_the_newest_is_flagged_nothing_older_goes() {
     let flagged = || entry("2026-01-04", Standing::Flagged);
     let older = || vec![good("2026-01-01"), good("2026-01-02"), good("2026-01-03")];

@@ -172,7 +172,7 @@ fn stream_one<S: Source + ?Sized>(
 
 pub mod command;
 mod command_line;
-mod content;
+pub mod content;
 pub mod dated;
 pub mod detect;
 pub mod directory;

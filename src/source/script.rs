@@ -7,6 +7,7 @@ use super::detect::SqlDialect;
 use super::dump_writer::{READ_BYTES, Watch};
 use super::mysql::watch::MysqlWatch;
 use super::postgres::watch::PostgresWatch;
+use super::sqlite::ending::Ending as SqliteEnding;
 use crate::base::failure::{Result, from_io};
 use crate::catalog::index::Entry;
 
@@ -47,9 +48,26 @@ pub fn check_dump(
     dialect: SqlDialect,
     visit: &mut dyn FnMut(Entry) -> Result<ControlFlow<()>>,
 ) -> Result<Option<String>> {
+    // What the shell of SQLite writes names no tables, and has an end of its own.
+    if dialect == SqlDialect::Sqlite {
+        return check_sqlite(dump);
+    }
     let mut watch = watch(dialect);
     scan(dump, watch.as_mut(), visit)?;
     Ok(watch.summary().fault)
+}
+
+fn check_sqlite(dump: &mut dyn Read) -> Result<Option<String>> {
+    let mut ending = SqliteEnding::new();
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        match dump.read(&mut buffer) {
+            Ok(0) => return Ok(ending.fault()),
+            Ok(count) => ending.scan(&buffer[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(from_io("read the dump", error)),
+        }
+    }
 }
 
 fn scan(

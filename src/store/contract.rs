@@ -248,6 +248,7 @@ fn put_options(token: &str) -> PutOptions {
         token: token.to_owned(),
         content_type: "application/octet-stream",
         metadata: BTreeMap::from([("contract".to_owned(), "yes".to_owned())]),
+        lock: None,
     }
 }
 
@@ -309,6 +310,7 @@ mod tests {
             (Method::ListFolders, Fault::Cut { after: 1 }),
             (Method::Complete, Fault::Lie),
             (Method::Put, Fault::Lie),
+            (Method::ReplaceIf, Fault::Lie),
             (Method::Delete, Fault::Lie),
             (Method::Abort, Fault::Lie),
         ] {

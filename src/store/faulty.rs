@@ -9,6 +9,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::archive::ThawRequest;
+use super::object_lock::{LockSeen, ObjectLock};
 use super::removal::{Deletion, Doomed, Retained, Version};
 use super::{Key, Limits, ObjectMeta, Part, PartReceipt, PutOptions, Store, UnfinishedUpload, Upload};
 use crate::base::failure::{Failure, Kind, Result, into_io};
@@ -18,6 +19,8 @@ use crate::base::failure::{Failure, Kind, Result, into_io};
 pub enum Method {
     /// [`Store::put`].
     Put,
+    /// [`Store::replace_if`].
+    ReplaceIf,
     /// [`Store::start_upload`].
     StartUpload,
     /// [`Upload::put_part`].
@@ -51,6 +54,10 @@ pub enum Method {
     Retained,
     /// [`Store::list_versions`].
     ListVersions,
+    /// [`Store::lock_of`].
+    LockOf,
+    /// [`Store::extend_lock`].
+    ExtendLock,
 }
 
 /// Which calls of a method are hit.
@@ -305,6 +312,17 @@ impl Store for FaultyStore {
         )
     }
 
+    fn replace_if(&self, key: &Key, body: Bytes, options: &PutOptions, expected: &ObjectMeta) -> Result<ObjectMeta> {
+        let bytes = body.len() as u64;
+        write(
+            &self.plan,
+            Method::ReplaceIf,
+            key.as_str(),
+            || self.inner.replace_if(key, body, options, expected),
+            || Ok(made_up(key, bytes, Some(options.token.clone()))),
+        )
+    }
+
     fn start_upload(&self, key: &Key, options: &PutOptions) -> Result<Box<dyn Upload>> {
         let start = |inner: Option<Box<dyn Upload>>| -> Box<dyn Upload> {
             Box::new(FaultyUpload {
@@ -454,6 +472,30 @@ impl Store for FaultyStore {
             key.as_str(),
             || self.inner.retained(key),
             || Ok(None),
+        )
+    }
+
+    fn prepare_locks(&self) -> Result<bool> {
+        self.inner.prepare_locks()
+    }
+
+    fn lock_of(&self, key: &Key, version_id: Option<&str>) -> Result<LockSeen> {
+        write(
+            &self.plan,
+            Method::LockOf,
+            key.as_str(),
+            || self.inner.lock_of(key, version_id),
+            || Ok(LockSeen::Unlocked),
+        )
+    }
+
+    fn extend_lock(&self, key: &Key, version_id: Option<&str>, lock: &ObjectLock) -> Result<()> {
+        write(
+            &self.plan,
+            Method::ExtendLock,
+            key.as_str(),
+            || self.inner.extend_lock(key, version_id, lock),
+            || Ok(()),
         )
     }
 

@@ -29,7 +29,7 @@ use self::staged::{Staged, final_name, token_of};
 use self::walk::{Walk, Wanted, present};
 use super::address::folder_url;
 use super::archive::ThawRequest;
-use super::{Key, Limits, ObjectMeta, Part, PartReceipt, PutOptions, Store, UnfinishedUpload, Upload};
+use super::{Key, Limits, ObjectMeta, Part, PartReceipt, PutOptions, Store, UnfinishedUpload, Upload, not_expected};
 use crate::base::failure::{Failure, IoContext, Kind, Result, into_io, io_failure};
 use crate::base::units::GIB;
 
@@ -189,6 +189,16 @@ impl Store for LocalStore {
         let upload = self.begin(key, options)?;
         upload.staged.write_at(&body, 0)?;
         upload.publish(body.len() as u64)
+    }
+
+    fn replace_if(&self, key: &Key, body: Bytes, options: &PutOptions, expected: &ObjectMeta) -> Result<ObjectMeta> {
+        let upload = self.begin(key, options)?;
+        upload.staged.write_at(&body, 0)?;
+        // The last moment before the rename: a file system knows no condition on what is replaced.
+        match self.head(key)? {
+            Some(stands) if expected.is_still(&stands) => upload.replace(body.len() as u64),
+            _ => Err(not_expected(key)),
+        }
     }
 
     fn start_upload(&self, key: &Key, options: &PutOptions) -> Result<Box<dyn Upload>> {
@@ -396,6 +406,15 @@ impl LocalUpload {
 
     fn publish(&self, object_bytes: u64) -> Result<ObjectMeta> {
         self.staged.publish(object_bytes)?;
+        self.published()
+    }
+
+    fn replace(&self, object_bytes: u64) -> Result<ObjectMeta> {
+        self.staged.replace(object_bytes)?;
+        self.published()
+    }
+
+    fn published(&self) -> Result<ObjectMeta> {
         lock(&self.state).is_published = true;
         let meta = self
             .staged

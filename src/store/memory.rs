@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use md5::{Digest, Md5};
 
 use super::archive::ThawRequest;
-use super::{Key, Limits, ObjectMeta, Part, PartReceipt, PutOptions, Store, UnfinishedUpload, Upload};
+use super::object_lock::{LockSeen, ObjectLock};
+use super::removal::{Deletion, Doomed, Retained};
+use super::{Key, Limits, ObjectMeta, Part, PartReceipt, PutOptions, Store, UnfinishedUpload, Upload, not_expected};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::units::{GIB, TIB};
@@ -31,6 +33,23 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     limits: Limits,
     prefix: String,
+    locks: MemoryLocks,
+}
+
+/// What a [`MemoryStore`] makes of locks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MemoryLocks {
+    /// It has none, like a folder.
+    #[default]
+    Never,
+    /// It keeps them.
+    Kept,
+    /// It takes no notice of them in uploads of parts, but for a later request.
+    IgnoredInUploads,
+    /// It takes no notice of any, and says that it did.
+    Ignored,
+    /// It is not set up for them.
+    Missing,
 }
 
 #[derive(Default)]
@@ -45,6 +64,7 @@ struct Object {
     options: Option<PutOptions>,
     modified: Timestamp,
     etag: String,
+    lock: Option<ObjectLock>,
 }
 
 struct UploadState {
@@ -75,7 +95,14 @@ impl MemoryStore {
             clock: Arc::new(SystemClock),
             limits: MEMORY_LIMITS,
             prefix: String::new(),
+            locks: MemoryLocks::Never,
         }
+    }
+
+    /// The same store with locks.
+    #[must_use]
+    pub fn with_locks(self, locks: MemoryLocks) -> Self {
+        Self { locks, ..self }
     }
 
     /// The same store with other limits, which it enforces.
@@ -126,7 +153,8 @@ impl MemoryStore {
         let modified = self.clock.now();
         let mut content = self.content();
         let etag = hex::encode(Md5::digest(&body));
-        let options = content.objects.get(key).and_then(|object| object.options.clone());
+        let old = content.objects.get(key);
+        let (options, lock) = old.map_or((None, None), |object| (object.options.clone(), object.lock));
         content.objects.insert(
             key.to_owned(),
             Object {
@@ -134,8 +162,16 @@ impl MemoryStore {
                 options,
                 modified,
                 etag,
+                lock,
             },
         );
+    }
+
+    /// Changes an object's content as a disk does that decays: nothing else of it changes.
+    pub fn decay(&self, key: &str, body: impl Into<Bytes>) {
+        if let Some(object) = self.content().objects.get_mut(key) {
+            object.body = body.into();
+        }
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
@@ -210,8 +246,30 @@ impl Store for MemoryStore {
             body,
             options: Some(options.clone()),
             modified: self.clock.now(),
+            lock: options
+                .lock
+                .filter(|_| matches!(self.locks, MemoryLocks::Kept | MemoryLocks::IgnoredInUploads)),
         };
         self.content().create(key, object)
+    }
+
+    fn replace_if(&self, key: &Key, body: Bytes, options: &PutOptions, expected: &ObjectMeta) -> Result<ObjectMeta> {
+        let object = Object {
+            etag: hex::encode(Md5::digest(&body)),
+            body,
+            options: Some(options.clone()),
+            modified: self.clock.now(),
+            lock: options.lock.filter(|_| self.locks == MemoryLocks::Kept),
+        };
+        let mut content = self.content();
+        let stands = content.objects.get(key.as_str());
+        let is_expected = stands.is_some_and(|stands| expected.is_still(&Content::meta(key.as_str(), stands, true)));
+        if !is_expected {
+            return Err(not_expected(key));
+        }
+        let meta = Content::meta(key.as_str(), &object, true);
+        content.objects.insert(key.as_str().to_owned(), object);
+        Ok(meta)
     }
 
     fn start_upload(&self, key: &Key, options: &PutOptions) -> Result<Box<dyn Upload>> {
@@ -309,7 +367,55 @@ impl Store for MemoryStore {
     }
 
     fn delete(&self, key: &Key) -> Result<()> {
+        if let Some(Retained { until: Some(until) }) = self.retained(key)? {
+            return Err(Failure::new(Kind::Denied, format!("`{key}` is locked until {until}")));
+        }
         self.content().objects.remove(key.as_str());
+        Ok(())
+    }
+
+    fn delete_many(&self, objects: &[Doomed]) -> Result<Vec<Deletion>> {
+        let remove = |doomed: &Doomed| match self.retained(&doomed.key)? {
+            Some(retained) => Ok(Deletion::Retained(retained)),
+            None => self.delete(&doomed.key).map(|()| Deletion::Gone),
+        };
+        objects.iter().map(remove).collect()
+    }
+
+    fn retained(&self, key: &Key) -> Result<Option<Retained>> {
+        let lock = self.content().objects.get(key.as_str()).and_then(|object| object.lock);
+        Ok(lock.filter(|lock| lock.until > self.clock.now()).map(|lock| Retained {
+            until: Some(lock.until),
+        }))
+    }
+
+    fn prepare_locks(&self) -> Result<bool> {
+        match self.locks {
+            MemoryLocks::Never => Ok(false),
+            MemoryLocks::Missing => Err(Failure::new(Kind::Config, "The store has no object lock")),
+            MemoryLocks::Kept | MemoryLocks::IgnoredInUploads | MemoryLocks::Ignored => Ok(true),
+        }
+    }
+
+    fn lock_of(&self, key: &Key, _: Option<&str>) -> Result<LockSeen> {
+        let lock = self.content().objects.get(key.as_str()).and_then(|object| object.lock);
+        Ok(lock.map_or(LockSeen::Unlocked, LockSeen::Locked))
+    }
+
+    fn extend_lock(&self, key: &Key, _: Option<&str>, lock: &ObjectLock) -> Result<()> {
+        let mut content = self.content();
+        let Some(object) = content.objects.get_mut(key.as_str()) else {
+            return Err(Failure::new(Kind::NotFound, format!("No such object: `{key}`")));
+        };
+        if object.lock.is_some_and(|old| !lock.covers(&old)) {
+            return Err(Failure::new(
+                Kind::Denied,
+                format!("The lock of `{key}` cannot be weakened"),
+            ));
+        }
+        if matches!(self.locks, MemoryLocks::Kept | MemoryLocks::IgnoredInUploads) {
+            object.lock = Some(*lock);
+        }
         Ok(())
     }
 
@@ -396,6 +502,7 @@ impl Upload for MemoryUpload {
             options: Some(upload.options.clone()),
             modified,
             etag,
+            lock: upload.options.lock.filter(|_| self.store.locks == MemoryLocks::Kept),
         };
         let key = upload.key.clone();
         let meta = content.create(&key, object)?;

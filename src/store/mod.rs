@@ -11,6 +11,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::object_lock::{LockSeen, ObjectLock};
 use self::removal::{Deletion, Doomed, Retained, Version};
 use crate::base::failure::{Failure, Kind, Result};
 
@@ -22,6 +23,7 @@ pub mod contract;
 pub mod faulty;
 pub mod local;
 pub mod memory;
+pub mod object_lock;
 pub mod removal;
 pub mod s3;
 
@@ -89,6 +91,8 @@ pub struct PutOptions {
     pub content_type: &'static str,
     /// Further metadata, small and not secret.
     pub metadata: BTreeMap<String, String>,
+    /// How it is locked from its first moment on; a store that has no locks takes no notice.
+    pub lock: Option<ObjectLock>,
 }
 
 /// What a store knows of one object.
@@ -113,6 +117,18 @@ pub struct ObjectMeta {
     pub archive: Option<archive::Archive>,
     /// The token given in [`PutOptions`]; only [`Store::head`] and the writing calls know it, a listing does not.
     pub token: Option<String>,
+}
+
+impl ObjectMeta {
+    /// Whether an object that was looked at later is still the same: by what each store knows best of it.
+    #[must_use]
+    pub fn is_still(&self, later: &Self) -> bool {
+        self.bytes == later.bytes
+            && match (&self.etag, &later.etag) {
+                (Some(etag), Some(other)) => etag == other,
+                _ => self.token == later.token && self.modified == later.modified,
+            }
+    }
 }
 
 /// What a store's provider allows.
@@ -198,6 +214,20 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`crate::base::failure::Kind::Conflict`] if another object has the key.
     fn put(&self, key: &Key, body: Bytes, options: &PutOptions) -> Result<ObjectMeta>;
+
+    /// Writes a small object in one step over the one that stands at its key, only if that is still `expected`, as
+    /// [`Store::head`] told it: whoever reads the key finds the old one or the new one, and never neither. Durable when it
+    /// returns; in a store that keeps versions the old one becomes an older version.
+    ///
+    /// # Errors
+    /// [`crate::base::failure::Kind::Conflict`] if another object stands there, or none. [`Kind::Unsupported`] if this
+    /// store cannot do it. After any other failure either may stand there, whole.
+    fn replace_if(&self, key: &Key, _: Bytes, _: &PutOptions, _: &ObjectMeta) -> Result<ObjectMeta> {
+        Err(Failure::new(
+            Kind::Unsupported,
+            format!("`{key}` cannot be replaced in one step in this store"),
+        ))
+    }
 
     /// Begins an object of unknown length.
     ///
@@ -292,6 +322,33 @@ pub trait Store: Send + Sync {
         Ok(None)
     }
 
+    /// Whether objects can be locked, before any is written. `false` where no object ever is, as in a folder.
+    ///
+    /// # Errors
+    /// If a store that could lock objects is not set up for it.
+    fn prepare_locks(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// How an object, or one version of it, is locked, ended locks included.
+    ///
+    /// # Errors
+    /// If the store cannot be asked.
+    fn lock_of(&self, _: &Key, _: Option<&str>) -> Result<LockSeen> {
+        Ok(LockSeen::Unlocked)
+    }
+
+    /// Locks an object, or one version of it, or makes its lock last longer.
+    ///
+    /// # Errors
+    /// If the store refuses, as it does if the lock would become shorter or less firm.
+    fn extend_lock(&self, key: &Key, _: Option<&str>, _: &ObjectLock) -> Result<()> {
+        Err(Failure::new(
+            Kind::Unsupported,
+            format!("`{key}` cannot be locked: this store has no locks"),
+        ))
+    }
+
     /// Visits every version of the objects whose keys begin with `prefix`, the ones that are covered by markers and the
     /// markers included. A store that keeps no versions has none to show.
     ///
@@ -300,6 +357,15 @@ pub trait Store: Send + Sync {
     fn list_versions(&self, _: &str, _: &mut dyn FnMut(Version) -> Result<ControlFlow<()>>) -> Result<()> {
         Ok(())
     }
+}
+
+/// The failure to replace an object that is not the expected one.
+fn not_expected(key: &Key) -> Failure {
+    Failure::new(
+        Kind::Conflict,
+        format!("Another object stands at `{key}` than the one that was to be replaced, or none any more"),
+    )
+    .hint("Nothing was changed; look at what else writes there, and run it again")
 }
 
 /// An upload that somebody began and nobody ended.

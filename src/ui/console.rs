@@ -217,25 +217,38 @@ impl Console {
     /// # Errors
     /// If it cannot be written.
     pub fn answer_json_array<T: Serialize>(&self, items: &[T]) -> Result<()> {
-        let mut text = String::from("[\n");
-        for (place, item) in items.iter().enumerate() {
-            for line in serde_json::to_string_pretty(item).map_err(not_json)?.lines() {
-                text.push_str("  ");
-                text.push_str(line);
-                text.push('\n');
-            }
-            if place + 1 < items.len() {
-                text.truncate(text.len() - 1);
-                text.push_str(",\n");
-            }
+        self.answer_json_rows(items.iter().map(Ok))
+    }
+
+    /// Prints one JSON array whose items come one after the other. After a failure in their midst the array has no end, so
+    /// that nobody takes it for whole.
+    ///
+    /// # Errors
+    /// If it cannot be written; the failure among the items.
+    pub fn answer_json_rows<T: Serialize>(&self, items: impl Iterator<Item = Result<T>>) -> Result<()> {
+        let mut text = String::from("[");
+        let mut is_empty = true;
+        for item in items {
+            let item = item?;
+            text.push_str(if is_empty { "\n" } else { ",\n" });
+            is_empty = false;
+            // The end of the line is the next one's beginning, which is not known yet.
             if text.len() >= ARRAY_TEXT_BYTES {
-                self.answer(&text)?;
+                self.answer(text.trim_end_matches('\n'))?;
                 text.clear();
             }
+            for (place, line) in serde_json::to_string_pretty(&item)
+                .map_err(not_json)?
+                .lines()
+                .enumerate()
+            {
+                text.push_str(if place == 0 { "  " } else { "\n  " });
+                text.push_str(line);
+            }
         }
-        match items.is_empty() {
+        match is_empty {
             true => self.answer("[]"),
-            false => self.answer(&format!("{text}]")),
+            false => self.answer(&format!("{text}\n]")),
         }
     }
 

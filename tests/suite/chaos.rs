@@ -9,17 +9,20 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use backup_cli::base::cancel::Cancel;
+use backup_cli::base::clock::SystemClock;
 use backup_cli::base::failure::{Kind, Result};
 use backup_cli::catalog::layout::Layout;
 use backup_cli::ops::Run;
 use backup_cli::ops::backup::{BackupOptions, BackupOutcome, TransferOptions};
 use backup_cli::ops::copy::{CopyOptions, CopyTarget, copy};
 use backup_cli::ops::list::{ListOptions, ListedState, list};
+use backup_cli::ops::prune::{PruneOptions, plan_prune, prune};
 use backup_cli::store::Store;
 use backup_cli::store::faulty::{Fault as CallFault, FaultyStore, Method, When};
 use backup_cli::store::memory::MemoryStore;
 use backup_cli::store::s3::{S3Options, S3Store};
 
+use crate::prune::{keep_last, prune_options};
 use crate::support::fault_s3::{Content, Fault, FaultS3, Op};
 use crate::support::library::{Bytes, back_up, find, layout, list_all, options, read_back, run_at};
 use crate::support::server::process_folder;
@@ -40,6 +43,44 @@ const EARLIER: &str = "app_backup_20260130_020000";
 fn content() -> &'static [u8] {
     static CONTENT: OnceLock<Vec<u8>> = OnceLock::new();
     CONTENT.get_or_init(|| Noise::new(11).bytes(60_000))
+}
+
+/// The backups of a series that a history prunes to its newest one.
+const PRUNED: &str = "old_backup_20260101_020000";
+const KEPT: &str = "old_backup_20260102_020000";
+
+fn small() -> &'static [u8] {
+    &content()[..700]
+}
+
+/// What there is before a history begins.
+fn begin(store: &Arc<dyn Store>) -> Result<()> {
+    for (time, name, content) in [
+        ("2026-01-30T02:00:00Z", "app", content()),
+        ("2026-01-01T02:00:00Z", "old", small()),
+        ("2026-01-02T02:00:00Z", "old", small()),
+    ] {
+        let (run, _) = run_at(time);
+        back_up(store, Bytes::new(content), &options_for(name), &run)?;
+    }
+    Ok(())
+}
+
+/// Prunes the series to its newest backup; whether the other one was removed. What cannot be read is kept.
+fn prune_old(store: &Arc<dyn Store>) -> Result<bool> {
+    let options = PruneOptions {
+        name: Some("old".to_owned()),
+        leftovers_older_than: Duration::ZERO,
+        ..prune_options(keep_last(1))
+    };
+    // What the store says of the time is compared with this machine's.
+    let run = Run {
+        clock: Arc::new(SystemClock),
+        ..run_at("2026-01-31T02:00:00Z").0
+    };
+    let plan = plan_prune(store, &options, &run)?;
+    let removal = prune(store, &plan, &options, &run)?;
+    Ok(removal.is_complete() && removal.removed.iter().any(|key| key.as_str().contains(PRUNED)))
 }
 
 /// How a number of 64 bits that are all alike decides a chance.
@@ -107,6 +148,7 @@ fn copy_options() -> CopyOptions {
             parts_in_flight: Some(1),
             memory_bytes: 64 << 20,
         },
+        lock: None,
         lock_folder: process_folder().join(format!("chaos-{}", NEXT.fetch_add(1, Ordering::Relaxed))),
         lock_timeout: Duration::ZERO,
     }
@@ -122,12 +164,23 @@ fn live_through(
     copies: &Arc<dyn Store>,
     behind: &Arc<dyn Store>,
     behind_copies: &Arc<dyn Store>,
+    seed: u64,
     heal: &dyn Fn(),
 ) -> std::result::Result<Tally, String> {
     let mut tally = Tally::default();
     let (run, _) = run_at("2026-01-31T02:00:00Z");
-    let made = back_up(store, Bytes::new(content()), &options_for("app"), &run);
+    let source = Bytes {
+        // Every third backup is one of several streams.
+        streams: if seed.is_multiple_of(3) { 3 } else { 1 },
+        ..Bytes::new(content())
+    };
+    let made = back_up(store, source, &options_for("app"), &run);
     tally.count(made.is_ok());
+    // One half of the histories prunes, the other one copies.
+    let pruned = seed.is_multiple_of(2).then(|| prune_old(store));
+    if let Some(pruned) = &pruned {
+        tally.count(matches!(pruned, Ok(true)));
+    }
     let (run, _) = run_at("2026-01-31T03:00:00Z");
     let listed = list(store, &layout(), &ListOptions::default(), &run);
     tally.count(listed.is_ok());
@@ -147,16 +200,30 @@ fn live_through(
         store: copies.clone(),
         layout: elsewhere(),
     };
-    let copied = find(store, EARLIER, &run).and_then(|chosen| copy(store, &chosen, &to, &copy_options(), &run));
-    tally.count(copied.is_ok());
+    let copied = pruned
+        .is_none()
+        .then(|| find(store, EARLIER, &run).and_then(|chosen| copy(store, &chosen, &to, &copy_options(), &run)));
+    if let Some(copied) = &copied {
+        tally.count(copied.is_ok());
+    }
     heal();
     check(behind, &run, &made)?;
     let there = list(behind_copies, &elsewhere(), &ListOptions::default(), &run).map_err(|why| format!("{why:?}"))?;
-    if copied.is_ok() && there.backups.len() != 1 || there.backups.iter().any(|one| one.state != ListedState::Complete)
+    if matches!(pruned, Some(Ok(true))) && there_are(behind, PRUNED)? {
+        return Err(format!("`{PRUNED}` was pruned and is there"));
+    }
+    if matches!(copied, Some(Ok(_))) && there.backups.len() != 1
+        || there.backups.iter().any(|one| one.state != ListedState::Complete)
     {
         return Err(format!("of the copy: {copied:?} {there:?}"));
     }
-    // What was left lies in nobody's way.
+    // What was left lies in nobody's way, and the next prune takes it away.
+    if pruned.is_some() {
+        match prune_old(behind) {
+            Ok(_) if !there_are(behind, PRUNED)? => {}
+            outcome => return Err(format!("`{PRUNED}` is left after the next prune: {outcome:?}")),
+        }
+    }
     let (run, _) = run_at("2026-01-31T04:00:00Z");
     let next = back_up(behind, Bytes::new(content()), &options_for("app"), &run).map_err(|why| format!("{why:?}"))?;
     let again = read_back(behind, &next.manifest.id, &run).map_err(|why| format!("{why:?}"))?;
@@ -166,22 +233,43 @@ fn live_through(
     }
 }
 
+/// Whether any object of a backup is in the store.
+fn there_are(store: &Arc<dyn Store>, id: &str) -> std::result::Result<bool, String> {
+    let mut found = false;
+    let mut visit = |meta: backup_cli::store::ObjectMeta| {
+        found |= meta.key.as_str().contains(id);
+        Ok(std::ops::ControlFlow::Continue(()))
+    };
+    let prefix = match store.prefix() {
+        "" => String::new(),
+        prefix => format!("{prefix}/"),
+    };
+    store.list(&prefix, &mut visit).map_err(|why| format!("{why:?}"))?;
+    Ok(found)
+}
+
 /// The invariants after a history.
 fn check(behind: &Arc<dyn Store>, run: &Run, made: &Result<BackupOutcome>) -> std::result::Result<(), String> {
     let listed = list_all(behind, run).map_err(|why| format!("{why:?}"))?;
     let ids: Vec<&str> = listed.backups.iter().map(|backup| backup.id.as_str()).collect();
-    if !ids.contains(&EARLIER) {
-        return Err(format!("the earlier backup is lost: {ids:?}"));
+    if !ids.contains(&EARLIER) || !ids.contains(&KEPT) {
+        return Err(format!("an earlier backup is lost: {ids:?}"));
     }
     for backup in &listed.backups {
         if backup.state != ListedState::Complete {
             return Err(format!("`{}` is {:?}: {:?}", backup.id, backup.state, backup.trouble));
         }
         let read = read_back(behind, &backup.id, run).map_err(|why| format!("`{}`: {why:?}", backup.id))?;
-        if read != content() {
+        let expected = if backup.id.starts_with("old") {
+            small()
+        } else {
+            content()
+        };
+        if read != expected {
             return Err(format!("`{}` holds something else", backup.id));
         }
     }
+    let ids: Vec<&str> = ids.into_iter().filter(|id| id.starts_with("app")).collect();
     match made {
         Ok(outcome) if !ids.contains(&outcome.manifest.id.as_str()) => {
             Err(format!("`{}` was reported and is not listed", outcome.manifest.id))
@@ -217,8 +305,7 @@ fn history() -> &'static Content {
         let server = FaultS3::start();
         let bucket = server.bucket();
         let store: Arc<dyn Store> = Arc::new(open(&server, &bucket, ""));
-        let (run, _) = run_at("2026-01-30T02:00:00Z");
-        back_up(&store, Bytes::new(content()), &options_for("app"), &run).expect("a backup");
+        begin(&store).expect("backups");
         server.content(&bucket)
     })
 }
@@ -241,7 +328,7 @@ fn on_the_wire(seed: u64) -> std::result::Result<Tally, String> {
     let second = server.bucket();
     let copies: Arc<dyn Store> = Arc::new(open(&server, &second, "elsewhere"));
     server.chaos(seed, draw_on_the_wire);
-    let outcome = live_through(&store, &copies, &store, &copies, &|| server.heal());
+    let outcome = live_through(&store, &copies, &store, &copies, seed, &|| server.heal());
     let operations = || format!("{:?}", server.operations());
     let tally = outcome.map_err(|why| format!("{why}\n{}", operations()))?;
     // Nobody knows the id of an upload whose creation got no answer; no others are left.
@@ -262,7 +349,7 @@ fn on_the_wire(seed: u64) -> std::result::Result<Tally, String> {
 }
 
 /// What may befall the calls of a store, each with its own rate.
-const METHODS: [Method; 10] = [
+const METHODS: [Method; 12] = [
     Method::Put,
     Method::StartUpload,
     Method::PutPart,
@@ -272,7 +359,9 @@ const METHODS: [Method; 10] = [
     Method::Head,
     Method::List,
     Method::Delete,
+    Method::DeleteMany,
     Method::UnfinishedUploads,
+    Method::Now,
 ];
 
 /// The calls of one method that are looked ahead.
@@ -281,8 +370,7 @@ const CALLS: u64 = 24;
 fn in_the_calls(seed: u64) -> std::result::Result<Tally, String> {
     let memory = MemoryStore::new();
     let behind: Arc<dyn Store> = Arc::new(memory);
-    let (run, _) = run_at("2026-01-30T02:00:00Z");
-    back_up(&behind, Bytes::new(content()), &options_for("app"), &run).map_err(|why| format!("{why:?}"))?;
+    begin(&behind).map_err(|why| format!("{why:?}"))?;
     let faulty = FaultyStore::new(behind.clone());
     let mut dice = Dice(seed);
     // Nothing repeats a call here as the S3 client does: with the rates of the wire hardly anything would succeed.
@@ -308,7 +396,8 @@ fn in_the_calls(seed: u64) -> std::result::Result<Tally, String> {
     }
     let store: Arc<dyn Store> = Arc::new(faulty.clone());
     let copies_behind: Arc<dyn Store> = Arc::new(MemoryStore::new().with_prefix("elsewhere"));
-    live_through(&store, &copies_behind, &behind, &copies_behind, &|| faulty.heal())
+    let heal = || faulty.heal();
+    live_through(&store, &copies_behind, &behind, &copies_behind, seed, &heal)
 }
 
 fn run_seeds(name: &str, count: u64, history: fn(u64) -> std::result::Result<Tally, String>) -> String {

@@ -34,6 +34,7 @@ fn put_options() -> PutOptions {
         token: "0123456789abcdef0123456789abcdef".to_owned(),
         content_type: "application/octet-stream",
         metadata: std::collections::BTreeMap::new(),
+        lock: None,
     }
 }
 

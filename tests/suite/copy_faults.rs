@@ -157,6 +157,7 @@ fn copy_options(part_bytes: Option<u64>) -> CopyOptions {
     let like = options("app", part_bytes);
     CopyOptions {
         transfer: TransferOptions { ..like.transfer },
+        lock: None,
         lock_folder: like.lock_folder,
         lock_timeout: like.lock_timeout,
     }

@@ -21,7 +21,7 @@ use commands::COMMANDS;
 const WORKERS: usize = 16;
 
 /// One of so many cells runs by default.
-const SHARE: u64 = 4;
+const SHARE: u64 = 10;
 
 /// The selection that runs unless told otherwise.
 const SEED: u64 = 1;

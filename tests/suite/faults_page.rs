@@ -79,6 +79,7 @@ const CATALOGUE: &[&str] = &[
     "litestream#1433",
     "litestream#1432",
     "kafka-backup#169",
+    "borg#3444",
 ];
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {

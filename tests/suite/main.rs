@@ -13,6 +13,7 @@
     reason = "a fixture that cannot go on fails its test by panicking"
 )]
 
+mod adopt;
 mod archives;
 mod bad_input;
 mod bucket_create;
@@ -25,6 +26,7 @@ mod copies;
 mod copy_faults;
 mod corruption;
 mod cost;
+mod deep;
 mod directory_readers;
 mod doctor;
 mod drills;
@@ -39,12 +41,15 @@ mod generated;
 mod iam;
 mod json_output;
 mod kills;
+mod known_damage;
 mod lifecycle;
 mod many_backups;
 mod mysql;
 mod nasty_trees;
 mod node_failure;
+mod object_lock;
 mod ops_backup;
+mod outage;
 mod output;
 mod permissions;
 mod postgres;
@@ -54,6 +59,7 @@ mod properties;
 mod prune;
 mod prune_cli;
 mod ranged_restore;
+mod rebuild_index;
 mod recipes;
 mod rollover;
 mod round_trips;

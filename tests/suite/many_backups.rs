@@ -204,6 +204,7 @@ fn a_bucket_of_more_than_a_page_of_keys_is_listed_whole() {
             token: "0123456789abcdef".to_owned(),
             content_type: "application/octet-stream",
             metadata: std::collections::BTreeMap::new(),
+            lock: None,
         };
         store
             .put(&Key::new(format!("backups/{key}")), body.clone(), &options)

@@ -1,5 +1,6 @@
-//! A storage node of a cluster dies while a backup is written and while one is read: both survive or fail cleanly, and
-//! nothing is ever called complete that is not.
+//! A storage node of a cluster dies while a backup is written: it is survived, for two of three are left and new blocks go
+//! there. Another one dies while a backup is read: that survives or fails cleanly, for some blocks may have been on these
+//! two alone. Nothing is ever called complete that is not.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use crate::support::three_nodes::ThreeNodes;
 use crate::support::trees::Noise;
 
 #[test]
-fn a_node_that_dies_is_survived_or_the_run_fails_cleanly() {
+fn a_node_that_dies_during_a_backup_is_survived() {
     let cluster = ThreeNodes::start();
     let bucket = cluster.bucket("node-failure");
     let cli = Cli::new()
@@ -19,7 +20,7 @@ fn a_node_that_dies_is_survived_or_the_run_fails_cleanly() {
         .env("BACKUP_LEVEL", "1")
         .env("BACKUP_RETRY_DELAY", "1s")
         .env("BACKUP_RETRY_DELAY_MAX", "2s")
-        .env("BACKUP_RETRY_BUDGET", "40s");
+        .env("BACKUP_RETRY_BUDGET", "60s");
     let half = Noise::new(1).bytes(13 << 20);
     std::fs::write(cli.home().join("half"), &half).unwrap();
     let whole = [half.as_slice(), &half].concat();
@@ -43,18 +44,14 @@ fn a_node_that_dies_is_survived_or_the_run_fails_cleanly() {
     std::fs::write(cli.home().join("go-on"), "").unwrap();
     let outcome = run.wait();
     assert_eq!(cluster.nodes_alive(), 2);
+    let outcome = outcome.success();
     let listed = cli.run(["list"]).success();
-    if outcome.code() == 0 {
-        assert!(listed.stdout().contains("during_backup_"), "{listed}");
-        let _ = restore("during@latest", &target("during")).wait().success();
-        assert!(
-            std::fs::read(target("during")).unwrap() == whole,
-            "it was called complete"
-        );
-    } else {
-        assert_eq!(outcome.code(), 1, "{outcome}");
-        assert!(!listed.stdout().contains("during_backup_"), "{listed}\n{outcome}");
-    }
+    assert!(listed.stdout().contains("during_backup_"), "{listed}\n{outcome}");
+    let _ = restore("during@latest", &target("during")).wait().success();
+    assert!(
+        std::fs::read(target("during")).unwrap() == whole,
+        "it was called complete"
+    );
 
     // What was there before has a copy on another node.
     let _ = restore("before@latest", &target("after-one")).wait().success();

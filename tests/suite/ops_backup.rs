@@ -116,6 +116,7 @@ fn options(name: &str) -> BackupOptions {
         },
         expected_bytes: None,
         shape_guard_percent: None,
+        lock: None,
         // Every memory store has the same URL, so tests that run at once would lock each other out of a common folder.
         lock_folder: std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
             "locks-{}-{}",

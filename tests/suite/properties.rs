@@ -293,7 +293,9 @@ prop_compose! {
             warnings: vec![texts[5].clone()],
             counts: Counts { files: options.1, tables: options.1, ..Counts::default() },
             copied_from: None,
+            adopted: None,
             shape: None,
+            lock: None,
             tool_version: texts[6].clone(),
             other: other.into_iter().map(|(key, value)| (key, value.into())).collect(),
         }

@@ -26,6 +26,7 @@ fn put_all(store: &dyn Store, prefix: &str, objects: &[(String, bytes::Bytes)]) 
             token: "0123456789abcdef0123456789abcdef".to_owned(),
             content_type: "application/octet-stream",
             metadata: std::collections::BTreeMap::new(),
+            lock: None,
         };
         store
             .put(&Key::new(format!("{prefix}{key}")), body.clone(), &options)

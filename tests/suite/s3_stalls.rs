@@ -48,6 +48,7 @@ impl Scene {
             token: "0123456789abcdef".to_owned(),
             content_type: "application/octet-stream",
             metadata: std::collections::BTreeMap::new(),
+            lock: None,
         }
     }
 

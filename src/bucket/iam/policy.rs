@@ -292,6 +292,8 @@ fn name_of(pattern: &str) -> &'static str {
         "*.pin.json" => "Pin",
         "*.accepted.json" => "Accept",
         "*.drill-*.json" => "KeepEvidence",
+        "*.damaged-*.json" => "RememberDamage",
+        "*.whole-*.json" => "RememberRepair",
         _ => "Doctor",
     }
 }

@@ -47,6 +47,7 @@ struct Stored {
     span: Range<usize>,
     rule: LifecycleRule,
     canonical: String,
+    has_old_form: bool,
 }
 
 /// A rule that is not as it was to be.
@@ -112,6 +113,13 @@ impl LifecycleDocument {
         self.rules
             .iter()
             .map(|stored| (&stored.rule, &self.text[stored.span.clone()]))
+    }
+
+    /// The names of the rules whose prefix stands beside a filter instead of in it. AWS takes no rules with a filter where
+    /// there is one of this older form.
+    pub fn of_old_form(&self) -> impl Iterator<Item = &str> {
+        let old = self.rules.iter().filter(|stored| stored.has_old_form);
+        old.map(|stored| stored.rule.id.as_str())
     }
 
     /// What it says.
@@ -206,6 +214,7 @@ impl Stored {
             span: element.span.clone(),
             rule: LifecycleRule::of(element),
             canonical: element.canonical(),
+            has_old_form: element.child("Prefix").is_some(),
         }
     }
 }

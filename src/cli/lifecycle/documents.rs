@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::bill::Estimate;
 use crate::bucket::LifecycleRule;
 use crate::ops::lifecycle::{Change, Owner, RuleChange, actions};
 
@@ -24,6 +25,8 @@ pub(super) struct Document<'a> {
     pub(super) changes: Vec<ChangeDocument<'a>>,
     pub(super) warnings: &'a [String],
     pub(super) notes: &'a [String],
+    /// The estimated bill; `null` where there is nothing to do, or no estimate.
+    pub(super) cost: Option<&'a Estimate>,
 }
 
 #[derive(Serialize)]

@@ -189,6 +189,55 @@ specs! {
         doc: "Additional checksums of requests: when_supported, when_required, or auto (the former on AWS, the latter elsewhere).",
         example: r#""when_required""#,
     }
+    /// The lock of what is written, as a word.
+    LOCK = {
+        key: "lock",
+        shape: Shape::Choice(&["off", "retention"]),
+        environment: &["BACKUP_LOCK"],
+        chapter: Chapter::Objects,
+        unset: "off, unless lock-days or lock-until says more",
+        doc: "Lock what is written as long as `prune` may keep it by the rules of the policy (retention), or not (off).",
+        example: r#""retention""#,
+    }
+    /// How firm the lock is.
+    LOCK_MODE = {
+        key: "lock-mode",
+        shape: Shape::Choice(&["governance", "compliance"]),
+        environment: &["BACKUP_LOCK_MODE"],
+        chapter: Chapter::Objects,
+        unset: "governance for lock = \"retention\"; lock-days and lock-until need one",
+        doc: "How firm a lock is: governance, which a special right overrides, or compliance, which nobody can take back.",
+        example: r#""governance""#,
+    }
+    /// Until when the lock lasts.
+    LOCK_UNTIL = {
+        key: "lock-until",
+        environment: &["BACKUP_LOCK_UNTIL"],
+        chapter: Chapter::Objects,
+        unset: "no lock",
+        doc: "Lock what is written until this time.",
+        example: r#""2030-12-31""#,
+    }
+    /// How long the lock lasts.
+    LOCK_DAYS = {
+        key: "lock-days",
+        shape: Shape::Integer { min: 1, max: 36_500 },
+        environment: &["BACKUP_LOCK_DAYS"],
+        chapter: Chapter::Objects,
+        unset: "no lock",
+        doc: "Lock what is written for so many days from the end of the backup on.",
+        example: "30",
+    }
+    /// How long a lock may last: ten years unless the user says more, the longest that records commonly have to be kept.
+    LOCK_DAYS_MAX = {
+        key: "lock-days-max",
+        shape: Shape::Integer { min: 1, max: 36_500 },
+        environment: &["BACKUP_LOCK_DAYS_MAX"],
+        default: Some("3660"),
+        chapter: Chapter::Objects,
+        doc: "How many days a lock may last at most: a guard against typing errors, which a compliance lock never forgives.",
+        example: "3660",
+    }
     /// The user's tags.
     TAGS = {
         key: "tags",

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::Run;
 use super::backup::TransferOptions;
-use super::commit::{commit_manifest, roll_back};
+use super::commit::{commit_manifest, lock_objects, roll_back};
 use super::lock::SeriesLock;
+use super::lock_until::{LockRequest, at_commit, begin_in_one};
 use super::plaintext::stored_data;
 use super::thaw::require_readable;
 use crate::base::failure::{Failure, Kind, Result};
@@ -19,6 +20,7 @@ use crate::catalog::manifest::{CopiedFrom, Manifest, ObjectRecord};
 use crate::catalog::selection::Chosen;
 use crate::pipeline::download::{BLOCK_BYTES_DEFAULT, IN_FLIGHT_DEFAULT};
 use crate::pipeline::plan::{PlanInput, plan};
+use crate::store::object_lock::ObjectLock;
 use crate::store::{Key, Role, Store};
 
 mod select;
@@ -44,6 +46,8 @@ pub struct CopyTarget {
 pub struct CopyOptions {
     /// How bytes are moved.
     pub transfer: TransferOptions,
+    /// How what is written at the target is locked; `None` leaves it to the bucket.
+    pub lock: Option<LockRequest>,
     /// Where locks lie.
     pub lock_folder: PathBuf,
     /// How long to wait for another run of the series at the target.
@@ -63,6 +67,8 @@ pub struct CopyOutcome {
     pub data_key: Key,
     /// Whether the target holds the very backup already, so that there is nothing to do.
     pub already_there: bool,
+    /// Why the copy is not locked as was asked for, if it is not.
+    pub unlocked: Option<String>,
 }
 
 /// Looks at both sides and says what a copy would do; changes nothing.
@@ -109,8 +115,9 @@ pub fn copy(
     }
 
     require_readable(source, chosen, run)?;
+    let begun = begin_in_one(target.store.as_ref(), options.lock.as_ref(), run)?;
     run.phase(Phase::Copying);
-    let objects = copy_streams(source, &streams, target, options, &identity, manifest, run)?;
+    let objects = copy_streams(source, &streams, target, begun, options, &identity, manifest, run)?;
 
     let mut copied = manifest.clone();
     for (record, (stream, objects)) in copied.streams.iter_mut().zip(streams.iter().zip(&objects)) {
@@ -125,8 +132,15 @@ pub fn copy(
         time: run.clock.now(),
     });
     run.phase(Phase::Committing);
-    commit_manifest(&target.store, &data_key, copied, run)?;
-    Ok(outcome(manifest, data_key, false))
+    // The copy's lock is its own. That it is not there stands in no manifest: copies differ in nothing else.
+    copied.lock = None;
+    let lock = at_commit(target.store.as_ref(), options.lock.as_ref(), begun, run);
+    let unlocked = lock_objects(target.store.as_ref(), begun, lock, &mut copied, run);
+    let committed = commit_manifest(&target.store, &data_key, copied, run)?;
+    Ok(CopyOutcome {
+        unlocked: unlocked.or(committed.unlocked),
+        ..outcome(manifest, data_key, false)
+    })
 }
 
 /// Copies every stream in turn and returns the objects of each; if one fails, those before it are removed again.
@@ -134,6 +148,7 @@ fn copy_streams(
     source: &Arc<dyn Store>,
     streams: &[Stream],
     target: &CopyTarget,
+    lock: Option<ObjectLock>,
     options: &CopyOptions,
     identity: &str,
     manifest: &Manifest,
@@ -148,11 +163,22 @@ fn copy_streams(
             in_flight: options.transfer.parts_in_flight,
             memory_bytes: memory_for_parts(options.transfer.memory_bytes),
         })
-        .and_then(|parts| copy_stream(source, stream, &target.store, parts, identity, &manifest.name, run));
+        .and_then(|parts| {
+            copy_stream(
+                source,
+                stream,
+                &target.store,
+                parts,
+                lock,
+                identity,
+                &manifest.name,
+                run,
+            )
+        });
         match objects {
             Ok(objects) => copied.push(objects),
             Err(failure) => {
-                roll_back(target.store.as_ref(), &copied.concat(), run);
+                roll_back(target.store.as_ref(), &copied.concat(), lock, run);
                 let failure = run.interruption_or(failure);
                 return Err(match failure.kind() {
                     Kind::Interrupted => failure,
@@ -199,5 +225,6 @@ fn outcome(manifest: &Manifest, data_key: Key, already_there: bool) -> CopyOutco
         data_bytes: manifest.data_bytes(),
         data_key,
         already_there,
+        unlocked: None,
     }
 }

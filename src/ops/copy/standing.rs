@@ -102,6 +102,7 @@ fn is_same(one: &Manifest, other: &Manifest) -> bool {
             copied_from: None,
             // Each store has a history of its own to be compared with.
             shape: None,
+            lock: None,
             ..manifest.clone()
         };
         told.streams.iter_mut().for_each(|stream| stream.objects = 0);

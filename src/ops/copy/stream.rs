@@ -13,6 +13,7 @@ use crate::catalog::selection::Chosen;
 use crate::pipeline::download::{DownloadOptions, ObjectsReader, StoredObject};
 use crate::pipeline::plan::PartPlan;
 use crate::pipeline::upload::PartsWriter;
+use crate::store::object_lock::ObjectLock;
 use crate::store::{Key, Role, Store};
 
 /// How much is handed from the reader to the writer at a time, in bytes.
@@ -80,6 +81,7 @@ pub(super) fn copy_stream(
     stream: &Stream,
     target: &Arc<dyn Store>,
     parts: PartPlan,
+    lock: Option<ObjectLock>,
     identity: &str,
     name: &str,
     run: &Run,
@@ -88,6 +90,7 @@ pub(super) fn copy_stream(
         Role::Index => index_options(&stream.key, name),
         role => put_options(role, name),
     };
+    options.lock = lock;
     // The second half stays random.
     options.token.replace_range(..identity.len(), identity);
     let mut reader = ObjectsReader::new(
@@ -129,7 +132,7 @@ pub(super) fn copy_stream(
             .iter()
             .map(|object| object_record(stream.role, object))
             .collect();
-        super::roll_back(target.as_ref(), &records, run);
+        super::roll_back(target.as_ref(), &records, lock, run);
         return Err(Failure::new(
             Kind::Unsupported,
             format!(

@@ -136,6 +136,7 @@ fn options() -> PutOptions {
         token: "doctor".to_owned(),
         content_type: "application/octet-stream",
         metadata: std::collections::BTreeMap::new(),
+        lock: None,
     }
 }
 

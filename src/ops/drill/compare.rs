@@ -62,7 +62,7 @@ pub struct Compared {
 
 impl Compared {
     /// Adds a difference.
-    pub(super) fn differs(&mut self, item: impl Into<String>, recorded: impl Into<String>, found: impl Into<String>) {
+    pub fn differs(&mut self, item: impl Into<String>, recorded: impl Into<String>, found: impl Into<String>) {
         self.difference_count += 1;
         if self.differences.len() < DIFFERENCES_MAX {
             self.differences.push(Difference {

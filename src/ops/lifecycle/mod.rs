@@ -117,7 +117,14 @@ fn is_as(found: &Option<LifecycleDocument>, wanted: &Option<LifecycleDocument>, 
 /// A write that failed may have been done all the same, if it was the answer that got lost.
 fn after_refusal(bucket: &Bucket, plan: &LifecyclePlan, refusal: Refusal) -> Result<()> {
     if refusal.why != Why::Unreachable {
-        return Err(refusal.failure);
+        let old: Vec<&str> = plan.after.of_old_form().collect();
+        return Err(match (refusal.why, old.as_slice()) {
+            (Why::Rejected, [_, ..]) => refusal.failure.hint(format!(
+                "Rules of the older form, whose prefix is not in a filter, are not taken beside newer ones by AWS; write anew with a filter: `{}`",
+                old.join("`, `")
+            )),
+            _ => refusal.failure,
+        });
     }
     match read_rules(bucket) {
         Ok(found) if deviations(goal(plan), found.as_ref(), plan).is_empty() => Ok(()),

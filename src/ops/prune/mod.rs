@@ -69,6 +69,8 @@ pub struct Planned {
     pub host: String,
     /// What becomes of it.
     pub decision: Decision,
+    /// Until when it is locked, by its manifest: until then it stays, whatever is decided.
+    pub locked_until: Option<Timestamp>,
     /// Its objects, in the order in which they go; known only of what is to be removed.
     objects: Objects,
 }
@@ -78,6 +80,18 @@ pub struct Planned {
 pub(super) struct Objects {
     pub(super) data_key: Key,
     suffixes: Vec<Box<str>>,
+    pub(super) lock: LockHint,
+}
+
+/// What is known of the lock of a family before it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LockHint {
+    /// Nothing speaks for one.
+    Unlikely,
+    /// It has to be looked for: in a bucket that keeps versions, what is locked would only be hidden.
+    Possible,
+    /// The manifest tells of one that lasts until then.
+    Recorded(Timestamp),
 }
 
 impl Objects {
@@ -86,6 +100,7 @@ impl Objects {
         Self {
             data_key: family.data_key.clone(),
             suffixes: family.keys_in_order_of_removal().iter().filter_map(strip).collect(),
+            lock: LockHint::Unlikely,
         }
     }
 

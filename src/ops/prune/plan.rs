@@ -6,12 +6,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::super::leftovers::is_left_behind;
-use super::{Objects, Planned, PruneOptions, PrunePlan, SeriesPlan, common_time, find_leftovers, guards, refused};
+use super::{
+    LockHint, Objects, Planned, PruneOptions, PrunePlan, SeriesPlan, common_time, find_leftovers, guards, refused,
+};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::layout::name_and_time_of;
 use crate::catalog::listing::{Family, contradiction, load_manifest, visit_families};
 use crate::catalog::manifest::{Manifest, State};
-use crate::catalog::notes::NoteKind;
+use crate::catalog::notes::{NoteKind, known_damage};
 use crate::ops::Run;
 use crate::ops::many::in_parallel;
 use crate::retention::{Entry, Standing, plan_series};
@@ -25,6 +27,7 @@ struct Fact {
     objects: Objects,
     bytes: u64,
     host: String,
+    locked_until: Option<Timestamp>,
     entry: Entry,
 }
 
@@ -64,12 +67,12 @@ pub fn plan_prune(store: &Arc<dyn Store>, options: &PruneOptions, run: &Run) -> 
             None => {}
         }
         if committed.len() >= CHUNK {
-            read_facts(store.as_ref(), &mut committed, options, &mut facts, run)?;
+            read_facts(store.as_ref(), &mut committed, options, now, &mut facts, run)?;
         }
         Ok(())
     })
     .map_err(refused)?;
-    read_facts(store.as_ref(), &mut committed, options, &mut facts, run)?;
+    read_facts(store.as_ref(), &mut committed, options, now, &mut facts, run)?;
     for (name, facts) in facts {
         plan.series.push(plan_one(name, facts, options, now));
     }
@@ -77,6 +80,13 @@ pub fn plan_prune(store: &Arc<dyn Store>, options: &PruneOptions, run: &Run) -> 
     plan.leftovers = leftovers;
     plan.unmanaged += others;
     plan.keeps_versions = keeps_versions(store.as_ref(), &plan);
+    if plan.keeps_versions {
+        // Nothing in a bucket without versions is ever locked.
+        let backups = plan.series.iter_mut().flat_map(|series| &mut series.backups);
+        for backup in backups.filter(|backup| backup.objects.lock == LockHint::Unlikely) {
+            backup.objects.lock = LockHint::Possible;
+        }
+    }
     Ok(plan)
 }
 
@@ -99,13 +109,14 @@ fn read_facts(
     store: &dyn Store,
     committed: &mut Vec<Family>,
     options: &PruneOptions,
+    now: Timestamp,
     facts: &mut BTreeMap<String, Vec<Fact>>,
     run: &Run,
 ) -> Result<()> {
     let families = std::mem::take(committed);
     let read = in_parallel(&families, |family| {
         run.cancel.check()?;
-        Ok(fact_of(store, family, options))
+        Ok(fact_of(store, family, options, now))
     });
     run.cancel.check()?;
     for fact in read {
@@ -117,12 +128,12 @@ fn read_facts(
 }
 
 /// The series and the fact; `None` if it is of another series, or was removed since the listing.
-fn fact_of(store: &dyn Store, family: &Family, options: &PruneOptions) -> Option<(String, Fact)> {
+fn fact_of(store: &dyn Store, family: &Family, options: &PruneOptions, now: Timestamp) -> Option<(String, Fact)> {
     let (key, _) = family.manifest.as_ref()?;
     let is_wanted = |name: &str| options.name.as_ref().is_none_or(|wanted| wanted == name);
     match load_manifest(store, key) {
         Ok(manifest) => {
-            is_wanted(&manifest.name).then(|| (manifest.name.clone(), good_fact(family, manifest, options)))
+            is_wanted(&manifest.name).then(|| (manifest.name.clone(), good_fact(family, manifest, options, now)))
         }
         Err(failure) if failure.kind() == Kind::NotFound => None,
         Err(failure) => {
@@ -145,11 +156,12 @@ fn fact_of(store: &dyn Store, family: &Family, options: &PruneOptions) -> Option
     }
 }
 
-fn good_fact(family: &Family, manifest: Manifest, options: &PruneOptions) -> Fact {
+fn good_fact(family: &Family, manifest: Manifest, options: &PruneOptions, now: Timestamp) -> Fact {
     let found = family.clone().into_found();
     let trouble = found.and_then(|found| contradiction(&found, &manifest));
     let standing = match (trouble, manifest.state) {
         (Some(trouble), _) => Standing::Doubtful(format!("damaged: {trouble}")),
+        (None, _) if known_damage(&family.notes).is_some() => Standing::Damaged,
         (None, State::Partial) => Standing::Partial,
         (None, State::Complete) if is_flagged(&manifest) && !has_note(family, NoteKind::Accepted) => Standing::Flagged,
         (None, State::Complete) => Standing::Good,
@@ -163,7 +175,12 @@ fn good_fact(family: &Family, manifest: Manifest, options: &PruneOptions) -> Fac
         },
         is_pinned: has_note(family, NoteKind::Pin),
     };
-    fact(family, manifest.host, entry)
+    let mut fact = fact(family, manifest.host, entry);
+    fact.locked_until = manifest.lock.map(|lock| lock.until).filter(|until| *until > now);
+    if let Some(until) = fact.locked_until {
+        fact.objects.lock = LockHint::Recorded(until);
+    }
+    fact
 }
 
 fn fact(family: &Family, host: String, entry: Entry) -> Fact {
@@ -172,6 +189,7 @@ fn fact(family: &Family, host: String, entry: Entry) -> Fact {
         objects: Objects::of(family),
         bytes: first.chain(family.continuations.iter().map(|(_, bytes)| *bytes)).sum(),
         host,
+        locked_until: None,
         entry,
     }
 }
@@ -188,20 +206,21 @@ fn plan_one(name: String, mut facts: Vec<Fact>, options: &PruneOptions, now: Tim
     facts.sort_by(|a, b| (b.entry.time, &b.objects.data_key).cmp(&(a.entry.time, &a.objects.data_key)));
     let (entries, others): (Vec<Entry>, Vec<_>) = facts
         .into_iter()
-        .map(|fact| (fact.entry, (fact.objects, fact.bytes, fact.host)))
+        .map(|fact| (fact.entry, (fact.objects, fact.bytes, fact.host, fact.locked_until)))
         .unzip();
     let decisions = plan_series(&entries, &options.policy, &guards(options, now));
     let backups = entries
         .into_iter()
         .zip(others)
         .zip(decisions)
-        .map(|((entry, (objects, bytes, host)), decision)| Planned {
+        .map(|((entry, (objects, bytes, host, locked_until)), decision)| Planned {
             id: crate::catalog::layout::id_of(&objects.data_key),
             time: entry.time,
             bytes,
             tags: entry.tags,
             host,
             decision,
+            locked_until,
             objects,
         })
         .collect();

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::Objects;
+use super::{LockHint, Objects};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::layout::{KeyRole, role_of};
 use crate::ops::Run;
+use crate::ops::many::in_parallel;
 use crate::store::removal::{Deletion, Doomed, Retained, Version};
 use crate::store::{Key, Store};
 
@@ -84,7 +85,7 @@ pub(in crate::ops) fn remove_families(
     for batch in families.chunks(BACKUPS_AT_ONCE) {
         run.cancel.check()?;
         match purge_versions {
-            false => remove_batch(store, batch, removal)?,
+            false => remove_batch(store, &unlocked(store, batch, removal, run)?, removal)?,
             true => {
                 for family in batch {
                     run.cancel.check()?;
@@ -94,6 +95,38 @@ pub(in crate::ops) fn remove_families(
         }
     }
     Ok(())
+}
+
+/// The families without those that are locked now: what is locked goes on being a backup until the lock ends, while a marker
+/// would only hide it.
+fn unlocked<'a>(
+    store: &dyn Store,
+    families: &[&'a Objects],
+    removal: &mut Removal,
+    run: &Run,
+) -> Result<Vec<&'a Objects>> {
+    let looked = in_parallel(families, |family| -> Result<Option<Retained>> {
+        if family.lock == LockHint::Unlikely {
+            return Ok(None);
+        }
+        run.cancel.check()?;
+        match (store.retained(&family.data_key), family.lock) {
+            (Err(failure), LockHint::Recorded(until)) if failure.kind() == Kind::Denied => {
+                Ok(Some(Retained { until: Some(until) }))
+            }
+            (Err(failure), _) if failure.kind() == Kind::Denied => Ok(None),
+            (looked, _) => looked,
+        }
+    });
+    run.cancel.check()?;
+    let mut free = Vec::with_capacity(families.len());
+    for (family, looked) in families.iter().zip(looked) {
+        match looked? {
+            Some(retained) => removal.retained.push((family.data_key.clone(), retained)),
+            None => free.push(*family),
+        }
+    }
+    Ok(free)
 }
 
 /// What stands at the front of the queue, in this order: nothing of a later step goes before all of an earlier one.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::super::Run;
-use super::super::located::{Backup, is_index_trouble, open_ranges};
+use super::super::located::{Backup, NOT_RANGED, is_index_trouble, open_ranges};
 use super::super::ls::{IndexItem, read_index};
 use super::super::plaintext::Plaintext;
 use super::RestoreReport;
@@ -61,7 +61,7 @@ pub(super) fn open(
         && chosen
             .manifest
             .as_ref()
-            .is_some_and(|manifest| manifest.extension == "tar")
+            .is_some_and(|manifest| manifest.extension == "tar" && manifest.is_ranged())
     {
         match wanted(store, chosen, options, paths, run) {
             Ok(wanted) => {
@@ -83,6 +83,9 @@ pub(super) fn open(
             }
             Err(failure) => return Err(failure),
         }
+    }
+    if !options.selection.is_everything() && chosen.manifest.as_ref().is_some_and(|manifest| !manifest.is_ranged()) {
+        remarks.push(NOT_RANGED.to_owned());
     }
     let (plaintext, content) = Plaintext::open(store, chosen, threads, run)?;
     Ok(From::Whole(Box::new(plaintext), content))

@@ -180,6 +180,7 @@ impl<'a> Content<'a> {
             });
             let mut comparing = Comparing {
                 entries,
+                has_none: true,
                 difference: None,
             };
             let verdict = read(&mut |entry| {
@@ -223,6 +224,8 @@ fn file_name(file: &tempfile::NamedTempFile) -> String {
 
 struct Comparing {
     entries: Receiver<Entry>,
+    /// Whether the index has named nothing so far.
+    has_none: bool,
     difference: Option<String>,
 }
 
@@ -233,12 +236,18 @@ impl Comparing {
         }
         let place = |entry: &Entry| format!("`{}` at {}, {} bytes", entry.path.display(), entry.offset, entry.length);
         self.difference = match self.entries.recv() {
-            Ok(indexed) if is_same(&indexed, found) => None,
-            Ok(indexed) => Some(format!(
-                "The index names {} where the content holds {}",
-                place(&indexed),
-                place(found)
-            )),
+            Ok(indexed) => {
+                self.has_none = false;
+                (!is_same(&indexed, found)).then(|| {
+                    format!(
+                        "The index names {} where the content holds {}",
+                        place(&indexed),
+                        place(found)
+                    )
+                })
+            }
+            // Of what came from a command or a pipe the index may name no entries at all.
+            Err(_) if self.has_none => None,
             Err(_) => Some(format!(
                 "The content holds {}, which the index does not name",
                 place(found)

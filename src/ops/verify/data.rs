@@ -1,5 +1,6 @@
 //! Every stored byte read once: the objects' digests, each member by itself, the plaintext's digests, the sums.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use super::super::Run;
 use super::super::plaintext::{segment_ends, sha256_from_hex, streams_by_name, streams_of};
 use super::super::reveal::reveal;
 use super::content::{Content, Verdict};
+use super::etag::{judge_etag, part_bytes_of};
 use super::index::{IndexFacts, MemberTable, read_facts, sentence};
 use super::loss::{LostPlaces, find_loss};
 use super::quick::is_frozen;
@@ -29,6 +31,8 @@ struct Job<'a> {
     data: StoredData,
     /// The data objects with as many bytes as there are of them.
     wanted: Vec<WantedObject>,
+    /// The entity tags that the store has of them.
+    etags: BTreeMap<crate::store::Key, String>,
     options: &'a VerifyOptions,
     run: &'a Run,
 }
@@ -173,6 +177,7 @@ fn wanted(key: crate::store::Key, bytes: u64, available_bytes: u64) -> WantedObj
             sha256: None,
         },
         available_bytes,
+        part_bytes: None,
     }
 }
 
@@ -201,19 +206,30 @@ impl<'a> Job<'a> {
             recipients: manifest.map(|manifest| manifest.recipients.clone()).unwrap_or_default(),
             keys: run.keys.clone(),
         };
-        let available = |key: &crate::store::Key| {
-            let meta = metas.iter().flatten().find(|meta| meta.key == *key);
-            meta.map_or(0, |meta| meta.bytes)
+        let meta_of = |key: &crate::store::Key| metas.iter().flatten().find(|meta| meta.key == *key);
+        let record_of = |key: &crate::store::Key| {
+            let objects = manifest.map(|manifest| manifest.objects.iter());
+            objects.and_then(|mut objects| objects.find(|record| record.key == *key))
         };
         let wanted = data
             .objects()
             .into_iter()
-            .map(|object| WantedObject {
-                available_bytes: available(&object.key),
-                object,
+            .map(|object| {
+                let meta = meta_of(&object.key);
+                let parts = record_of(&object.key).zip(meta);
+                WantedObject {
+                    available_bytes: meta.map_or(0, |meta| meta.bytes),
+                    part_bytes: parts.and_then(|(record, meta)| part_bytes_of(record, meta)),
+                    object,
+                }
             })
             .collect();
+        let etags = metas
+            .iter()
+            .flatten()
+            .filter_map(|meta| Some((meta.key.clone(), meta.etag.clone()?)));
         Ok(Self {
+            etags: etags.collect(),
             store,
             chosen,
             data,
@@ -427,7 +443,17 @@ fn judge_objects(job: &Job<'_>, read: &[ReadObject], checked: &mut Checked) -> R
         let (Some(record), Some(manifest)) = (record, manifest) else {
             continue;
         };
-        if sha256 != sha256_from_hex(&record.sha256, manifest)? {
+        let is_right = sha256 == sha256_from_hex(&record.sha256, manifest)?;
+        if let (Some(parts_md5), Some(etag)) = (read.parts_md5, job.etags.get(key)) {
+            judge_etag(
+                key,
+                is_right,
+                &format!("{}-{}", hex::encode(parts_md5), record.parts),
+                etag,
+                checked,
+            );
+        }
+        if !is_right {
             damaged += 1;
             confirm(job, wanted, sha256)?;
             checked.damaged(

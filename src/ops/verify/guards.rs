@@ -62,6 +62,8 @@ struct Series {
     before: Vec<u64>,
     /// Whether there are newer ones that are partial.
     has_newer_partial: bool,
+    /// Whether there are newer ones that were found damaged.
+    has_newer_damaged: bool,
 }
 
 impl Series {
@@ -106,6 +108,10 @@ pub fn watch(
             continue;
         }
         let known = series.entry(manifest.name.clone()).or_default();
+        if candidate.known_damage().is_some() {
+            known.has_newer_damaged |= known.newest.is_none();
+            continue;
+        }
         match (manifest.state, &known.newest) {
             (State::Partial, None) => known.has_newer_partial = true,
             (State::Partial, Some(_)) => {}
@@ -131,9 +137,11 @@ fn alarms(name: &str, series: &Series, guards: &Guards, now: Timestamp) -> Vec<A
     };
     let Some((id, time, plain_bytes)) = &series.newest else {
         if !guards.is_empty() {
-            let why = match series.has_newer_partial {
-                true => "all of its backups are partial",
-                false => "there is none",
+            let why = match (series.has_newer_partial, series.has_newer_damaged) {
+                (true, false) => "all of its backups are partial",
+                (false, true) => "all of its backups were found damaged",
+                (true, true) => "all of its backups are partial or were found damaged",
+                (false, false) => "there is none",
             };
             alarm(Kind::TooOld, format!("`{name}` has no complete backup: {why}"));
         }
@@ -142,16 +150,18 @@ fn alarms(name: &str, series: &Series, guards: &Guards, now: Timestamp) -> Vec<A
     if let Some(max_age) = guards.max_age {
         let age = now.duration_since(*time);
         let allowed = SignedDuration::try_from(max_age).unwrap_or(SignedDuration::MAX);
-        let partial = match series.has_newer_partial {
-            true => "; newer ones are partial and do not count",
-            false => "",
+        let newer = match (series.has_newer_partial, series.has_newer_damaged) {
+            (true, false) => "; newer ones are partial and do not count",
+            (false, true) => "; newer ones were found damaged and do not count",
+            (true, true) => "; newer ones are partial or were found damaged and do not count",
+            (false, false) => "",
         };
         if age > allowed {
             let age = format_duration(age.unsigned_abs());
             alarm(
                 Kind::TooOld,
                 format!(
-                    "The newest complete backup of `{name}`, `{id}`, is {age} old and may be {}{partial}",
+                    "The newest complete backup of `{name}`, `{id}`, is {age} old and may be {}{newer}",
                     format_duration(max_age)
                 ),
             );
@@ -216,6 +226,7 @@ mod tests {
             newest: Some(("id".to_owned(), time.parse().unwrap(), plain_bytes)),
             before: before.to_vec(),
             has_newer_partial: false,
+            has_newer_damaged: false,
         }
     }
 

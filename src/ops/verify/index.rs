@@ -99,10 +99,17 @@ pub(super) fn read_facts(
     let Some(record) = manifest.index_object() else {
         return Ok(IndexFacts::default());
     };
-    let mut walk = Walk::new(manifest)?;
-    match read_index(store, chosen, run, |item| walk.take(item)) {
-        Ok(()) => {
-            let facts = walk.finish(manifest)?;
+    let mut looked = read_once(store, chosen, manifest, run);
+    let is_doubtful = match &looked {
+        Ok(facts) => !facts.contradictions.is_empty(),
+        Err(failure) => matches!(failure.kind(), Kind::Damaged | Kind::NotFound),
+    };
+    // Only what is wrong twice is wrong where it lies.
+    if is_doubtful {
+        looked = read_once(store, chosen, manifest, run);
+    }
+    match looked {
+        Ok(facts) => {
             for contradiction in &facts.contradictions {
                 checked.damaged(
                     Some(&record.key),
@@ -129,6 +136,35 @@ pub(super) fn read_facts(
         }
         Err(failure) => Err(failure),
     }
+}
+
+/// Why the index of a backup cannot be used; `None` if it can.
+///
+/// # Errors
+/// [`Kind::WrongKey`]; the store's failures.
+pub(in crate::ops) fn index_trouble(
+    store: &Arc<dyn Store>,
+    chosen: &Chosen,
+    manifest: &Manifest,
+    run: &Run,
+) -> Result<Option<String>> {
+    let Some(record) = manifest.index_object() else {
+        return Ok(Some("It has none".to_owned()));
+    };
+    if store.head(&record.key)?.is_none() {
+        return Ok(Some(format!("The object `{}` is missing", record.key)));
+    }
+    match read_once(store, chosen, manifest, run) {
+        Ok(facts) => Ok(facts.contradictions.first().cloned()),
+        Err(failure) if matches!(failure.kind(), Kind::Damaged | Kind::NotFound) => Ok(Some(sentence(&failure))),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn read_once(store: &Arc<dyn Store>, chosen: &Chosen, manifest: &Manifest, run: &Run) -> Result<IndexFacts> {
+    let mut walk = Walk::new(manifest)?;
+    read_index(store, chosen, run, |item| walk.take(item))?;
+    walk.finish(manifest)
 }
 
 /// A failure and its causes in one sentence.

@@ -124,6 +124,7 @@ fn next_older(store: &Arc<dyn Store>, chosen: &Chosen, run: &Run) -> Result<Opti
     };
     let older = scan(store.as_ref(), &prefix, &run.cancel)?.into_iter().filter(|found| {
         found.time < chosen.found.time
+            && found.known_damage().is_none()
             && found.data_key != chosen.found.data_key
             && (found.name_hint == chosen.found.name_hint || found.name_hint == chosen.name())
     });

@@ -12,25 +12,31 @@ use super::Run;
 use super::many::in_parallel;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Phase;
+use crate::catalog::layout::ENCRYPTED_SUFFIX;
 use crate::catalog::listing::{Found, is_uncommitted, load_manifest};
 use crate::catalog::manifest::State;
+use crate::catalog::notes::FoundNote;
 use crate::catalog::selection::Chosen;
 use crate::store::{Key, ObjectMeta, Store};
 
 mod content;
 mod data;
+mod etag;
 mod guards;
 mod index;
 mod loss;
 mod quick;
+mod remember;
 mod sample;
 mod select;
 mod verdict;
 
 pub use guards::{Alarm, Guards, watch};
+pub(in crate::ops) use index::index_trouble;
 pub use loss::Loss;
+pub use remember::{Known, Remembered, VerdictBody, remember, remember_drill};
 pub use sample::Sample;
-pub use select::{find_all, newest_of_each};
+pub use select::{count_damaged, find_all, newest_of_each};
 pub use verdict::worse;
 
 /// How many findings of one backup are named; the rest are counted.
@@ -140,6 +146,10 @@ pub struct Checked {
     pub data_key: Key,
     /// Whether it has a manifest, be it a damaged one.
     pub is_managed: bool,
+    /// Whether it is encrypted, as far as is known.
+    pub is_encrypted: bool,
+    /// The notes beside it that a listing showed.
+    pub notes: Vec<FoundNote>,
     /// What was asked for.
     pub asked: Level,
     /// How far the check came.
@@ -166,6 +176,11 @@ impl Checked {
             time: chosen.time(),
             data_key: chosen.found.data_key.clone(),
             is_managed: chosen.found.manifest_key.is_some(),
+            is_encrypted: match &chosen.manifest {
+                Some(manifest) => manifest.is_encrypted(),
+                None => chosen.found.data_key.as_str().ends_with(ENCRYPTED_SUFFIX),
+            },
+            notes: chosen.found.notes.clone(),
             asked,
             reached: Reached::Nothing,
             amount: Amount::default(),
@@ -269,7 +284,14 @@ fn read(store: &Arc<dyn Store>, looked: Option<Looked>, options: &VerifyOptions,
     if options.level == Level::Quick || !can_be_read {
         return Ok(Some(checked));
     }
-    data::check_data(store, &chosen, &metas, &mut checked, options, run)?;
+    match data::check_data(store, &chosen, &metas, &mut checked, options, run) {
+        // Not every store says so when it is only looked at.
+        Err(failure) if failure.kind() == Kind::Archived => {
+            checked.remark(format!("Its data lies in an archive and was not read: {failure}."));
+            checked.is_incomplete = true;
+        }
+        other => other?,
+    }
     Ok((!was_removed(store, &chosen, &checked)?).then_some(checked))
 }
 
@@ -366,7 +388,12 @@ fn load(store: &Arc<dyn Store>, found: &Found) -> Result<Option<(Chosen, Option<
             false => without(None),
         };
     };
-    match load_manifest(store.as_ref(), key) {
+    let loaded = load_manifest(store.as_ref(), key).or_else(|failure| match failure.kind() {
+        // Only what is wrong twice is wrong where it lies.
+        Kind::Damaged => load_manifest(store.as_ref(), key),
+        _ => Err(failure),
+    });
+    match loaded {
         Ok(manifest) => Ok(Some((
             Chosen {
                 found: found.clone(),

@@ -30,7 +30,18 @@ pub(super) fn look_at_objects(
         store.head(key)
     });
     run.cancel.check()?;
-    let metas = metas.into_iter().collect::<Result<Vec<_>>>()?;
+    let mut metas = metas.into_iter().collect::<Result<Vec<_>>>()?;
+    let records = chosen.manifest.iter().flat_map(|manifest| &manifest.objects);
+    for (record, meta) in records.zip(&mut metas) {
+        let is_doubtful = match &*meta {
+            None => true,
+            Some(meta) => matches!(compare(record, meta), Verdict::Damaged(_)),
+        };
+        // Only what is wrong twice is wrong where it lies.
+        if is_doubtful {
+            *meta = store.head(&record.key)?;
+        }
+    }
     checked.amount.objects += metas.len() as u64;
     let frozen = metas.iter().flatten().filter(|meta| is_frozen(meta)).count();
     match &chosen.manifest {

@@ -24,6 +24,14 @@ pub fn find_all(store: &Arc<dyn Store>, layout: &Layout, name: Option<&str>, run
     scan(store.as_ref(), &prefix, &run.cancel)
 }
 
+/// How many of these are backups of the series, as far as the keys tell, in which damage was found that stands.
+#[must_use]
+pub fn count_damaged(found: &[Found], name: &str) -> u64 {
+    let is_one =
+        |found: &&Found| found.name_hint == name && found.manifest_key.is_some() && found.known_damage().is_some();
+    found.iter().filter(is_one).count() as u64
+}
+
 /// The newest committed backup of each series, newest first; safety backups only if they are asked for by name. One whose
 /// manifest cannot be read stands for its series together with the newest that can.
 ///

@@ -27,6 +27,8 @@ pub struct WantedObject {
     pub object: StoredObject,
     /// How many of its bytes can be read: fewer than it should have if it is cut, none if it is gone.
     pub available_bytes: u64,
+    /// The length of its parts in bytes, of which only the last may be shorter, if the MD5 of theirs is wanted.
+    pub part_bytes: Option<u64>,
 }
 
 /// An object that was read.
@@ -38,6 +40,8 @@ pub struct ReadObject {
     pub sha256: Option<[u8; 32]>,
     /// MD5 of its bytes, if all of them were read.
     pub md5: Option<[u8; 16]>,
+    /// MD5 of the MD5s of its parts, if it was wanted and all of its bytes were read.
+    pub parts_md5: Option<[u8; 16]>,
     /// Why it could not be read to its end, if it broke off.
     pub trouble: Option<String>,
 }
@@ -58,6 +62,8 @@ pub struct WholeReader {
     consumed: usize,
     sha256: Sha256,
     md5: Md5Thread,
+    /// The same by parts, if that is wanted of any object.
+    parts_md5: Option<Md5Thread>,
     /// Up to which byte the current object can be read.
     limit: u64,
     trouble: Option<String>,
@@ -77,6 +83,11 @@ impl WholeReader {
         reporter: Arc<dyn Reporter>,
     ) -> Result<Self> {
         let limit = limit_of(wanted.first());
+        let parts: Vec<u64> = wanted.iter().map(|wanted| wanted.part_bytes.unwrap_or(0)).collect();
+        let parts_md5 = match parts.iter().any(|bytes| *bytes > 0) {
+            true => Some(Md5Thread::start(parts)?),
+            false => None,
+        };
         Ok(Self {
             store,
             wanted,
@@ -89,7 +100,8 @@ impl WholeReader {
             block: None,
             consumed: 0,
             sha256: Sha256::new(),
-            md5: Md5Thread::start()?,
+            md5: Md5Thread::start(Vec::new())?,
+            parts_md5,
             limit,
             trouble: None,
             done: Vec::new(),
@@ -109,6 +121,13 @@ impl WholeReader {
         for object in &mut self.done {
             let digest = digests.next();
             object.md5 = digest.filter(|_| object.sha256.is_some());
+        }
+        if let Some(parts_md5) = &mut self.parts_md5 {
+            let digests = parts_md5.finish()?;
+            for ((object, wanted), digest) in self.done.iter_mut().zip(&self.wanted).zip(digests) {
+                let is_whole = object.sha256.is_some() && wanted.part_bytes.is_some();
+                object.parts_md5 = is_whole.then_some(digest);
+            }
         }
         Ok(self.done)
     }
@@ -169,6 +188,9 @@ impl WholeReader {
                     self.reporter.progress().add_plain(block.len() as u64);
                     let block = Arc::new(block);
                     self.md5.update(&block)?;
+                    if let Some(parts_md5) = &self.parts_md5 {
+                        parts_md5.update(&block)?;
+                    }
                     self.block = Some(block);
                 }
                 Ok(None) => self.break_off(format!("The object `{key}` ended early")),
@@ -221,10 +243,14 @@ impl WholeReader {
         let sha256: [u8; 32] = self.sha256.finalize_reset().into();
         let is_whole = self.limit == self.within;
         self.md5.end_object();
+        if let Some(parts_md5) = &self.parts_md5 {
+            parts_md5.end_object();
+        }
         self.done.push(ReadObject {
             bytes: self.limit,
             sha256: is_whole.then_some(sha256),
             md5: None,
+            parts_md5: None,
             trouble: self.trouble.take(),
         });
         self.fetcher = None;
@@ -262,16 +288,74 @@ enum Md5Job {
     EndObject,
 }
 
+/// The MD5 of an object, or that of the MD5s of its parts.
+#[derive(Default)]
+struct Taking {
+    md5: Md5,
+    of_parts: Md5,
+    /// How long the parts are; 0 if there are none.
+    part_bytes: u64,
+    /// How much of the current part is to come.
+    left: u64,
+}
+
+impl Taking {
+    fn of(part_bytes: u64) -> Self {
+        Self {
+            part_bytes,
+            left: part_bytes,
+            ..Self::default()
+        }
+    }
+
+    fn update(&mut self, mut bytes: &[u8]) {
+        if self.part_bytes == 0 {
+            self.md5.update(bytes);
+            return;
+        }
+        while !bytes.is_empty() {
+            let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+            let (now, later) = bytes.split_at(left.min(bytes.len()));
+            self.md5.update(now);
+            self.left -= now.len() as u64;
+            bytes = later;
+            if self.left == 0 {
+                self.end_part();
+            }
+        }
+    }
+
+    fn end_part(&mut self) {
+        self.of_parts.update(self.md5.finalize_reset());
+        self.left = self.part_bytes;
+    }
+
+    fn finish(mut self) -> [u8; 16] {
+        if self.left < self.part_bytes {
+            self.end_part();
+        }
+        match self.part_bytes {
+            0 => self.md5.finalize().into(),
+            _ => self.of_parts.finalize().into(),
+        }
+    }
+}
+
 impl Md5Thread {
-    fn start() -> Result<Self> {
+    /// Digests of objects, or, where the length of an object's parts stands among `parts`, of those of its parts.
+    fn start(parts: Vec<u64>) -> Result<Self> {
         let (jobs, work): (Sender<Md5Job>, Receiver<Md5Job>) = bounded(MD5_BLOCKS);
         let thread = Stop::new().spawn("stored-digest", move |_| {
-            let mut md5 = Md5::new();
+            let mut parts = parts.into_iter();
+            let mut taking = Taking::of(parts.next().unwrap_or(0));
             let mut done = Vec::new();
             for job in work {
                 match job {
-                    Md5Job::Block(block) => md5.update(&block[..]),
-                    Md5Job::EndObject => done.push(md5.finalize_reset().into()),
+                    Md5Job::Block(block) => taking.update(&block[..]),
+                    Md5Job::EndObject => {
+                        let next = Taking::of(parts.next().unwrap_or(0));
+                        done.push(std::mem::replace(&mut taking, next).finish());
+                    }
                 }
             }
             done

@@ -88,6 +88,13 @@ impl Keys {
         }
     }
 
+    /// The passphrase that has opened something in this run, if any has.
+    #[must_use]
+    pub fn known_passphrase(&self) -> Option<Secret> {
+        let known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.last().cloned()
+    }
+
     /// Tries the passphrase that is given, or asks for one.
     fn by_passphrase<T>(&self, what: &str, mut attempt: impl FnMut(&Secret) -> Result<T>) -> Result<T> {
         let inner = &self.0;

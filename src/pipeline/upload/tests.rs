@@ -44,6 +44,7 @@ impl Run {
             token: "token-1".to_owned(),
             content_type: "application/gzip",
             metadata: BTreeMap::new(),
+            lock: None,
         };
         let (store, reporter) = (self.store.clone(), self.recorder.clone());
         PartsWriter::new(store, Key::new(KEY), options, plan, self.cancel.clone(), reporter)

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, RawDir, Stat, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, RawDir, RenameFlags, Stat, Uid};
 use rustix::io::Errno;
 
 use super::handles::Handles;
@@ -142,7 +142,12 @@ impl Mover<'_> {
                     )
                     .hint("Move the folder away, restore into another target, or use --replace"));
                 }
-                _ => self.move_aside(name)?,
+                _ => {
+                    if self.exchange(name)? {
+                        return Ok(false);
+                    }
+                    self.move_aside(name)?;
+                }
             }
         }
         let (from, to) = self.folders()?;
@@ -156,6 +161,40 @@ impl Mover<'_> {
             return Err(self.failed(error));
         }
         Ok(false)
+    }
+
+    /// Puts an item in the place of one that is there, which goes aside, in one step: whenever a run is killed, one of the two
+    /// stands in the target, and what it held before is there or aside. False if the file system cannot do that.
+    fn exchange(&mut self, name: &[u8]) -> Result<bool> {
+        let (from, to) = self.folders()?;
+        let number = self.aside_count;
+        let aside_name = number.to_string();
+        let aside_name = aside_name.as_bytes();
+        let swap = || rustix::fs::renameat_with(self.aside, aside_name, to, name, RenameFlags::EXCHANGE);
+        let take_back = || move_item(self.aside, aside_name, from, name);
+        self.context(move_item(from, name, self.aside, aside_name))?;
+        if let Err(errno) = swap() {
+            self.context(take_back())?;
+            return match errno {
+                Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP => Ok(false),
+                errno => self.context(Err(errno)),
+            };
+        }
+        let path = self.path.clone();
+        if let Err(error) = self.journal.add(&Step::Aside { path, number }) {
+            // What cannot be written down is taken back at once.
+            let _ = swap().and_then(|()| take_back());
+            return Err(self.failed(error));
+        }
+        let step = Step::In {
+            path: self.path.clone(),
+        };
+        if let Err(error) = self.journal.add(&step) {
+            let _ = move_item(to, name, from, name);
+            return Err(self.failed(error));
+        }
+        self.aside_count += 1;
+        Ok(true)
     }
 
     fn move_aside(&mut self, name: &[u8]) -> Result<()> {

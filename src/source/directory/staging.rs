@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt};
 use rand::Rng;
-use rustix::fs::{Mode, Timespec, Timestamps};
+use rustix::fs::{FlockOperation, Mode, Timespec, Timestamps};
 
 use super::handles::FOLDER_FLAGS;
 use super::remove::remove;
@@ -89,6 +89,10 @@ impl Staging {
                 return Err(failure);
             }
         };
+        // The lock goes with the process, however it ends. File systems without locks keep what was left behind.
+        if rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            remove_left_behind(&target, &name);
+        }
         Ok(Self {
             target,
             target_path: target_path.to_owned(),
@@ -169,6 +173,34 @@ impl Drop for Staging {
         let _ = remove(self.target.as_fd(), self.name.as_bytes());
         let _ = rustix::fs::futimens(&self.target, &self.target_times);
         remove_made(&self.made);
+    }
+}
+
+/// Removes the staging folders of restores that were killed, unless they hold what the target held before.
+fn remove_left_behind(target: &Dir, own_name: &str) {
+    let Ok(entries) = target.entries() else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(name) = name
+            .to_str()
+            .filter(|name| name.starts_with(STAGING_PREFIX) && *name != own_name)
+        else {
+            continue;
+        };
+        // Whoever is at work in it holds its lock.
+        let Ok(folder) = usable(target, name) else { continue };
+        if rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive).is_err() {
+            continue;
+        }
+        let holds_nothing = match folder.read_dir(REPLACED) {
+            Ok(mut items) => items.next().is_none(),
+            // It was killed before it made that one.
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        };
+        if holds_nothing {
+            // A folder that cannot be removed is told of when the target is looked at.
+            let _ = remove(target.as_fd(), name.as_bytes());
+        }
     }
 }
 
@@ -268,6 +300,27 @@ mod tests {
         assert_eq!(std::fs::read_dir(top.path()).unwrap().count(), 0);
         let kept = Staging::create(top.path()).unwrap().keep();
         assert!(kept.join(REPLACED).is_dir());
+    }
+
+    #[test]
+    fn what_a_killed_restore_left_goes_with_the_next_one_and_what_one_at_work_has_stays() {
+        let top = tempfile::tempdir().unwrap();
+        let names = || -> Vec<PathBuf> {
+            let entries = std::fs::read_dir(top.path()).unwrap();
+            entries.map(|entry| entry.unwrap().path()).collect()
+        };
+        let left = Staging::create(top.path()).unwrap().keep();
+        std::fs::write(left.join(TREE).join("half"), "of a restore").unwrap();
+        let moved = Staging::create(top.path()).unwrap();
+        assert!(!left.exists());
+        std::fs::write(top.path().join(moved.name()).join(REPLACED).join("0"), "the only copy").unwrap();
+        let moved = { moved }.keep();
+        let at_work = Staging::create(top.path()).unwrap();
+        assert!(moved.exists());
+        drop(Staging::create(top.path()).unwrap());
+        assert!(top.path().join(at_work.name()).exists());
+        drop(at_work);
+        assert_eq!(names(), [moved]);
     }
 
     #[test]

@@ -189,7 +189,7 @@ fn pass_on(copy: &Copy, sink: &mut dyn SourceSink, context: &SourceContext<'_>) 
 }
 
 /// A table's pages lie all over the file, so that the whole of it belongs to each.
-fn entry(table: &Table, bytes: u64) -> Entry {
+pub(super) fn entry(table: &Table, bytes: u64) -> Entry {
     Entry {
         path: RawPath(table.name.clone().into_bytes()),
         kind: EntryKind::Table,

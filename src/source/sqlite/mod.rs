@@ -7,6 +7,7 @@ use crate::base::failure::{Failure, Kind, Result};
 
 mod backup;
 mod check;
+mod content;
 mod copy;
 pub(in crate::source) mod ending;
 mod files;
@@ -19,6 +20,7 @@ mod trouble;
 mod url;
 
 pub use backup::{SqliteOptions, SqliteSource};
+pub use content::{DatabaseContent, look_into};
 pub use files::{begins_as_database, is_database};
 pub use restore::{SqliteRestoreOptions, SqliteRestoreReport, check_copy, restore_database};
 pub use scratch::SqliteScratch;

@@ -24,6 +24,14 @@ pub(super) const CASES: &[Case] = &[
         run: of_many_who_put_at_once_one_wins,
     },
     Case {
+        name: "what_is_replaced_is_replaced_as_a_whole",
+        run: what_is_replaced_is_replaced_as_a_whole,
+    },
+    Case {
+        name: "only_the_expected_object_is_replaced",
+        run: only_the_expected_object_is_replaced,
+    },
+    Case {
         name: "ranges_are_exact_or_an_error",
         run: ranges_are_exact_or_an_error,
     },
@@ -125,6 +133,61 @@ fn of_many_who_put_at_once_one_wins(bench: &Bench<'_>) -> Verdict {
         return Err(format!("{} of {} succeeded", winners.len(), super::THREADS));
     };
     bench.check_object("x", &body(winner), &token(winner))
+}
+
+fn what_is_replaced_is_replaced_as_a_whole(bench: &Bench<'_>) -> Verdict {
+    told("put", bench.put("x", &content(50_000, 4)))?;
+    // A shorter one, a longer one, one of the same length: nothing of the old one is left.
+    for (number, bytes) in [(1, 10), (2, 70_000), (3, 70_000)] {
+        let (body, token) = (content(bytes, 10 + number), format!("token {number}"));
+        let Some(stands) = bench.head("x")? else {
+            return Err("`x` is not there".to_owned());
+        };
+        let key = bench.key("x");
+        let put = put_options(&token);
+        let meta = told(
+            "replace_if",
+            bench.store.replace_if(&key, Bytes::from(body.clone()), &put, &stands),
+        )?;
+        ensure!(
+            meta.bytes == bytes as u64,
+            "replace_if gives {} bytes for {bytes}",
+            meta.bytes
+        );
+        bench.check_object("x", &body, &token)?;
+        ensure!(bench.list("")? == ["x"], "something else is listed beside `x`");
+    }
+    Ok(())
+}
+
+fn only_the_expected_object_is_replaced(bench: &Bench<'_>) -> Verdict {
+    told("put", bench.put("x", b"first"))?;
+    let Some(first) = bench.head("x")? else {
+        return Err("`x` is not there".to_owned());
+    };
+    let replace = |name: &str, body: &'static [u8], token: &str| {
+        let put = put_options(token);
+        bench
+            .store
+            .replace_if(&bench.key(name), Bytes::from_static(body), &put, &first)
+    };
+    told("replace_if", replace("x", b"second", "token 2"))?;
+    // As long as the second, so that the length tells nothing.
+    expect_kind(
+        "replace_if of another",
+        replace("x", b"third!", "token 3"),
+        Kind::Conflict,
+    )?;
+    bench.check_object("x", b"second", "token 2")?;
+    expect_kind("replace_if of nothing", replace("y", b"y", "token y"), Kind::Conflict)?;
+    bench.check_absent("y")?;
+    told("delete", bench.store.delete(&bench.key("x")))?;
+    expect_kind(
+        "replace_if of what is gone",
+        replace("x", b"third!", "token 3"),
+        Kind::Conflict,
+    )?;
+    bench.check_absent("x")
 }
 
 fn ranges_are_exact_or_an_error(bench: &Bench<'_>) -> Verdict {

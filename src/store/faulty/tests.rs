@@ -10,6 +10,7 @@ fn options() -> PutOptions {
         token: "t".to_owned(),
         content_type: "text/plain",
         metadata: BTreeMap::new(),
+        lock: None,
     }
 }
 

@@ -82,23 +82,7 @@ impl Staged {
     /// [`Kind::Conflict`] if the name is taken. After any other failure nothing is known of what is on the disk: the file must be
     /// thrown away, since a second fsync would report success for pages that were lost.
     pub(super) fn publish(&self, bytes: u64) -> Result<()> {
-        let found = self
-            .file
-            .metadata()
-            .doing(|| format!("look at {}", self.shown()))?
-            .len();
-        if found != bytes {
-            return Err(Failure::new(
-                Kind::Failed,
-                format!(
-                    "The file for {} has {found} bytes instead of {bytes}; something else changed it",
-                    self.shown()
-                ),
-            ));
-        }
-        self.file
-            .sync_all()
-            .doing(|| format!("make {} durable", self.shown()))?;
+        self.make_durable(bytes)?;
         match rustix::fs::linkat(
             &self.folder,
             self.temporary.as_str(),
@@ -116,6 +100,43 @@ impl Staged {
             Err(error) => return Err(io_failure(format!("publish {}", self.shown()), error.into())),
         }
         self.stand_by(self.folder.sync())
+    }
+
+    /// Makes the content durable, then puts the file in the place of the one that has its name, in one step.
+    ///
+    /// # Errors
+    /// After any failure the old or the new one has the name, whole.
+    pub(super) fn replace(&self, bytes: u64) -> Result<()> {
+        self.make_durable(bytes)?;
+        rustix::fs::renameat(
+            &self.folder,
+            self.temporary.as_str(),
+            &self.folder,
+            self.file_name.as_str(),
+        )
+        .map_err(|error| io_failure(format!("replace {}", self.shown()), error.into()))?;
+        self.folder.sync()
+    }
+
+    fn make_durable(&self, bytes: u64) -> Result<()> {
+        let found = self
+            .file
+            .metadata()
+            .doing(|| format!("look at {}", self.shown()))?
+            .len();
+        if found != bytes {
+            return Err(Failure::new(
+                Kind::Failed,
+                format!(
+                    "The file for {} has {found} bytes instead of {bytes}; something else changed it",
+                    self.shown()
+                ),
+            ));
+        }
+        self.file
+            .sync_all()
+            .doing(|| format!("make {} durable", self.shown()))?;
+        Ok(())
     }
 
     /// Takes the name back if it could not be made durable: what may be gone after a crash must not be found and believed.

@@ -17,6 +17,7 @@ fn options(token: &str) -> PutOptions {
         token: token.to_owned(),
         content_type: "application/octet-stream",
         metadata: BTreeMap::new(),
+        lock: None,
     }
 }
 

@@ -9,6 +9,7 @@ fn options(token: &str) -> PutOptions {
         token: token.to_owned(),
         content_type: "text/plain",
         metadata: BTreeMap::new(),
+        lock: None,
     }
 }
 

@@ -19,9 +19,9 @@ use url::Url;
 
 use crate::base::failure::{Failure, Kind, Result};
 
-use super::http::PooledClient;
 use super::options::{ChecksumMode, S3Options};
 use super::provider::Provider;
+use super::timer::Timer;
 
 /// A TCP and TLS handshake round the world takes less.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(3100);
@@ -113,14 +113,16 @@ fn parse_endpoint(text: &str) -> Result<Url> {
 #[derive(Clone, Debug)]
 pub(super) struct ClientFactory {
     http: SharedHttpClient,
+    timer: Timer,
     path_style: bool,
     checksum: ChecksumMode,
 }
 
 impl ClientFactory {
-    pub(super) fn new(options: &S3Options, provider: &Provider) -> Self {
+    pub(super) fn new(options: &S3Options, provider: &Provider, http: SharedHttpClient, timer: Timer) -> Self {
         Self {
-            http: SharedHttpClient::new(PooledClient::default()),
+            http,
+            timer,
             path_style: options.path_style.unwrap_or(provider.path_style),
             checksum: options.checksum.unwrap_or(provider.checksum),
         }
@@ -162,13 +164,16 @@ impl ClientFactory {
             .retry_partition(partition)
             .identity_cache(aws_sdk_s3::config::IdentityCache::lazy().build())
             .http_client(self.http.clone())
+            .sleep_impl(self.timer.clone())
             .build();
         Client::from_conf(config)
     }
 }
 
-/// What one request sets differently from its client.
-pub(super) fn overrides(attempts: u32, attempt_timeout: Duration) -> aws_sdk_s3::config::Builder {
+/// What one request sets differently from its client; without a timeout the caller watches it.
+pub(super) fn overrides(attempts: u32, attempt_timeout: Option<Duration>) -> aws_sdk_s3::config::Builder {
+    let mut timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT);
+    timeouts.set_operation_attempt_timeout(attempt_timeout);
     aws_sdk_s3::Config::builder()
         .retry_config(
             RetryConfig::standard()
@@ -176,12 +181,7 @@ pub(super) fn overrides(attempts: u32, attempt_timeout: Duration) -> aws_sdk_s3:
                 .with_initial_backoff(SDK_FIRST_WAIT)
                 .with_max_backoff(SDK_MAX_WAIT),
         )
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT_TIMEOUT)
-                .operation_attempt_timeout(attempt_timeout)
-                .build(),
-        )
+        .timeout_config(timeouts.build())
 }
 
 /// Whether a bucket in another region is reached by leaving this endpoint to the SDK.

@@ -16,6 +16,7 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Reporter;
 
 use super::archive::ThawRequest;
+use super::object_lock::{LockSeen, ObjectLock};
 use super::removal::{Deletion, Doomed, Retained, Version};
 use super::{Key, Limits, ObjectMeta, PutOptions, Store, UnfinishedUpload, Upload};
 
@@ -24,17 +25,22 @@ mod errors;
 mod explain;
 mod http;
 mod list;
+mod locks;
 mod options;
 mod partition;
 mod provider;
 mod put;
+mod race;
 mod read;
 mod remove;
+mod replace;
+mod request;
 mod requests;
 mod retry;
 mod session;
 mod stat;
 mod thaw;
+mod timer;
 mod upload;
 
 #[cfg(test)]
@@ -101,6 +107,11 @@ impl Store for S3Store {
         self.session.block_on(self.session.put(key, body, options))
     }
 
+    fn replace_if(&self, key: &Key, body: Bytes, options: &PutOptions, expected: &ObjectMeta) -> Result<ObjectMeta> {
+        self.session
+            .block_on(self.session.replace(key, body, options, expected))
+    }
+
     fn start_upload(&self, key: &Key, options: &PutOptions) -> Result<Box<dyn Upload>> {
         Ok(Box::new(upload::start(&self.session, key, options)?))
     }
@@ -150,6 +161,18 @@ impl Store for S3Store {
     fn retained(&self, key: &Key) -> Result<Option<Retained>> {
         self.session
             .block_on(self.session.retained(key, None, &self.session.stop_from_now()))
+    }
+
+    fn prepare_locks(&self) -> Result<bool> {
+        self.session.block_on(self.session.prepare_locks()).map(|()| true)
+    }
+
+    fn lock_of(&self, key: &Key, version_id: Option<&str>) -> Result<LockSeen> {
+        self.session.block_on(self.session.lock_of(key, version_id))
+    }
+
+    fn extend_lock(&self, key: &Key, version_id: Option<&str>, lock: &ObjectLock) -> Result<()> {
+        self.session.block_on(self.session.extend_lock(key, version_id, lock))
     }
 
     fn list_versions(&self, prefix: &str, visit: &mut dyn FnMut(Version) -> Result<ControlFlow<()>>) -> Result<()> {

@@ -70,16 +70,29 @@ impl S3Options {
 
     /// How long one attempt of a request that carries `bytes` may take.
     pub(super) fn attempt_timeout(&self, bytes: u64) -> Duration {
-        let moving = Duration::from_secs(bytes / self.min_throughput_bytes_per_sec.max(1));
-        self.attempt_timeout_min.max(moving)
+        self.attempt_timeout_min.max(self.moving_time(bytes))
+    }
+
+    /// How long so many bytes take at the slowest speed that counts as alive.
+    pub(super) fn moving_time(&self, bytes: u64) -> Duration {
+        Duration::from_secs(bytes / self.min_throughput_bytes_per_sec.max(1))
+    }
+
+    /// How long removing and aborting may go on trying.
+    pub(super) fn clean_up_patience(&self) -> Duration {
+        self.retry.budget.clamp(CLEAN_UP_PATIENCE_MIN, CLEAN_UP_PATIENCE)
     }
 }
 
 /// Half of what the slowest line that can still make a nightly backup delivers: 10 GiB a day.
 pub const MIN_THROUGHPUT_BYTES_PER_SEC: u64 = 128 * KIB;
 
-/// How long removing and aborting may go on trying after the run was asked to stop: the user is waiting.
-pub(super) const CLEAN_UP_PATIENCE: Duration = Duration::from_secs(45);
+/// How long removing and aborting may go on trying after a failure, or after the run was asked to stop: the user is waiting.
+/// Who gives the store less time than this gives the clean-up no more, but what one request needs.
+const CLEAN_UP_PATIENCE: Duration = Duration::from_secs(45);
+
+/// See [`CLEAN_UP_PATIENCE`].
+const CLEAN_UP_PATIENCE_MIN: Duration = Duration::from_secs(5);
 
 /// Completing a large object takes AWS minutes: ten, when any other request is given one.
 pub(super) const COMPLETE_TIMEOUT_FACTOR: u32 = 10;

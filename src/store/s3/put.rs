@@ -3,8 +3,8 @@
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::put_object::PutObjectOutput;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
-use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumAlgorithm, ServerSideEncryption, StorageClass};
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::{ChecksumAlgorithm, ObjectLockMode, ServerSideEncryption, StorageClass};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::store::{Key, ObjectMeta, PutOptions, Role, TOKEN_METADATA};
 
 use super::errors::{Class, Problem};
+use super::locks::header_of;
 use super::options::Sse;
 use super::provider::ConditionalWrites;
 use super::session::{Request, Session, Stop, Tries};
@@ -27,6 +28,8 @@ pub(crate) struct Creation {
     pub(crate) tagging: Option<String>,
     pub(crate) metadata: std::collections::HashMap<String, String>,
     pub(crate) checksum: Option<ChecksumAlgorithm>,
+    pub(crate) lock_mode: Option<ObjectLockMode>,
+    pub(crate) locked_until: Option<DateTime>,
 }
 
 impl Session {
@@ -55,6 +58,8 @@ impl Session {
             metadata,
             // The only algorithm whose value for a whole multipart object S3 computes from the parts.
             checksum: self.checksums().then_some(ChecksumAlgorithm::Crc64Nvme),
+            lock_mode: options.lock.map(|lock| header_of(lock.mode)),
+            locked_until: options.lock.map(|lock| DateTime::from_secs(lock.until.as_second())),
         }
     }
 
@@ -102,6 +107,11 @@ impl Session {
                     if refused {
                         self.give_up_conditional_writes();
                     }
+                    // Every S3 server names what it has written; whatever does not may be a page of something in between.
+                    let habit = match answer.e_tag().filter(|etag| !etag.is_empty()) {
+                        Some(_) => habit,
+                        None => ConditionalWrites::Ignored,
+                    };
                     return match self
                         .look_after(key, &options.token, bytes, habit, &request.stop)
                         .await?
@@ -214,7 +224,7 @@ pub(super) fn may_refuse_condition(problem: &Problem, habit: ConditionalWrites) 
         && !problem.message.to_ascii_lowercase().contains("x-amz-")
 }
 
-fn put_request(client: &Client, creation: &Creation) -> PutObjectFluentBuilder {
+pub(super) fn put_request(client: &Client, creation: &Creation) -> PutObjectFluentBuilder {
     client
         .put_object()
         .set_storage_class(creation.storage_class.clone())
@@ -223,4 +233,7 @@ fn put_request(client: &Client, creation: &Creation) -> PutObjectFluentBuilder {
         .set_tagging(creation.tagging.clone())
         .set_metadata(Some(creation.metadata.clone()))
         .set_checksum_algorithm(creation.checksum.clone())
+        // S3 takes a locked object only with an MD5 or a checksum, which every request of ours has.
+        .set_object_lock_mode(creation.lock_mode.clone())
+        .set_object_lock_retain_until_date(creation.locked_until)
 }

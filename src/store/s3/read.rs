@@ -180,11 +180,14 @@ impl ObjectReader {
                 self.connect().await?;
             }
             let Some(body) = self.body.as_mut() else { continue };
+            self.session.begin(&mut self.tries);
+            let limit = self.session.stall_limit();
             let outcome = self
                 .session
-                .within(&self.request.stop, self.session.options.stall_timeout, body.try_next())
+                .within(&self.request.stop, limit, body.try_next())
                 .await
                 .map_err(|problem| self.session.explain(&self.request, &problem))?;
+            self.tries.hung = outcome.is_none();
             let words = match outcome {
                 Some(Ok(Some(chunk))) if chunk.is_empty() => continue,
                 Some(Ok(Some(chunk))) if chunk.len() as u64 <= left => {
@@ -196,10 +199,7 @@ impl ObjectReader {
                 Some(Ok(Some(_))) => return Err(self.lies("more bytes than it promised")),
                 Some(Ok(None)) => format!("The answer ended {left} bytes early"),
                 Some(Err(error)) => format!("The answer broke off {left} bytes early: {error}"),
-                None => format!(
-                    "Nothing arrived for {} s, {left} bytes before the end",
-                    self.session.options.stall_timeout.as_secs()
-                ),
+                None => format!("Nothing arrived for {} s, {left} bytes before the end", limit.as_secs()),
             };
             self.body = None;
             if self.since_open_bytes < RESUME_AT_ONCE_BYTES {

@@ -380,7 +380,10 @@ impl Session {
             };
             ahead_secs
                 .and_then(|secs| Timestamp::now().checked_add(jiff::SignedDuration::from_secs(secs)).ok())
-                .ok_or_else(|| Failure::new(Kind::Failed, "The store does not tell its time"))
+                .ok_or_else(|| {
+                    Failure::new(Kind::Failed, "The store does not tell its time")
+                        .hint("That is no answer of an S3 server: look for a proxy or a log-in page on the way to it")
+                })
         })
     }
 }

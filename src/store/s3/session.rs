@@ -2,14 +2,13 @@
 //! or of expired credentials.
 
 use std::future::Future;
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::{AsyncSleep as _, SharedHttpClient};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -20,105 +19,21 @@ use crate::base::report::{Event, Reporter};
 
 use super::client::{self, ClientFactory, Surroundings};
 use super::errors::{Class, Problem};
-use super::options::{CLEAN_UP_PATIENCE, S3Options};
+use super::http::{self, Moved, PooledClient, WatchedClient};
+use super::options::S3Options;
 use super::provider::{self, ConditionalWrites, Provider};
+use super::race::{Either, race, wait_for};
 use super::remove::BatchHabit;
-use super::retry::{Budget, Next};
+use super::request::OnItsWay;
+pub(super) use super::request::{Network, Request, Stop, Tries};
+use super::retry::{Budget, FailedAttempt, Next};
+use super::timer::Timer;
 
 /// Bytes that arrive damaged this many times in a row will not arrive whole.
 const CORRUPTED_MAX: u32 = 3;
 
 /// How often one request may have the credentials looked up again.
 const RENEWALS_MAX: u32 = 2;
-
-/// What stops a request.
-#[derive(Clone, Debug)]
-pub(super) enum Stop {
-    /// The run's cancellation.
-    OnCancel,
-    /// The run's cancellation, or this flag.
-    OnCancelOr(watch::Receiver<bool>),
-    /// The run's cancellation, so much later: for what is better answered than dropped half-way.
-    LateOnCancel(Duration),
-    /// Nothing but this much time: for what must be done after a cancellation too.
-    After(Duration),
-}
-
-/// A request of the clean-up that gets no answer in this time is repeated.
-const CLEAN_UP_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// What is asked of the store, apart from the SDK's own input.
-#[derive(Clone, Debug)]
-pub(super) struct Request {
-    /// An infinitive with its object, for messages.
-    pub(super) doing: String,
-    /// The permission that it needs.
-    pub(super) permission: &'static str,
-    /// The object's key, if it is about one.
-    pub(super) key: Option<String>,
-    /// How long one attempt may take; `None` for what carries next to nothing.
-    pub(super) attempt_timeout: Option<Duration>,
-    /// Whether the SDK may repeat it by itself.
-    pub(super) sdk_retries: bool,
-    /// Whether its answer proves that the store works; the head of a body that never comes does not.
-    pub(super) answer_is_progress: bool,
-    /// What stops it.
-    pub(super) stop: Stop,
-}
-
-impl Request {
-    /// A request without a body to speak of.
-    pub(super) fn new(doing: String, permission: &'static str, key: Option<&str>) -> Self {
-        Self {
-            doing,
-            permission,
-            key: key.map(str::to_owned),
-            attempt_timeout: None,
-            sdk_retries: true,
-            answer_is_progress: true,
-            stop: Stop::OnCancel,
-        }
-    }
-
-    /// The same request, stopped by something else; an attempt takes no longer than the patience allows.
-    pub(super) fn stopped_by(self, stop: &Stop) -> Self {
-        let attempt_timeout = match stop {
-            Stop::After(_) => Some(self.attempt_timeout.map_or(CLEAN_UP_ATTEMPT_TIMEOUT, |timeout| {
-                timeout.min(CLEAN_UP_ATTEMPT_TIMEOUT)
-            })),
-            Stop::OnCancel | Stop::OnCancelOr(_) | Stop::LateOnCancel(_) => self.attempt_timeout,
-        };
-        Self {
-            attempt_timeout,
-            stop: stop.clone(),
-            ..self
-        }
-    }
-}
-
-/// What a request has been through.
-#[derive(Debug)]
-pub(super) struct Tries {
-    started: Instant,
-    generation: u64,
-    failures: u32,
-    corrupted: u32,
-    renewals: u32,
-    clock_set: bool,
-}
-
-impl Tries {
-    pub(super) fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            generation: 0,
-            failures: 0,
-            corrupted: 0,
-            renewals: 0,
-            clock_set: false,
-        }
-    }
-}
 
 /// The client in use; replaced as a whole when region or credentials turn out wrong.
 #[derive(Debug)]
@@ -140,7 +55,9 @@ pub(super) struct Session {
     link: RwLock<Link>,
     repairing: tokio::sync::Mutex<()>,
     budget: Budget,
-    clock_start: Instant,
+    timer: Timer,
+    /// The bytes of all parts that are being sent: they share the line.
+    bytes_in_flight: AtomicU64,
     contacted: AtomicBool,
     bucket_seen: AtomicBool,
     conditional_writes_off: AtomicBool,
@@ -170,11 +87,26 @@ impl Drop for Session {
 impl Session {
     /// Resolves the configuration; no request is made.
     pub(super) fn open(options: S3Options, cancel: &Cancel, reporter: Arc<dyn Reporter>) -> Result<Self> {
-        let runtime = client::runtime()?;
+        let network = Network {
+            runtime: client::runtime()?,
+            timer: Timer::real(),
+            http: SharedHttpClient::new(WatchedClient(PooledClient::default())),
+        };
+        Self::on(network, options, cancel, reporter)
+    }
+
+    /// As [`Session::open`], on a given network.
+    pub(super) fn on(
+        network: Network,
+        options: S3Options,
+        cancel: &Cancel,
+        reporter: Arc<dyn Reporter>,
+    ) -> Result<Self> {
+        let Network { runtime, timer, http } = network;
         let surroundings = runtime.block_on(client::surroundings(&options))?;
         let host = surroundings.endpoint.as_ref().and_then(|url| url.host_str());
         let provider = provider::detect(options.provider.as_deref(), host)?;
-        let factory = ClientFactory::new(&options, provider);
+        let factory = ClientFactory::new(&options, provider, http, timer.clone());
         let client = factory.client(&surroundings, &surroundings.region, surroundings.endpoint.as_ref());
         let (sender, cancelled) = watch::channel(false);
         // The session's receivers must outlive the callback, so it does not own the only sender.
@@ -199,7 +131,8 @@ impl Session {
             }),
             repairing: tokio::sync::Mutex::new(()),
             budget: Budget::default(),
-            clock_start: Instant::now(),
+            timer,
+            bytes_in_flight: AtomicU64::new(0),
             contacted: AtomicBool::new(false),
             bucket_seen: AtomicBool::new(false),
             conditional_writes_off: AtomicBool::new(provider.conditional_writes == ConditionalWrites::Ignored),
@@ -214,7 +147,7 @@ impl Session {
     /// Runs a future to its end on the calling thread.
     pub(super) fn block_on<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
         match &self.runtime {
-            Some(runtime) => runtime.handle().block_on(future),
+            Some(runtime) => runtime.block_on(future),
             None => Err(Failure::new(
                 crate::base::failure::Kind::Failed,
                 "The store has been closed",
@@ -267,9 +200,14 @@ impl Session {
     /// stands there, a removal): it must not fail because of the very cancellation that made it necessary.
     pub(super) fn stop_from_now(&self) -> Stop {
         match self.is_cancelled() {
-            true => Stop::After(CLEAN_UP_PATIENCE),
+            true => self.clean_up(),
             false => Stop::OnCancel,
         }
+    }
+
+    /// What stops a request of the clean-up.
+    pub(super) fn clean_up(&self) -> Stop {
+        Stop::After(self.options.clean_up_patience())
     }
 
     /// Whether requests carry checksums besides their MD5.
@@ -280,6 +218,11 @@ impl Session {
     /// How long an attempt that carries `bytes` may take.
     pub(super) fn timeout_for(&self, bytes: u64) -> Duration {
         self.options.attempt_timeout(bytes)
+    }
+
+    /// A part of so many bytes is on its way as long as the answer is kept.
+    pub(super) fn send_bytes(&self, bytes: u64) -> OnItsWay<'_> {
+        OnItsWay::new(&self.bytes_in_flight, bytes)
     }
 
     /// Whether the store is known to obey `If-None-Match: *`.
@@ -313,7 +256,19 @@ impl Session {
 
     /// Bytes have arrived: the store is alive.
     pub(super) fn progress(&self) {
-        self.budget.success();
+        self.budget.success(self.timer.now());
+    }
+
+    /// How long the rest of a body may not move: as long as its owner says, and as the budget lasts.
+    pub(super) fn stall_limit(&self) -> Duration {
+        let now = self.timer.now();
+        let end = self.budget.end(&self.options.retry, now, Duration::ZERO);
+        self.options.stall_timeout.min(end.saturating_sub(now))
+    }
+
+    /// Notes that the rest of a body is waited for from now on.
+    pub(super) fn begin(&self, tries: &mut Tries) {
+        tries.begin(self.timer.now());
     }
 
     /// Makes a request until it succeeds or its failure stands.
@@ -349,18 +304,37 @@ impl Session {
             tries.generation = link.generation;
             link.client.clone()
         };
-        // Until the store has answered once, the SDK's own retries would only delay "no such host".
-        let attempts = match request.sdk_retries && self.contacted.load(Ordering::Acquire) {
+        // Until the store has answered once, the SDK's own retries would only delay "no such host"; and they are for blips, not
+        // for outages.
+        let is_blip = self.contacted.load(Ordering::Acquire) && !self.budget.is_failing();
+        let attempts = match request.sdk_retries && is_blip {
             true => self.options.retry.sdk_attempts,
             false => 1,
         };
-        // The SDK's futures are large; the callers' stacks need not be.
+        tries.begin(self.timer.now());
+        let moved = Moved::now(&self.timer);
         let timeout = request.attempt_timeout.unwrap_or_else(|| self.timeout_for(0));
-        let work = Box::pin(operation(client, client::overrides(attempts, timeout)));
-        let outcome = match race(self.stopped(&request.stop), work).await {
-            Either::First(()) => return Err(interrupted()),
+        let sdk_timeout = (!request.shares_the_line).then_some(timeout);
+        // The SDK's futures are large; the callers' stacks need not be.
+        let work = Box::pin(http::watched(
+            moved.clone(),
+            operation(client, client::overrides(attempts, sdk_timeout)),
+        ));
+        let given_up = race(
+            self.stopped(&request.stop),
+            self.too_long(request, tries, &moved, timeout),
+        );
+        let outcome = match race(given_up, work).await {
+            Either::First(Either::First(())) => return Err(interrupted()),
+            Either::First(Either::Second(words)) => {
+                tries.silent_since = moved.last();
+                tries.hung = true;
+                return Err(Problem::new(Class::Lost, words));
+            }
             Either::Second(outcome) => outcome,
         };
+        tries.silent_since = moved.last();
+        tries.hung = matches!(outcome, Err(SdkError::TimeoutError(_)));
         match outcome {
             Ok(answer) => {
                 self.contacted.store(true, Ordering::Release);
@@ -407,18 +381,21 @@ impl Session {
                 return Err(problem);
             }
         }
+        let now = self.timer.now();
         if let Stop::After(patience) = request.stop
-            && tries.started.elapsed() >= patience
+            && now >= tries.started.unwrap_or(now) + patience
         {
             return Err(problem);
         }
-        let now = self.clock_start.elapsed();
-        let first_contact = problem.class.unconnected() && !contacted;
-        let random = rand::random::<f64>();
-        match self
-            .budget
-            .failed(&self.options.retry, tries.failures, first_contact, now, random)
-        {
+        let failed = FailedAttempt {
+            number: tries.failures,
+            first_contact: problem.class.unconnected() && !contacted,
+            began: tries.began,
+            silent_since: tries.silent_since,
+            hung: tries.hung,
+            now,
+        };
+        match self.budget.failed(&self.options.retry, &failed, rand::random::<f64>()) {
             Next::GiveUp => Err(problem),
             Next::Wait(wait) => {
                 self.reporter.event(Event::Retrying {
@@ -434,7 +411,7 @@ impl Session {
 
     /// Sleeps, unless the request is stopped.
     pub(super) async fn wait(&self, request: &Request, wait: Duration) -> Result<(), Problem> {
-        match race(self.stopped(&request.stop), tokio::time::sleep(wait)).await {
+        match race(self.stopped(&request.stop), self.timer.sleep(wait)).await {
             Either::First(()) => Err(interrupted()),
             Either::Second(()) => Ok(()),
         }
@@ -447,9 +424,42 @@ impl Session {
         limit: Duration,
         future: impl Future<Output = T>,
     ) -> Result<Option<T>, Problem> {
-        match race(self.stopped(stop), tokio::time::timeout(limit, future)).await {
+        // What is there already counts, however little time there was.
+        let in_time = race(future, self.timer.sleep(limit));
+        match race(self.stopped(stop), in_time).await {
             Either::First(()) => Err(interrupted()),
-            Either::Second(outcome) => Ok(outcome.ok()),
+            Either::Second(Either::First(answer)) => Ok(Some(answer)),
+            Either::Second(Either::Second(())) => Ok(None),
+        }
+    }
+
+    /// Returns, with words about it, when an attempt is to be given up: nothing moved and no answer came for as long as the
+    /// budget lasts; or the line is too slow; or the patience is at its end. What else takes too long the SDK ends.
+    async fn too_long(&self, request: &Request, tries: &Tries, moved: &Moved, timeout: Duration) -> String {
+        let mut together_bytes = 0;
+        loop {
+            let last = moved.last();
+            let mut quiet_end = self.budget.end(&self.options.retry, last, request.silence_allowed);
+            if let Stop::After(patience) = request.stop {
+                quiet_end = quiet_end.min(tries.started.unwrap_or(last).saturating_add(patience));
+            }
+            let mut slow_end = Duration::MAX;
+            if request.shares_the_line {
+                quiet_end = quiet_end.min(last.saturating_add(timeout));
+                together_bytes = self.bytes_in_flight.load(Ordering::Acquire).max(together_bytes);
+                let moving = self.options.moving_time(together_bytes);
+                slow_end = moved.began() + moving + self.options.attempt_timeout_min;
+            }
+            let now = self.timer.now();
+            if now >= quiet_end {
+                let silent = now.saturating_sub(last);
+                return format!("No answer, and nothing moved for {:.1} s", silent.as_secs_f64());
+            }
+            if now >= slow_end {
+                let taken = now.saturating_sub(moved.began());
+                return format!("No answer after {} s, and too slow", taken.as_secs());
+            }
+            self.timer.sleep(quiet_end.min(slow_end) - now).await;
         }
     }
 
@@ -462,7 +472,7 @@ impl Session {
             }
             Stop::LateOnCancel(grace) => {
                 cancelled.await;
-                tokio::time::sleep(*grace).await;
+                self.timer.sleep(*grace).await;
             }
             Stop::After(_) => std::future::pending().await,
         }
@@ -560,33 +570,4 @@ impl Session {
 
 fn interrupted() -> Problem {
     Problem::new(Class::Interrupted, "The run was asked to stop")
-}
-
-async fn wait_for(mut flag: watch::Receiver<bool>) {
-    if flag.wait_for(|set| *set).await.is_err() {
-        // The sender is gone, so nobody can ever set it.
-        std::future::pending::<()>().await;
-    }
-}
-
-/// The one of two that ended first.
-enum Either<A, B> {
-    First(A),
-    Second(B),
-}
-
-/// Runs two futures until one of them ends; the first is looked at first.
-async fn race<A: Future, B: Future>(first: A, second: B) -> Either<A::Output, B::Output> {
-    let mut first = pin!(first);
-    let mut second = pin!(second);
-    std::future::poll_fn(move |context| {
-        if let Poll::Ready(value) = first.as_mut().poll(context) {
-            return Poll::Ready(Either::First(value));
-        }
-        if let Poll::Ready(value) = second.as_mut().poll(context) {
-            return Poll::Ready(Either::Second(value));
-        }
-        Poll::Pending
-    })
-    .await
 }

@@ -19,7 +19,7 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::store::{Key, ObjectMeta, Part, PartReceipt, PutOptions, Role, Upload};
 
 use super::errors::{Class, Problem};
-use super::options::{CLEAN_UP_PATIENCE, COMPLETE_TIMEOUT_FACTOR};
+use super::options::COMPLETE_TIMEOUT_FACTOR;
 use super::provider::ConditionalWrites;
 use super::put::may_refuse_condition;
 use super::session::{Request, Session, Stop, Tries};
@@ -100,6 +100,8 @@ pub(super) fn start(session: &Arc<Session>, key: &Key, options: &PutOptions) -> 
                 .set_ssekms_key_id(creation.kms_key_id.clone())
                 .set_tagging(creation.tagging.clone())
                 .set_metadata(Some(creation.metadata.clone()))
+                .set_object_lock_mode(creation.lock_mode.clone())
+                .set_object_lock_retain_until_date(creation.locked_until)
                 .set_checksum_algorithm(creation.checksum.clone())
                 .set_checksum_type(creation.checksum.as_ref().map(|_| ChecksumType::FullObject))
                 .customize()
@@ -145,6 +147,7 @@ impl Upload for S3Upload {
         let bytes = part.body.len() as u64;
         let request = Request {
             attempt_timeout: Some(session.timeout_for(bytes)),
+            shares_the_line: true,
             stop: Stop::OnCancelOr(self.stop.subscribe()),
             ..Request::new(
                 format!("send part {} of {name}", part.number),
@@ -171,6 +174,7 @@ impl Upload for S3Upload {
                 .within(&request.stop, Duration::MAX, self.gate.acquire())
                 .await
                 .map_err(|problem| session.explain(&request, &problem))?;
+            let _on_its_way = session.send_bytes(bytes);
             session
                 .call(&request, |client: Client, overrides| {
                     client
@@ -289,6 +293,7 @@ impl S3Upload {
                     .saturating_mul(COMPLETE_TIMEOUT_FACTOR)
                     .max(session.timeout_for(object_bytes / COMPLETE_SPEED_UP)),
             ),
+            silence_allowed: session.options.moving_time(object_bytes / COMPLETE_SPEED_UP),
             // Whether a completion whose reply was lost took place is asked before it is repeated.
             sdk_retries: false,
             ..Request::new(
@@ -447,7 +452,7 @@ impl S3Upload {
     /// Aborts until no part is left, and removes an object that a completion of unknown outcome made.
     async fn throw_away(&self) -> Result<()> {
         let session = &self.session;
-        let stop = Stop::After(CLEAN_UP_PATIENCE);
+        let stop = session.clean_up();
         let request = Request::new(
             format!("abort the upload of {}", session.object(self.key.as_str())),
             "s3:AbortMultipartUpload",

@@ -1,12 +1,22 @@
 //! The commands: one line each, and what it means that one has succeeded.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use backup_cli::base::cancel::Cancel;
+use backup_cli::base::report::Recorder;
+use backup_cli::catalog::layout::Layout;
+use backup_cli::ops::backup::BackupOptions;
+use backup_cli::store::Store;
+use backup_cli::store::s3::S3Store;
 
 use crate::encryption::KeyPair;
 use crate::support::cli::{Cli, Outcome};
 use crate::support::fault_s3::{Content, FaultS3, Options, SECRET_KEY};
+use crate::support::library::{self, run_at};
+use crate::support::postgres::Database;
 use crate::support::server::process_folder;
 use crate::support::trees::{Compare, Noise, differences, make_small_tree};
 
@@ -21,6 +31,25 @@ pub enum Effect {
     Restore,
     /// It copies what there is to another place of the bucket.
     Copies,
+    /// It makes a backup in each of two places of the bucket; one may succeed where the other fails.
+    Several,
+    /// It makes a backup whose data is another one each time.
+    Streams,
+    /// It judges, and changes nothing.
+    Verdict,
+    /// It removes what [`Past::doomed`] names for it.
+    Removes,
+    /// It writes a note beside a backup.
+    Note,
+}
+
+/// The history that a command finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    /// Three backups that were just made.
+    Recent,
+    /// Backups of days long ago: a series to prune, one that shrank, a pin, and what a crash left behind.
+    Past,
 }
 
 /// A line of the table.
@@ -29,11 +58,35 @@ pub struct Command {
     pub name: &'static str,
     pub words: &'static [&'static str],
     pub effect: Effect,
+    pub history: History,
+}
+
+impl Command {
+    /// Whether it may have done a part of its work when it fails.
+    pub fn goes_one_by_one(&self) -> bool {
+        matches!(self.effect, Effect::Copies | Effect::Several)
+    }
+
+    /// What there is before it.
+    pub fn before(&self) -> &'static Content {
+        match self.history {
+            History::Recent => &Fixture::shared().content,
+            History::Past => &Past::shared().content,
+        }
+    }
+
+    /// The keys that it is to remove.
+    pub fn doomed(&self) -> BTreeSet<String> {
+        match self.effect {
+            Effect::Removes => Past::shared().doomed(self.words[0]),
+            _ => BTreeSet::new(),
+        }
+    }
 }
 
 /// What is run against faults. Of the words these stand for something: `TREE`, `LARGE` (two parts), `OLD`, `NEW` and
 /// `SEALED` (ids), `PUBLIC` and `IDENTITY` (a key pair), `TARGET` (a folder that is not there yet), `ELSEWHERE` (another
-/// prefix of the bucket).
+/// prefix of the bucket), `HERE` (the usual prefix), `DATABASE` (a PostgreSQL database of some tables).
 pub const COMMANDS: &[Command] = &[
     line(
         "backup of a directory",
@@ -86,10 +139,62 @@ pub const COMMANDS: &[Command] = &[
         Effect::Answer,
     ),
     line("copy", &["copy", "--all", "--to", "ELSEWHERE"], Effect::Copies),
+    line("copy of one", &["copy", "NEW", "--to", "ELSEWHERE"], Effect::Copies),
+    line(
+        "backup to several stores",
+        &[
+            "backup",
+            "TREE",
+            "--name",
+            "www",
+            "--store",
+            "HERE",
+            "--store",
+            "ELSEWHERE",
+        ],
+        Effect::Several,
+    ),
+    line(
+        "backup in streams",
+        &["backup", "DATABASE", "--name", "base", "--jobs", "2"],
+        Effect::Streams,
+    ),
+    line("verify", &["verify", "--all", "--level", "quick"], Effect::Verdict),
+    line("verify of the data", &["verify", "NEW"], Effect::Verdict),
+    line(
+        "verify of the content",
+        &["verify", "NEW", "--level", "deep"],
+        Effect::Verdict,
+    ),
+    line("doctor", &["doctor"], Effect::Verdict),
+    line("cost", &["cost"], Effect::Verdict),
+    line("pin", &["pin", "NEW", "--why", "matrix"], Effect::Note),
+    past("unpin", &["unpin", "PINNED"], Effect::Removes),
+    past("accept", &["accept", "odd@latest"], Effect::Note),
+    past(
+        "prune",
+        &["prune", "--name", "app", "--keep-last", "1", "--confirm"],
+        Effect::Removes,
+    ),
+    past("cleanup", &["cleanup", "--confirm"], Effect::Removes),
 ];
 
 const fn line(name: &'static str, words: &'static [&'static str], effect: Effect) -> Command {
-    Command { name, words, effect }
+    Command {
+        name,
+        words,
+        effect,
+        history: History::Recent,
+    }
+}
+
+const fn past(name: &'static str, words: &'static [&'static str], effect: Effect) -> Command {
+    Command {
+        name,
+        words,
+        effect,
+        history: History::Past,
+    }
 }
 
 /// A bucket with a history, and what it was made of.
@@ -128,6 +233,8 @@ pub fn user_of(server: &FaultS3, bucket: &str) -> Cli {
         .env("BACKUP_RETRY_BUDGET", "600ms")
         .env("BACKUP_REQUEST_TIMEOUT", "3s")
         .env("BACKUP_STALL_TIMEOUT", "3s")
+        // One run at a time: whatever an earlier one left is left for good.
+        .env("BACKUP_CLEANUP_OLDER_THAN", "0s")
 }
 
 impl Fixture {
@@ -178,10 +285,128 @@ pub struct Site {
     pub cli: Cli,
 }
 
+/// A history of days long ago.
+pub struct Past {
+    pub content: Content,
+    pinned: String,
+    /// The keys of the backups that a prune of `app` to one removes.
+    pruned: BTreeSet<String>,
+    /// The keys of what a crash has left.
+    left: BTreeSet<String>,
+    pin: String,
+}
+
+impl Past {
+    pub fn shared() -> &'static Self {
+        static PAST: OnceLock<Past> = OnceLock::new();
+        PAST.get_or_init(Self::make)
+    }
+
+    fn make() -> Self {
+        let server = FaultS3::start();
+        let bucket = server.bucket();
+        let mut s3 = crate::store_contract::s3_options(&server.access(), &bucket, Some("aws"));
+        s3.prefix = "backups".to_owned();
+        let store: Arc<dyn Store> =
+            Arc::new(S3Store::open(s3, Cancel::new(), Arc::new(Recorder::default())).expect("a store"));
+        let back_up = |name: &str, day: u32, bytes: usize| {
+            let (run, _) = run_at(&format!("2026-01-{day}T02:00:00Z"));
+            let options = BackupOptions {
+                layout: Layout::with_prefix("backups").expect("a layout"),
+                shape_guard_percent: Some(50),
+                ..library::options(name, None)
+            };
+            let source = library::Bytes::new(Noise::new(u64::from(day)).bytes(bytes));
+            library::back_up(&store, source, &options, &run)
+                .expect("a backup")
+                .manifest
+        };
+        let keys_of = |day: u32, name: &str| -> BTreeSet<String> {
+            let begin = format!("backups/202601{day}/{name}_");
+            let keys = server.keys(&bucket).into_iter();
+            keys.filter(|key| key.starts_with(&begin)).collect()
+        };
+        for day in 10..=13 {
+            let _ = back_up("app", day, 3000);
+        }
+        let pinned = back_up("odd", 10, 3000).id;
+        for (day, bytes) in [(11, 3000), (12, 3000), (13, 600)] {
+            let _ = back_up("odd", day, bytes);
+        }
+        let cli = user_of(&server, &bucket);
+        let _ = cli.run(["pin", &pinned]).success();
+        let mut content = server.content(&bucket);
+        let left = keys_of(10, "app");
+        let manifest = left
+            .iter()
+            .find(|key| key.ends_with(".manifest.json"))
+            .expect("a manifest")
+            .clone();
+        content.remove(&manifest);
+        let left: BTreeSet<String> = left.into_iter().filter(|key| *key != manifest).collect();
+        let pin = content
+            .keys()
+            .find(|key| key.ends_with(".pin.json"))
+            .expect("a pin")
+            .clone();
+        Self {
+            content,
+            pinned,
+            pruned: [keys_of(11, "app"), keys_of(12, "app")].concat_sets(),
+            left,
+            pin,
+        }
+    }
+
+    fn doomed(&self, command: &str) -> BTreeSet<String> {
+        match command {
+            "prune" => [self.pruned.clone(), self.left.clone()].concat_sets(),
+            "cleanup" => self.left.clone(),
+            _ => BTreeSet::from([self.pin.clone()]),
+        }
+    }
+}
+
+trait ConcatSets {
+    fn concat_sets(self) -> BTreeSet<String>;
+}
+
+impl<const N: usize> ConcatSets for [BTreeSet<String>; N] {
+    fn concat_sets(self) -> BTreeSet<String> {
+        self.into_iter().flatten().collect()
+    }
+}
+
+/// A database whose tables are dumped by several workers.
+fn database() -> &'static Database {
+    static DATABASE: OnceLock<Database> = OnceLock::new();
+    DATABASE.get_or_init(|| {
+        let database = Database::fresh();
+        let _ = database.psql(
+            "CREATE TABLE one AS SELECT generate_series(1, 900) AS v; CREATE TABLE two AS SELECT 'x' AS w; \
+             CREATE TABLE three (v int PRIMARY KEY)",
+        );
+        database
+    })
+}
+
 impl Site {
-    pub fn new() -> Self {
-        let server = FaultS3::with(server_options());
-        let bucket = server.bucket_with(&Fixture::shared().content);
+    pub fn for_command(command: &Command) -> Self {
+        let options = match command.history {
+            History::Recent => server_options(),
+            // Several pages, and not a dozen of them.
+            History::Past => Options {
+                page_keys_max: 12,
+                ..Options::default()
+            },
+        };
+        let server = FaultS3::with(options);
+        let bucket = server.bucket_with(command.before());
+        if command.name == "cleanup" {
+            let key = "backups/20260109/app_backup_20260109_020000.bin.gz";
+            server.client().begin_upload(&bucket, key);
+            server.forget_requests();
+        }
         let cli = user_of(&server, &bucket);
         std::fs::create_dir(cli.home().join("targets")).expect("a folder");
         Self { server, bucket, cli }
@@ -205,9 +430,31 @@ impl Site {
             "IDENTITY" => fixture.key.path().to_owned(),
             "TARGET" => text(&self.targets().join("target")),
             "ELSEWHERE" => format!("s3://{}/elsewhere", self.bucket),
+            "HERE" => format!("s3://{}/backups", self.bucket),
+            "PINNED" => Past::shared().pinned.clone(),
+            "DATABASE" => database().url(),
             word => word.to_owned(),
         });
         self.cli.command(words).time_max(RUN_MAX).run()
+    }
+
+    /// What a later run, that nothing befalls, finds to take away and takes away.
+    ///
+    /// # Errors
+    /// What is left after it all the same.
+    pub fn tidy(&self) -> Result<(), String> {
+        self.server.heal();
+        for prefix in ["backups", "elsewhere"] {
+            let store = format!("s3://{}/{prefix}", self.bucket);
+            let outcome = self.cli.run(["cleanup", "--confirm", "--store", &store]);
+            if outcome.code() != 0 {
+                return Err(format!("the clean-up afterwards failed\n{outcome}"));
+            }
+        }
+        match self.server.open_uploads(&self.bucket) {
+            left if left.is_empty() => Ok(()),
+            left => Err(format!("unfinished uploads are left after the clean-up: {left:?}")),
+        }
     }
 
     /// What a restore has not brought back as it was; `None` if there is no target at all.

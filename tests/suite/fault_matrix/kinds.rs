@@ -34,6 +34,23 @@ impl Kind {
         }
     }
 
+    /// What is read or told of an object is not what it is, so that it may be called damaged.
+    pub fn is_like_damage(&self, op: Op) -> bool {
+        let is_like = matches!(
+            self.name,
+            "corrupted byte of the reply"
+                | "length too short"
+                | "length too long"
+                | "nothing in a 200"
+                | "a web page in a 200"
+                | "the answer before this one"
+                | "reply twice"
+                | "wrong ETag"
+                | "404 NoSuchKey"
+        );
+        is_like && matches!(op, Op::GetObject | Op::HeadObject | Op::ListObjects)
+    }
+
     /// A store that says for ever of an object that it is not there, or is another one, cannot be proved wrong.
     pub fn is_a_lie_about_what_is_there(&self, op: Op) -> bool {
         op == Op::HeadObject && (self.name.starts_with("404 ") || self.name == "the answer before this one")

@@ -113,6 +113,7 @@ fn put(store: &Arc<dyn Store>, role: Role, key: &Key, content: Vec<u8>) -> Objec
         token: token.clone(),
         content_type: "application/octet-stream",
         metadata: Default::default(),
+        lock: None,
     };
     let record = ObjectRecord {
         role,
@@ -200,7 +201,9 @@ fn several_streams(store: &Arc<dyn Store>, name: &str, second: u32, way: &Way, s
         plain_sha256: None,
         streams: records,
         shape: None,
+        lock: None,
         copied_from: None,
+        adopted: None,
         codec: way.codec,
         level: way.codec.level_default(),
         members,

@@ -73,8 +73,18 @@ impl Cli {
 
     /// One run, to be described further.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> CliCommand {
+        self.command_through::<&str, S>(&[], arguments)
+    }
+
+    /// One run through another program, after those of all runs.
+    pub fn command_through<W: AsRef<OsStr>, S: AsRef<OsStr>>(
+        &self,
+        wrapper: &[W],
+        arguments: impl IntoIterator<Item = S>,
+    ) -> CliCommand {
         let home = self.home.path();
         let mut words = self.wrapper.clone();
+        words.extend(wrapper.iter().map(|word| word.as_ref().to_owned()));
         words.push(env!("CARGO_BIN_EXE_backup-cli").into());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);

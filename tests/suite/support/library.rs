@@ -147,6 +147,7 @@ pub fn options(name: &str, part_bytes: Option<u64>) -> BackupOptions {
         },
         expected_bytes: None,
         shape_guard_percent: None,
+        lock: None,
         lock_folder: lock_folder(LOCK_FOLDERS.fetch_add(1, Ordering::Relaxed)),
         lock_timeout: Duration::ZERO,
     }
@@ -175,9 +176,13 @@ pub fn list_all(store: &Arc<dyn Store>, run: &Run) -> Result<ListReport> {
 
 /// Finds a backup.
 pub fn find(store: &Arc<dyn Store>, reference: &str, run: &Run) -> Result<Chosen> {
+    find_at(store, &layout(), reference, run)
+}
+
+fn find_at(store: &Arc<dyn Store>, layout: &Layout, reference: &str, run: &Run) -> Result<Chosen> {
     choose(
         store.as_ref(),
-        &layout(),
+        layout,
         &BackupRef::parse(reference),
         &Choice::default(),
         &run.cancel,
@@ -186,7 +191,12 @@ pub fn find(store: &Arc<dyn Store>, reference: &str, run: &Run) -> Result<Chosen
 
 /// The plaintext of a backup, verified.
 pub fn read_back(store: &Arc<dyn Store>, reference: &str, run: &Run) -> Result<Vec<u8>> {
-    let mut chosen = find(store, reference, run)?;
+    read_back_at(store, &layout(), reference, run)
+}
+
+/// As [`read_back`], with keys of another layout.
+pub fn read_back_at(store: &Arc<dyn Store>, layout: &Layout, reference: &str, run: &Run) -> Result<Vec<u8>> {
+    let mut chosen = find_at(store, layout, reference, run)?;
     reveal(store, &mut chosen, run)?;
     let (mut plaintext, _) = Plaintext::open(store, &chosen, 2, run)?;
     let mut content = Vec::new();

@@ -230,6 +230,47 @@ impl S3Client {
         wait_for(request.retention(retention).send()).expect("the server locks the object");
     }
 
+    /// The mode and the end of an object's lock, the latter in seconds since 1970; `None` if it has none.
+    pub fn lock_of(&self, bucket: &str, key: &str) -> Option<(String, i64)> {
+        let reply = wait_for(self.inner.head_object().bucket(bucket).key(key).send()).expect("the server tells");
+        let until = reply.object_lock_retain_until_date()?.secs();
+        Some((reply.object_lock_mode()?.as_str().to_owned(), until))
+    }
+
+    /// Makes a governance lock end in a second, as who may bypass it can.
+    pub fn lift_lock(&self, bucket: &str, key: &str) {
+        let until = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
+        let retention = aws_sdk_s3::types::ObjectLockRetention::builder()
+            .mode(aws_sdk_s3::types::ObjectLockRetentionMode::Governance)
+            .retain_until_date(until.into())
+            .build();
+        let request = self.inner.put_object_retention().bucket(bucket).key(key);
+        let request = request.retention(retention).bypass_governance_retention(true);
+        wait_for(request.send()).expect("the server lifts the lock");
+    }
+
+    /// Removes every version and every marker below a prefix, over governance locks if asked to; what the server refused.
+    pub fn delete_versions(&self, bucket: &str, prefix: &str, bypass: bool) -> Vec<String> {
+        let listed = wait_for(self.inner.list_object_versions().bucket(bucket).prefix(prefix).send())
+            .expect("the server lists versions");
+        let versions = listed.versions().iter().map(|one| (one.key(), one.version_id()));
+        let markers = listed.delete_markers().iter().map(|one| (one.key(), one.version_id()));
+        let mut refused = Vec::new();
+        for (key, version) in versions.chain(markers) {
+            let request = self
+                .inner
+                .delete_object()
+                .bucket(bucket)
+                .set_key(key.map(str::to_owned));
+            let request = request.set_version_id(version.map(str::to_owned));
+            let request = request.set_bypass_governance_retention(bypass.then_some(true));
+            if wait_for(request.send()).is_err() {
+                refused.push(key.unwrap_or_default().to_owned());
+            }
+        }
+        refused
+    }
+
     /// Every version, as its key, and every marker, as its key with `(marker)` behind it; sorted.
     pub fn versions(&self, bucket: &str) -> Vec<String> {
         let reply =

@@ -126,6 +126,18 @@ pub const COMMANDS: &[CommandNeeds] = &[
             need("s3:RestoreObject", Objects, "asks for what lies in an archive").when(Thawing),
             need("s3:PutObject", Named("*.drill-*.json"), "keeps the evidence of a drill")
                 .advised("the drill is made, and a warning says that its evidence is not kept"),
+            need(
+                "s3:PutObject",
+                Named("*.damaged-*.json"),
+                "remembers the damage that was found",
+            )
+            .advised(NOT_REMEMBERED),
+            need(
+                "s3:PutObject",
+                Named("*.whole-*.json"),
+                "remembers that earlier damage is mended",
+            )
+            .advised(NOT_REMEMBERED),
             ENCRYPT,
         ],
         note: "",
@@ -368,6 +380,7 @@ pub const COMMANDS: &[CommandNeeds] = &[
 
 /// The key of the throw-away object that `doctor` writes.
 const DOCTOR: &str = "backup-cli-doctor.index.gz";
+const NOT_REMEMBERED: &str = "what was found is told, and a warning says that it is not remembered";
 const SETTING: &str = "reads the setting";
 const UNREAD: &str = "the setting is told as not readable";
 const WRITTEN_ANYWAY: &str = "what is set is not known, which is told";

@@ -1,8 +1,11 @@
 //! The store against a scripted server: what happens on the wire when things go wrong.
 
+mod outages;
 mod reading;
+mod replacing;
 mod requests;
 mod server;
+mod virtual_time;
 mod writing;
 
 use std::sync::Arc;
@@ -105,6 +108,7 @@ fn data() -> PutOptions {
         token: TOKEN.to_owned(),
         content_type: "application/gzip",
         metadata: Default::default(),
+        lock: None,
     }
 }
 
