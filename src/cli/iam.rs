@@ -526,7 +526,7 @@ fn policy_options(grant: &GrantArgs, context: &Context) -> Result<(S3Store, Poli
         partition: Partition::of_region(&bucket.region_in_use()),
         kms_key: grant.kms_key.clone().or_else(|| settings.sse_kms_key_id.value.clone()),
         tags: !settings.object_tags.value.is_empty(),
-        locks: grant.object_lock,
+        locks: grant.object_lock || settings.lock.request()?.is_some(),
         purges_versions: context.settings.purge_versions.value,
         reads_back: grant.read_back,
         replaces: grant.allow_replace,

@@ -62,6 +62,16 @@ pub const COMMANDS: &[CommandNeeds] = &[
                 "clears up uploads that earlier runs left",
             )
             .withheld("they stay until cleanup or a lifecycle rule removes them"),
+            need(
+                "s3:GetBucketObjectLockConfiguration",
+                Bucket,
+                "looks whether the bucket can lock",
+            )
+            .when(Locks)
+            .withheld("a bucket that cannot lock refuses the first write"),
+            need("s3:GetObjectRetention", Objects, "looks whether the lock is there")
+                .when(Locks)
+                .withheld("the store's word is taken for it, which is said"),
         ],
         note: "With --prune it needs what prune needs, too. The policy of the writer allows a write only where nothing stands yet.",
     },
