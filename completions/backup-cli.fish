@@ -67,6 +67,7 @@ complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "verify" -d 'C
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "rebuild-index" -d 'Make a lost or damaged index again from the data'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "adopt" -d 'Make a backup of an object that something else made'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "bucket" -d 'Create the bucket of the store, harden it, and look at it'
+complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "iam" -d 'Print or make the roles that backups need in AWS'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "lifecycle" -d 'Let the bucket move backups to cheaper classes and remove them as they grow old'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "key" -d 'Make keys for encryption, and tell their public halves'
 complete -c backup-cli -n "__fish_backup_cli_needs_command" -f -a "config" -d 'Show, check or create the configuration'
@@ -721,6 +722,7 @@ POST\t''
 DELETE\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l sse -d 'Encrypt what arrives by this: AES256 or aws:kms' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l sse-kms-key-id -d 'The KMS key for it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l noncurrent-days -d 'Remove for good, after so many days, what was replaced or removed and stays as an older version' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l tls-only -d 'Refuse plain HTTP even where this store is reached by it, or (with =false) nowhere [default: where it is reached by TLS]' -r -f -a "true\t''
 false\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l config -d 'Read this configuration file' -r -F
@@ -749,6 +751,146 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -s v -l verbose -d 'Log what happens inside; repeat it for more'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -l no-progress -d 'Do not show progress'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand bucket; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -f -a "policy" -d 'Print the policy of a role'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -f -a "trust" -d 'Print what a role trusts: workflows of one repository, or the machines of one app'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and not __fish_seen_subcommand_from policy trust apply" -f -a "apply" -d 'Make the role, its policy and the provider of tokens in the account'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l role -d 'Whose rights; may be repeated' -r -f -a "writer\t'Makes backups, and can neither see nor harm those that are there'
+restorer\t'Lists, reads and verifies them'
+pruner\t'Removes what the retention does not keep'
+admin\t'Sets up the bucket and looks after it'"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l kms-key -d 'The ARN of the KMS key that the objects are encrypted with [default: that of sse-kms-key-id]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l format -d 'How to write it' -r -f -a "json\t'As AWS reads it'
+terraform\t'As a resource of Terraform'"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l object-lock -d 'Grant what locking takes, too'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l purge-versions -d 'Grant what removing all versions takes, too'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l read-back -d 'Let the writer look at what it has written: a lost answer is cleared up, and it could read every backup'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l allow-replace -d 'Do not refuse writes that may replace an object: for servers that do not know this condition'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from policy" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l for -d 'Who issues the tokens' -r -f -a "github\t'Workflows of GitHub Actions'
+fly\t'Machines of fly.io'"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l repo -d 'The repository, ORG/REPO; with numbers, ORG@ID/REPO@ID, if it was made or renamed since July 2026' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l environment -d 'Only jobs of this deployment environment of the repository' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l branch -d 'Only runs on this branch, of jobs without an environment' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l tag -d 'Only runs on this tag, of jobs without an environment' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l org -d 'The organisation of the app at fly.io' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l app -d 'The app at fly.io' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l audience -d 'For whom tokens must be made out [default: the token service]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l account-id -d 'The number of the account; Terraform finds it out by itself' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l role-name -d 'What the role is called' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l format -d 'How to write it' -r -f -a "json\t'As AWS reads it'
+terraform\t'As a resource of Terraform'"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from trust" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l role -d 'Whose rights; may be repeated' -r -f -a "writer\t'Makes backups, and can neither see nor harm those that are there'
+restorer\t'Lists, reads and verifies them'
+pruner\t'Removes what the retention does not keep'
+admin\t'Sets up the bucket and looks after it'"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l kms-key -d 'The ARN of the KMS key that the objects are encrypted with [default: that of sse-kms-key-id]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l for -d 'Who issues the tokens' -r -f -a "github\t'Workflows of GitHub Actions'
+fly\t'Machines of fly.io'"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l repo -d 'The repository, ORG/REPO; with numbers, ORG@ID/REPO@ID, if it was made or renamed since July 2026' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l environment -d 'Only jobs of this deployment environment of the repository' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l branch -d 'Only runs on this branch, of jobs without an environment' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l tag -d 'Only runs on this tag, of jobs without an environment' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l org -d 'The organisation of the app at fly.io' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l app -d 'The app at fly.io' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l audience -d 'For whom tokens must be made out [default: the token service]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l role-name -d 'What the role is called [default: backup-cli-ROLE]' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l config -d 'Read this configuration file' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l name -d 'The name of the series: all backups under one name belong together' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l endpoint-url -d 'The URL of an S3 server other than AWS' -r -f
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l region -d 'The region of the bucket' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l provider -d 'Whose limits and habits to expect, where the endpoint does not tell it' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l path-style -d 'Name the bucket in the path of requests (or, with =false, in the host name)' -r -f -a "true\t''
+false\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l recipient -d 'Encrypt backups for the holder of this public key of age; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l recipients-file -d 'Encrypt for the public keys in this file, too; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l identity -d 'Open encrypted backups with the secret keys in this file; may be repeated' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l env-file -d 'Read variables from a dotenv file where the environment does not have them' -r -F
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l log-format -d 'The format of messages on standard error' -r -f -a "text\t''
+json\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l color -d 'When to use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l object-lock -d 'Grant what locking takes, too'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l purge-versions -d 'Grant what removing all versions takes, too'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l read-back -d 'Let the writer look at what it has written: a lost answer is cleared up, and it could read every backup'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l allow-replace -d 'Do not refuse writes that may replace an object: for servers that do not know this condition'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -s n -l dry-run -d 'Show what would be done, without doing it'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -s y -l confirm -l yes -d 'Go ahead without asking'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -s q -l quiet -d 'Print errors only'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -s v -l verbose -d 'Log what happens inside; repeat it for more'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -l no-progress -d 'Do not show progress'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand iam; and __fish_seen_subcommand_from apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l config -d 'Read this configuration file' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -s p -l profile -d 'Use this profile of the configuration file; repeat it for several runs, one after the other' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand lifecycle; and not __fish_seen_subcommand_from apply show remove" -l store -d 'Where backups live: s3://bucket/prefix, file:///folder, a folder, or @PROFILE; repeat it to back up into several at once, of which all other commands use the first' -r

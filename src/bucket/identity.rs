@@ -63,7 +63,7 @@ impl Bucket {
     /// Who the credentials belong to; not supported by a server without a token service.
     #[must_use]
     pub fn caller(&self) -> Reading<Caller> {
-        let endpoint = self.token_service();
+        let endpoint = self.service_elsewhere("STS");
         let is_aws = endpoint.is_none();
         let mut config = aws_sdk_sts::config::Builder::from(&self.requests.sdk())
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -103,10 +103,10 @@ impl Bucket {
         }
     }
 
-    /// Where the token service is asked for; `None` is AWS's own, which nobody but AWS's users is sent to.
-    fn token_service(&self) -> Option<String> {
+    /// Where another service of the provider is asked for; `None` is AWS's own, which nobody but AWS's users is sent to.
+    pub(super) fn service_elsewhere(&self, service_id: &'static str) -> Option<String> {
         let own = ServiceConfigKey::builder()
-            .service_id("STS")
+            .service_id(service_id)
             .env("AWS_ENDPOINT_URL")
             .profile("endpoint_url")
             .build()

@@ -6,6 +6,7 @@
 mod access;
 mod creation;
 mod encryption;
+pub mod iam;
 mod identity;
 mod lifecycle;
 mod location;

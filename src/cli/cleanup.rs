@@ -106,14 +106,19 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     incomplete(&outcome.removal, 0, context)?;
     match outcome.is_complete() {
         true => Ok(()),
-        false => Err(Failure::new(
-            Kind::Incomplete,
-            format!(
-                "{} not be thrown away",
-                count(outcome.failed_uploads.len() as u64, "upload could", "uploads could")
-            ),
-        )
-        .hint("Run it again, with credentials that may abort uploads")),
+        false => {
+            let failure = Failure::new(
+                Kind::Incomplete,
+                format!(
+                    "{} not be thrown away",
+                    count(outcome.failed_uploads.len() as u64, "upload could", "uploads could")
+                ),
+            );
+            let first = outcome.failed_uploads.first();
+            let hint = first.and_then(|(_, failure)| failure.hints().first()).cloned();
+            let failure = hint.into_iter().fold(failure, Failure::hint);
+            Err(failure.hint("Run it again, with credentials that may abort uploads"))
+        }
     }
 }
 

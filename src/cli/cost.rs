@@ -349,7 +349,7 @@ impl<'a> Page<'a> {
         let Some(later) = report.per_month_later().filter(|_| !report.holdings.series.is_empty()) else {
             return String::new();
         };
-        let rules = match (self.options.policy.is_empty(), self.options.aging.expires_after_days) {
+        let rules = match (self.options.policy.is_empty(), self.options.aging.expires_after_days()) {
             (true, None) => "With nothing that removes any".to_owned(),
             (true, Some(days)) => format!("With the bucket removing them after {days} d"),
             (false, None) => format!("By {}", self.options.policy),

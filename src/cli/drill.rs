@@ -143,10 +143,12 @@ fn prove(target: &Target, args: &DrillArgs, context: &Context, run: &Run) -> Res
     let evidence = match write_evidence(&target.store, &target.chosen, &report, host, run) {
         Ok(key) => key,
         Err(failure) => {
+            let hint = failure.hints().first().map(|hint| format!(" {hint}."));
             context.console.warning(&format!(
-                "The evidence of the drill could not be stored: {}: {}.",
+                "The evidence of the drill could not be stored: {}: {}.{}",
                 failure.message(),
-                failure.causes().join(": ")
+                failure.causes().join(": "),
+                hint.unwrap_or_default()
             ));
             None
         }

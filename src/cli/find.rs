@@ -200,6 +200,10 @@ fn end(report: &FindReport, context: &Context) -> Result<()> {
     if report.locked == report.unreadable && report.searched == 0 {
         return Err(failure(Kind::WrongKey).hint("Their indexes are encrypted; name the key with --identity"));
     }
-    Err(failure(Kind::Incomplete)
+    let failure = match &report.missing_right {
+        Some(hint) => failure(Kind::Incomplete).hint(hint.clone()),
+        None => failure(Kind::Incomplete),
+    };
+    Err(failure
         .hint("Each was named above; `backup-cli restore BACKUP --include PATTERN` reads a backup without its index"))
 }

@@ -1,6 +1,8 @@
-//! The closing sections of each command's help and manual page: examples and exit status, in one table.
+//! The closing sections of each command's help and manual page: examples, permissions and exit status, from tables.
 
 use std::fmt::Write as _;
+
+use super::permissions;
 
 /// What every exit status means; frozen, the first eight as restic's.
 pub const EXIT_STATUS: [(u8, &str); 11] = [
@@ -348,6 +350,50 @@ const CLOSINGS: &[Closing] = &[
         )],
     },
     Closing {
+        command: "iam",
+        exit_status: &[0, 1, 2, 21, 130],
+        examples: &[(
+            "backup-cli iam policy --role writer",
+            "What a machine that makes backups may do, and no more",
+        )],
+    },
+    Closing {
+        command: "iam policy",
+        exit_status: &[0, 2],
+        examples: &[
+            (
+                "backup-cli --store s3://my-backups/web iam policy --role writer --format terraform",
+                "For another store, as Terraform reads it",
+            ),
+            (
+                "backup-cli iam policy --role writer --role pruner > policy.json",
+                "For a machine that runs `backup --prune`",
+            ),
+        ],
+    },
+    Closing {
+        command: "iam trust",
+        exit_status: &[0, 2],
+        examples: &[
+            (
+                "backup-cli iam trust --for github --repo acme/web --environment prod --account-id 210987654321",
+                "Jobs of one environment of one repository",
+            ),
+            (
+                "backup-cli iam trust --for fly --org acme --app web --format terraform",
+                "The machines of one app",
+            ),
+        ],
+    },
+    Closing {
+        command: "iam apply",
+        exit_status: &[0, 1, 2, 21, 130],
+        examples: &[(
+            "backup-cli iam apply --role writer --for github --repo acme/web --environment prod --dry-run",
+            "What would be made or changed in the account",
+        )],
+    },
+    Closing {
         command: "prune",
         exit_status: &[0, 1, 2, 3, 10, 11, 21, 130],
         examples: &[
@@ -488,6 +534,7 @@ pub fn closing(command: &str) -> String {
     for (line, meaning) in examples(command) {
         let _ = writeln!(text, "  {line}\n      {meaning}");
     }
+    text.push_str(&permissions::section(command));
     text.push_str("\nEXIT STATUS:\n");
     for (code, meaning) in exit_status(command) {
         let _ = writeln!(text, "  {code:<4} {meaning}");

@@ -3,7 +3,7 @@
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
-use super::help;
+use super::{help, permissions as rights};
 use crate::base::failure::{IoContext, Result};
 use crate::config::example::explanation;
 use crate::config::table::{self, Chapter, Spec};
@@ -75,6 +75,7 @@ fn page(command: &clap::Command, path: &[String]) -> Result<Page> {
             rest.text([roman("Those of "), bold("backup-cli"), roman("(1).")]);
         }
         examples(&mut rest, &key);
+        permissions(&mut rest, &key);
         exit_status(&mut rest, &key);
         see_also(&mut rest, is_main);
         rest.to_writer(&mut text)
@@ -169,6 +170,29 @@ fn examples(roff: &mut Roff, key: &str) {
         roff.control("TP", []);
         roff.text([bold(*line)]);
         roff.text([roman(*meaning)]);
+    }
+}
+
+fn permissions(roff: &mut Roff, key: &str) {
+    let all = rights::listed(key);
+    if all.is_empty() {
+        return;
+    }
+    roff.control("SH", ["PERMISSIONS"]);
+    roff.text([
+        roman("What the credentials need in AWS; "),
+        bold("backup-cli iam policy"),
+        roman(" prints policies that grant it."),
+    ]);
+    for (title, meaning) in all {
+        roff.control("TP", []);
+        roff.text([bold(title)]);
+        roff.text([roman(meaning)]);
+    }
+    let note = rights::note(key);
+    if !note.is_empty() {
+        roff.control("PP", []);
+        roff.text([roman(note)]);
     }
 }
 

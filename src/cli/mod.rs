@@ -25,6 +25,7 @@ pub mod drill;
 pub mod find;
 pub mod generate;
 pub mod help;
+pub mod iam;
 pub mod key;
 pub mod lifecycle;
 pub mod list;
@@ -33,6 +34,7 @@ mod manual;
 mod metrics;
 mod object_lock;
 pub mod page;
+pub mod permissions;
 pub mod pin;
 pub mod prune;
 pub mod rebuild_index;
@@ -102,6 +104,7 @@ pub enum Command {
     RebuildIndex(rebuild_index::Args),
     Adopt(adopt::Args),
     Bucket(bucket::Args),
+    Iam(iam::Args),
     Lifecycle(lifecycle::Args),
     Key(key::Args),
     Config(config::Args),
@@ -275,6 +278,7 @@ impl Command {
             Self::Doctor(args) => args.flags(),
             Self::Lifecycle(args) => args.flags(),
             Self::Verify(args) => args.flags(),
+            Self::Iam(args) => args.action.flags(),
             Self::RebuildIndex(args) => args.flags(),
             Self::Adopt(args) => args.flags(),
             _ => Flags::default(),
@@ -363,6 +367,7 @@ impl Cli {
                 Command::RebuildIndex(args) => rebuild_index::run(args, &context),
                 Command::Adopt(args) => adopt::run(args, &context),
                 Command::Bucket(args) => bucket::run(args, &context),
+                Command::Iam(args) => iam::run(args, &context),
                 Command::Lifecycle(args) => lifecycle::run(args, &context),
                 // These have been dispatched before settings were asked for.
                 Command::Key(_)

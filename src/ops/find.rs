@@ -41,7 +41,7 @@ pub struct FindOptions {
 }
 
 /// How a search went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FindReport {
     /// Entries that were found.
     pub matches: u64,
@@ -55,6 +55,8 @@ pub struct FindReport {
     pub locked: u64,
     /// Objects without a manifest, which have no index.
     pub unmanaged: u64,
+    /// What the credentials lack, if some could not be searched for that.
+    pub missing_right: Option<String>,
 }
 
 enum Message {
@@ -192,6 +194,9 @@ fn take_end(candidate: &Found, end: End, report: &mut FindReport, run: &Run) -> 
         End::Failed(failure) => {
             report.unreadable += 1;
             report.locked += u64::from(failure.kind() == Kind::WrongKey);
+            if failure.kind() == Kind::Denied && report.missing_right.is_none() {
+                report.missing_right = failure.hints().first().cloned();
+            }
             let mut message = failure.message().to_owned();
             for cause in failure.causes() {
                 message.push_str(": ");

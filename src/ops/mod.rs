@@ -21,6 +21,7 @@ pub mod diff;
 pub mod doctor;
 pub mod drill;
 pub mod find;
+pub mod iam;
 pub mod leftovers;
 pub mod lifecycle;
 pub mod list;

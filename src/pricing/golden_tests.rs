@@ -23,6 +23,13 @@ fn daily(gb: f64) -> Rhythm {
     }
 }
 
+fn step(after_days: u64, class: &str) -> Step {
+    Step {
+        after_days,
+        class: class.to_owned(),
+    }
+}
+
 fn days(days: u32) -> Policy {
     Policy {
         retention: KeepSpan::days(days),
@@ -72,11 +79,11 @@ fn the_rows_of_the_standard_class_come_out() {
 /// 30 days in the standard class, 60 in Glacier.
 fn with_glacier(prices: &Prices) -> SteadyState {
     let aging = Aging {
-        steps: vec![Step {
-            after_days: 30,
-            class: "GLACIER".to_owned(),
+        rules: vec![AgingRule {
+            steps: vec![step(30, "GLACIER")],
+            expires_after_days: Some(90),
+            ..AgingRule::default()
         }],
-        expires_after_days: Some(90),
         ..Aging::default()
     };
     steady_state(&daily(0.05), &kept(&Policy::default()), &aging, prices)
@@ -162,18 +169,12 @@ fn what_is_removed_goes_on_costing_in_a_bucket_that_keeps_versions() {
 fn small_objects_stay_where_they_are() {
     let prices = Prices::builtin().unwrap();
     let aging = Aging {
-        steps: vec![
-            Step {
-                after_days: 60,
-                class: "DEEP_ARCHIVE".to_owned(),
-            },
-            Step {
-                after_days: 30,
-                class: "STANDARD_IA".to_owned(),
-            },
-        ],
+        rules: vec![AgingRule {
+            steps: vec![step(60, "DEEP_ARCHIVE"), step(30, "STANDARD_IA")],
+            expires_after_days: Some(365),
+            ..AgingRule::default()
+        }],
         moves_from_bytes: 128 << 10,
-        expires_after_days: Some(365),
         ..Aging::default()
     };
     let mut rhythm = daily(1.0);
@@ -199,6 +200,43 @@ fn small_objects_stay_where_they_are() {
         "{:?}",
         state.bill
     );
+}
+
+#[test]
+fn rules_hold_for_objects_of_their_size() {
+    // As `lifecycle apply` writes them: data moves, and goes two days after the records.
+    let aging = Aging {
+        rules: vec![
+            AgingRule {
+                below_bytes: Some((1 << 20) + 1),
+                expires_after_days: Some(90),
+                ..AgingRule::default()
+            },
+            AgingRule {
+                above_bytes: Some(1 << 20),
+                steps: vec![step(30, "GLACIER_IR")],
+                expires_after_days: Some(92),
+                ..AgingRule::default()
+            },
+        ],
+        ..Aging::default()
+    };
+    let mut rhythm = daily(1.0);
+    rhythm.pieces.push(Piece {
+        object_bytes: 1 << 20,
+        objects: 2.0,
+        parts: 1,
+        class: STANDARD.to_owned(),
+    });
+    let state = steady_state(&rhythm, &kept(&Policy::default()), &aging, Prices::builtin().unwrap());
+    let classes: Vec<(&str, u64)> = state
+        .tally
+        .classes()
+        .map(|(class, objects, _)| (class, objects))
+        .collect();
+    assert_eq!(classes, [("GLACIER_IR", 62), ("STANDARD", 30 + 2 * 90)]);
+    assert_eq!((state.backups, state.is_endless), (92.0, false));
+    assert_eq!(aging.expires_after_days(), Some(90));
 }
 
 #[test]

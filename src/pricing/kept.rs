@@ -128,7 +128,7 @@ fn ages(policy: &Policy, keep_min: usize, interval: SignedDuration, horizon_days
     let step = interval.as_secs_f64().max(1.0);
     let fine_days = fine_days(policy, keep_min, DAY_SECS / step).min(horizon_days);
     let expected = fine_days * DAY_SECS / step + (horizon_days - fine_days) * (DAY_SECS / step).min(1.0);
-    if !(expected < MODEL_ENTRIES_MAX as f64) {
+    if expected >= MODEL_ENTRIES_MAX as f64 {
         return None;
     }
     let mut times = Vec::new();

@@ -14,7 +14,7 @@ mod steady;
 pub use bill::{Bill, ClassBill, Tally};
 pub use kept::{Kept, MODEL_ENTRIES_MAX};
 pub use prices::{ClassPrices, KNOWN_CLASSES, Prices, STANDARD, StoragePrice};
-pub use steady::{Aging, Noncurrent, Piece, Rhythm, SteadyState, Step, steady_state};
+pub use steady::{Aging, AgingRule, Noncurrent, Piece, Rhythm, SteadyState, Step, steady_state};
 
 /// A GB of the bills, in bytes: Amazon counts by powers of two there.
 pub const GB_BYTES: f64 = (1u64 << 30) as f64;

@@ -185,7 +185,7 @@ impl Prices {
     pub fn money(&self, amount: f64) -> String {
         // Half a cent is rounded up, though many of them are a little less in binary.
         let number = match amount * (1.0 + 1e-12) {
-            a if a == 0.0 => "0.00".to_owned(),
+            0.0 => "0.00".to_owned(),
             a if a.abs() < 0.00001 => return format!("below {}", self.with_currency("0.00001")),
             a if a.abs() < 0.01 => format!("{a:.5}"),
             a if a.abs() < 1.0 => format!("{a:.3}"),

@@ -50,26 +50,64 @@ pub enum Noncurrent {
     Forever,
 }
 
+/// What a bucket does to some objects as they age.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AgingRule {
+    /// It is for longer objects only, in bytes.
+    pub above_bytes: Option<u64>,
+    /// It is for shorter objects only, in bytes.
+    pub below_bytes: Option<u64>,
+    /// The moves, in any order.
+    pub steps: Vec<Step>,
+    /// At this age, in days, objects are removed.
+    pub expires_after_days: Option<u64>,
+}
+
+impl AgingRule {
+    fn holds_for(&self, object_bytes: u64) -> bool {
+        self.above_bytes.is_none_or(|bound| object_bytes > bound)
+            && self.below_bytes.is_none_or(|bound| object_bytes < bound)
+    }
+}
+
 /// What a bucket does to objects as they age.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Aging {
-    /// The moves, in any order.
-    pub steps: Vec<Step>,
+    /// The rules; of several for the same objects all hold.
+    pub rules: Vec<AgingRule>,
     /// Objects below this length, in bytes, are not moved.
     pub moves_from_bytes: u64,
-    /// At this age, in days, objects are removed.
-    pub expires_after_days: Option<u64>,
     /// What becomes of what was removed, by whatever.
     pub noncurrent: Noncurrent,
 }
 
 impl Aging {
+    /// The earliest age, in days, at which any object is removed.
+    #[must_use]
+    pub fn expires_after_days(&self) -> Option<u64> {
+        self.rules.iter().filter_map(|rule| rule.expires_after_days).min()
+    }
+
+    fn rules_for(&self, object_bytes: u64) -> impl Iterator<Item = &AgingRule> {
+        self.rules.iter().filter(move |rule| rule.holds_for(object_bytes))
+    }
+
+    /// The age, in days, at which objects of this length are removed.
+    fn expires_at(&self, object_bytes: u64) -> Option<u64> {
+        self.rules_for(object_bytes)
+            .filter_map(|rule| rule.expires_after_days)
+            .min()
+    }
+
     /// The stages of an object that arrives in a class: at what age they begin.
     fn stages<'a>(&'a self, piece: &'a Piece) -> Vec<(u64, &'a str)> {
         let mut stages: Vec<(u64, &str)> = vec![(0, piece.class.as_str())];
         let mut steps: Vec<&Step> = match piece.object_bytes < self.moves_from_bytes {
             true => Vec::new(),
-            false => self.steps.iter().collect(),
+            false => self
+                .rules_for(piece.object_bytes)
+                .flat_map(|rule| &rule.steps)
+                .collect(),
         };
         steps.sort_by_key(|step| step.after_days);
         for step in steps {
@@ -101,7 +139,7 @@ impl Aging {
 /// What a series comes to in the long run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SteadyState {
-    /// How many backups there are at any time.
+    /// How many backups there are at any time, by the objects that stay longest.
     pub backups: f64,
     /// What lies there, by class.
     pub tally: Tally,
@@ -114,13 +152,17 @@ pub struct SteadyState {
 /// What a series costs a month in the long run.
 #[must_use]
 pub fn steady_state(rhythm: &Rhythm, kept: &Kept, aging: &Aging, prices: &Prices) -> SteadyState {
-    let kept = match aging.expires_after_days {
-        Some(days) => kept.until(days),
-        None => kept.clone(),
-    };
     let mut tally = Tally::default();
     let mut flows: Vec<Flow<'_>> = Vec::new();
+    let mut backups = 0.0f64;
+    let mut is_endless = aging.piles_up();
     for piece in &rhythm.pieces {
+        let kept = match aging.expires_at(piece.object_bytes) {
+            Some(days) => kept.until(days),
+            None => kept.clone(),
+        };
+        backups = backups.max(kept.count());
+        is_endless |= kept.is_endless;
         let stages = aging.stages(piece);
         for (place, (begin, class)) in stages.iter().enumerate() {
             let end = stages.get(place + 1).map(|(begin, _)| *begin);
@@ -148,10 +190,10 @@ pub fn steady_state(rhythm: &Rhythm, kept: &Kept, aging: &Aging, prices: &Prices
     }
     bill.classes.retain(|line| line.objects > 0.0 || line.per_month() > 0.0);
     SteadyState {
-        backups: kept.count(),
+        backups,
         tally,
         bill,
-        is_endless: kept.is_endless || aging.piles_up(),
+        is_endless,
     }
 }
 

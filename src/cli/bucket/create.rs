@@ -25,15 +25,20 @@ const LOCK_DAYS_MAX: u32 = 36_500;
 ///
 /// Creates the bucket in the region of the settings if it is not there. Then, of a new one and of one that was there: blocks
 /// public access in all four ways, has everything belong to the bucket's owner without access lists, encrypts what arrives
-/// (AES256, or what --sse says), keeps versions, and refuses plain HTTP by a statement in the bucket's policy. On request it
-/// refuses to replace objects (--create-only), locks them (--object-lock) and lets web pages in (--cors-origin).
+/// (AES256, or what --sse says), keeps versions, refuses plain HTTP by a statement in the bucket's policy, and has unfinished
+/// uploads below the prefix thrown away by a lifecycle rule. On request it refuses to replace objects (--create-only), locks
+/// them (--object-lock), lets web pages in (--cors-origin), and removes older versions after some days (--noncurrent-days):
+/// before that, whatever is removed stays as an older version and costs money.
+///
+/// --create-only lets through only writes on the condition that the key is free, as all of this tool's own are; whoever copies
+/// into the prefix by other means is refused. A server other than AWS may take the statement and not obey it.
 ///
 /// Every change is shown first, in words. What is right already is not touched, and the statements and rules of others in the
 /// policy and for web pages stay. A setting that the server does not have is said, and is a failure only if it was asked for.
 /// Whatever interrupts it, the next run goes on. Afterwards it is compared as by `bucket check`.
 ///
 /// Permissions: s3:CreateBucket, s3:ListBucket, s3:PutBucketPublicAccessBlock, s3:PutBucketOwnershipControls,
-/// s3:PutEncryptionConfiguration, s3:PutBucketVersioning, s3:PutBucketPolicy, and on request
+/// s3:PutEncryptionConfiguration, s3:PutBucketVersioning, s3:PutBucketPolicy, s3:PutLifecycleConfiguration, and on request
 /// s3:PutBucketObjectLockConfiguration and s3:PutBucketCORS; and those of `bucket check` to read what is set.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_long_help = help::closing("bucket create"))]
@@ -61,6 +66,10 @@ pub struct Args {
     /// The KMS key for it
     #[arg(long, value_name = "KEY", hide_short_help = true)]
     pub sse_kms_key_id: Option<String>,
+
+    /// Remove for good, after so many days, what was replaced or removed and stays as an older version
+    #[arg(long, value_name = "DAYS")]
+    pub noncurrent_days: Option<String>,
 
     /// Refuse plain HTTP even where this store is reached by it, or (with =false) nowhere [default: where it is reached by TLS]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_short_help = true)]
@@ -114,11 +123,18 @@ impl Args {
     /// These options as a layer of settings.
     #[must_use]
     pub fn flags(&self) -> Flags {
-        Flags::default().text(&table::SSE, "--sse", self.sse.as_deref()).text(
-            &table::SSE_KMS_KEY_ID,
-            "--sse-kms-key-id",
-            self.sse_kms_key_id.as_deref(),
-        )
+        Flags::default()
+            .text(&table::SSE, "--sse", self.sse.as_deref())
+            .text(
+                &table::SSE_KMS_KEY_ID,
+                "--sse-kms-key-id",
+                self.sse_kms_key_id.as_deref(),
+            )
+            .text(
+                &table::LIFECYCLE_NONCURRENT_DAYS,
+                "--noncurrent-days",
+                self.noncurrent_days.as_deref(),
+            )
     }
 
     fn wanted(&self, settings: &Settings, folder: String) -> Wanted {
@@ -126,6 +142,7 @@ impl Args {
             true => CORS_METHODS_USUAL.map(str::to_owned).to_vec(),
             false => self.cors_method.clone(),
         };
+        let days = |days: u64| u32::try_from(days).unwrap_or(u32::MAX);
         Wanted {
             folder,
             encryption: encryption(settings),
@@ -136,6 +153,8 @@ impl Args {
                 origins: self.cors_origin.clone(),
                 methods,
             }),
+            abort_days: days(settings.lifecycle_abort_days.value),
+            noncurrent_days: settings.lifecycle_noncurrent_days.value.map(days),
             region: settings.region.value.clone(),
         }
     }

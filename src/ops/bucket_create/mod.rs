@@ -13,6 +13,7 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::bucket::{Bucket, BucketSettings, Created, Reading, Refusal, Why};
 
 mod plan;
+mod tidy;
 
 pub use plan::{CreatePlan, Left, LeftBecause, Planned, Step, Surroundings, Wanted, WantedCors, plan};
 
@@ -125,6 +126,13 @@ pub fn create_bucket(bucket: &Bucket, wanted: &Wanted, run: &Run) -> Result<Crea
     for planned in now.steps {
         run.cancel.check()?;
         let point = planned.step.point();
+        if planned.step == Step::Tidy {
+            match tidy::tidy(bucket, wanted, run) {
+                Ok(()) => outcome.done.push(point),
+                Err(failure) => outcome.left.push(tidy::left(point, failure, wanted)?),
+            }
+            continue;
+        }
         match make(bucket, &planned.step, wanted, &around) {
             Ok(()) => outcome.done.push(point),
             Err(refusal) => outcome.left.push(left(point, refusal, wanted)?),
@@ -148,7 +156,7 @@ fn taken(bucket: &Bucket) -> Failure {
 
 fn make(bucket: &Bucket, step: &Step, wanted: &Wanted, around: &Surroundings<'_>) -> std::result::Result<(), Refusal> {
     match step {
-        Step::Create { .. } => Ok(()),
+        Step::Create { .. } | Step::Tidy => Ok(()),
         Step::PublicAccess => bucket.block_public_access(),
         Step::Ownership => bucket.enforce_ownership(),
         Step::Encryption(encryption) => bucket.set_encryption(encryption),
@@ -221,11 +229,7 @@ fn left(point: &'static str, refusal: Refusal, wanted: &Wanted) -> Result<Left> 
     let why = match because {
         LeftBecause::NotThere => "This server does not have it".to_owned(),
         LeftBecause::NotAllowed => format!("It takes the permission {}", refusal.permission),
-        _ => {
-            let causes = refusal.failure.causes();
-            let words = std::iter::once(refusal.failure.message()).chain(causes.iter().map(String::as_str));
-            words.collect::<Vec<_>>().join(": ")
-        }
+        _ => plan::sentence(&refusal.failure),
     };
     Ok(Left {
         point,

@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
+use crate::base::failure::Failure;
 use crate::bucket::{
-    BucketSettings, Encryption, OWN_CORS_ID, PolicyWish, Reading, Retention, demands_new_keys, demands_tls,
+    BucketSettings, Encryption, LifecycleRule, OWN_CORS_ID, PolicyWish, Reading, Retention, demands_new_keys,
+    demands_tls,
 };
 
 /// How what arrives is encrypted, if nobody asks for something else.
@@ -24,6 +26,10 @@ pub struct Wanted {
     pub object_lock: Option<Option<Retention>>,
     /// Which web pages may use the bucket.
     pub cors: Option<WantedCors>,
+    /// After how many days unfinished uploads below the folder are removed, where no rule says it yet.
+    pub abort_days: u32,
+    /// After how many days older versions below the folder are removed; `None` for never, or as a rule that is there says.
+    pub noncurrent_days: Option<u32>,
     /// The region that was asked for.
     pub region: Option<String>,
 }
@@ -72,6 +78,8 @@ pub enum Step {
     CreateOnly,
     /// Let web pages in.
     Cors(WantedCors),
+    /// Tidy up after uploads that were not ended, and after what was removed.
+    Tidy,
 }
 
 impl Step {
@@ -88,6 +96,7 @@ impl Step {
             Self::TlsOnly => "tls-only",
             Self::CreateOnly => "create-only",
             Self::Cors(_) => "cors",
+            Self::Tidy => "lifecycle",
         }
     }
 }
@@ -165,6 +174,7 @@ pub fn plan(settings: Option<&BucketSettings>, wanted: &Wanted, around: &Surroun
     planner.object_lock(settings, wanted);
     planner.policy(settings, wanted, around);
     planner.cors(settings, wanted);
+    planner.tidy(settings, wanted);
     planner.plan
 }
 
@@ -219,10 +229,7 @@ impl Planner {
                 None
             }
             Reading::Failed(failure) => {
-                let causes = failure.causes();
-                let words = std::iter::once(failure.message()).chain(causes.iter().map(String::as_str));
-                let why = words.collect::<Vec<_>>().join(": ");
-                self.leave(point, LeftBecause::Failed, why, asked);
+                self.leave(point, LeftBecause::Failed, sentence(failure), asked);
                 None
             }
         }
@@ -400,6 +407,40 @@ impl Planner {
             self.step(Step::Cors(target.clone()), words);
         }
     }
+
+    fn tidy(&mut self, settings: &BucketSettings, wanted: &Wanted) {
+        let asked = wanted.noncurrent_days.is_some();
+        let Some(known) = self.known("lifecycle", &settings.lifecycle, asked) else {
+            return;
+        };
+        let rules = known.map_or(&[][..], |lifecycle| lifecycle.rules.as_slice());
+        let says = |of: fn(&LifecycleRule) -> Option<u32>| {
+            let mut covering = rules.iter().filter(|rule| rule.covers(&wanted.folder));
+            covering.any(|rule| of(rule).is_some())
+        };
+        let mut words = Vec::new();
+        if !says(|rule| rule.abort_days) {
+            words.push(format!("unfinished uploads after {} d", wanted.abort_days));
+        }
+        if let Some(days) = wanted.noncurrent_days.filter(|_| !says(|rule| rule.noncurrent_days)) {
+            words.push(format!("older versions after {days} d"));
+        }
+        if !words.is_empty() {
+            let words = format!(
+                "Let the bucket remove {} below `{}`, by a lifecycle rule",
+                words.join(", and "),
+                wanted.folder
+            );
+            self.step(Step::Tidy, words);
+        }
+    }
+}
+
+/// A failure with its causes in one sentence.
+pub(super) fn sentence(failure: &Failure) -> String {
+    let causes = failure.causes();
+    let words = std::iter::once(failure.message()).chain(causes.iter().map(String::as_str));
+    words.collect::<Vec<_>>().join(": ")
 }
 
 /// What the policy is to demand when everything is done.

@@ -1,7 +1,9 @@
 //! The plan, as a table: what a bucket is set to, what is wanted, and what is done about it.
 
 use super::*;
-use crate::bucket::{CorsRule, Encryption, OWN_CORS_ID, ObjectLock, PublicAccessBlock, Retention, Versioning};
+use crate::bucket::{
+    CorsRule, Encryption, Lifecycle, LifecycleRule, OWN_CORS_ID, ObjectLock, PublicAccessBlock, Retention, Versioning,
+};
 
 fn hardened() -> BucketSettings {
     let policy = crate::bucket::PolicyWish {
@@ -29,7 +31,20 @@ fn hardened() -> BucketSettings {
         policy: Reading::Is(policy.unwrap().unwrap()),
         ownership: Reading::Is("BucketOwnerEnforced".to_owned()),
         cors: Reading::NotConfigured,
-        lifecycle: Reading::NotConfigured,
+        lifecycle: Reading::Is(lifecycle("backups/", Some(7), None)),
+    }
+}
+
+fn lifecycle(prefix: &str, abort_days: Option<u32>, noncurrent_days: Option<u32>) -> Lifecycle {
+    Lifecycle {
+        rules: vec![LifecycleRule {
+            is_enabled: true,
+            prefix: prefix.to_owned(),
+            abort_days,
+            noncurrent_days,
+            ..LifecycleRule::default()
+        }],
+        spares_small_objects: true,
     }
 }
 
@@ -59,6 +74,7 @@ fn thirty() -> Retention {
 fn wanted(change: impl FnOnce(&mut Wanted)) -> Wanted {
     let mut wanted = Wanted {
         folder: "backups/".to_owned(),
+        abort_days: 7,
         ..Wanted::default()
     };
     change(&mut wanted);
@@ -90,7 +106,8 @@ fn a_bucket_that_is_not_there_is_created_and_closed_before_anything_else() {
             "ownership",
             "encryption",
             "versioning",
-            "tls-only"
+            "tls-only",
+            "lifecycle"
         ]
     );
     assert_eq!(plan.steps[0].words, "Create the bucket `b` in us-east-1");
@@ -110,7 +127,14 @@ fn a_bucket_that_is_not_there_is_created_and_closed_before_anything_else() {
     );
     assert_eq!(
         points(&all)[4..],
-        ["versioning", "object-lock", "tls-only", "create-only", "cors"]
+        [
+            "versioning",
+            "object-lock",
+            "tls-only",
+            "create-only",
+            "cors",
+            "lifecycle"
+        ]
     );
     assert_eq!(all.steps[0].step, Step::Create { with_object_lock: true });
     // A lock without a default is there from the creation on.
@@ -187,6 +211,19 @@ fn only_what_differs_is_changed() {
         (
             |s| s.cors = Reading::Is(vec![cors(Some(OWN_CORS_ID), "https://a")]),
             |w| w.cors = Some(web("https://a")),
+            &[],
+        ),
+        (|s| s.lifecycle = Reading::NotConfigured, |_| (), &["lifecycle"]),
+        (|s| s.lifecycle = Reading::Is(lifecycle("", Some(3), None)), |_| (), &[]),
+        (
+            |s| s.lifecycle = Reading::Is(lifecycle("other/", Some(3), None)),
+            |_| (),
+            &["lifecycle"],
+        ),
+        (|_| (), |w| w.noncurrent_days = Some(30), &["lifecycle"]),
+        (
+            |s| s.lifecycle = Reading::Is(lifecycle("backups/", Some(7), Some(9))),
+            |w| w.noncurrent_days = Some(30),
             &[],
         ),
         (

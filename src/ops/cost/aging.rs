@@ -1,8 +1,7 @@
 //! What a bucket does to backups as they age, by its own settings.
 
 use crate::bucket::{Lifecycle, Reading, Versioning};
-use crate::ops::lifecycle::is_own;
-use crate::pricing::{Aging, Noncurrent, Step};
+use crate::pricing::{Aging, AgingRule, Noncurrent, Step};
 
 /// Objects below this length stay in their class, where a bucket spares small ones.
 const SPARED_BELOW_BYTES: u64 = 128 << 10;
@@ -62,43 +61,41 @@ pub fn aging_of_bucket(
     found
 }
 
-/// Adds what the rules do to everything below the folder; returns after how many days they remove older versions.
+/// Adds what the rules do to what lies below the folder; returns after how many days they remove older versions.
 fn add_rules(lifecycle: &Lifecycle, folder: &str, found: &mut AgingFound) -> Option<u64> {
     let mut noncurrent_days: Option<u64> = None;
     let mut is_part_left_out = false;
     for rule in &lifecycle.rules {
-        let is_for_all_keys = rule.is_enabled && rule.tags.is_empty() && folder.starts_with(&rule.prefix);
-        // What is small beside data, and is removed by a rule of its own, hardly shows in a bill.
-        if is_for_all_keys && rule.below_bytes.is_some() && is_own(rule, folder) {
-            continue;
-        }
-        // Data is what is above a size, if any is named.
-        if !is_for_all_keys || rule.below_bytes.is_some() {
+        // Sizes can be told of what is to come, tags and longer prefixes cannot.
+        let is_whole = rule.is_enabled && rule.tags.is_empty() && folder.starts_with(&rule.prefix);
+        if !is_whole {
             let says_something = !rule.transitions.is_empty() || rule.expires_days.is_some() || rule.expires_on_date;
             is_part_left_out |= rule.concerns(folder) && says_something;
             continue;
         }
-        if let Some(above) = rule.above_bytes.filter(|_| !rule.transitions.is_empty()) {
-            found.aging.moves_from_bytes = found.aging.moves_from_bytes.max(above.saturating_add(1));
-        }
-        for transition in &rule.transitions {
-            match transition.days {
-                Some(days) => found.aging.steps.push(Step {
-                    after_days: u64::from(days),
-                    class: transition.class.clone(),
-                }),
-                None => is_part_left_out = true,
-            }
-        }
-        let earlier = |known: Option<u64>, days: Option<u32>| {
-            let days = days.map(u64::from);
-            known.into_iter().chain(days).min()
+        is_part_left_out |= rule.expires_on_date || rule.transitions.iter().any(|step| step.days.is_none());
+        let step = |days: u32, class: &str| Step {
+            after_days: u64::from(days),
+            class: class.to_owned(),
         };
-        found.aging.expires_after_days = earlier(found.aging.expires_after_days, rule.expires_days);
-        noncurrent_days = earlier(noncurrent_days, rule.noncurrent_days);
+        let own = AgingRule {
+            above_bytes: rule.above_bytes,
+            below_bytes: rule.below_bytes,
+            steps: rule
+                .transitions
+                .iter()
+                .filter_map(|transition| Some(step(transition.days?, &transition.class)))
+                .collect(),
+            expires_after_days: rule.expires_days.map(u64::from),
+        };
+        if own != AgingRule::default() {
+            found.aging.rules.push(own);
+        }
+        let days = rule.noncurrent_days.map(u64::from);
+        noncurrent_days = noncurrent_days.into_iter().chain(days).min();
     }
     if lifecycle.spares_small_objects {
-        found.aging.moves_from_bytes = found.aging.moves_from_bytes.max(SPARED_BELOW_BYTES);
+        found.aging.moves_from_bytes = SPARED_BELOW_BYTES;
     }
     if is_part_left_out {
         found.notes.push(
@@ -110,60 +107,108 @@ fn add_rules(lifecycle: &Lifecycle, folder: &str, found: &mut AgingFound) -> Opt
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::bucket::LifecycleRule;
+    use crate::bucket::{LifecycleRule, Transition};
     use crate::ops::lifecycle::{RECORD_BYTES_MAX, Step as Move, Wanted};
 
-    fn found(rules: Vec<LifecycleRule>) -> AgingFound {
-        let lifecycle = Lifecycle {
-            rules,
-            spares_small_objects: true,
+    fn rule(prefix: &str) -> LifecycleRule {
+        LifecycleRule {
+            is_enabled: true,
+            prefix: prefix.to_owned(),
+            ..LifecycleRule::default()
+        }
+    }
+
+    #[test]
+    fn rules_that_hold_for_all_of_the_folder_count_and_the_others_are_told() {
+        let data = LifecycleRule {
+            above_bytes: Some(1 << 20),
+            transitions: vec![Transition {
+                days: Some(30),
+                class: "GLACIER".to_owned(),
+            }],
+            expires_days: Some(92),
+            ..rule("backups/")
         };
-        aging_of_bucket(&Reading::Is(lifecycle), &Reading::NotConfigured, "backups/", false)
+        let versions = LifecycleRule {
+            noncurrent_days: Some(7),
+            ..rule("")
+        };
+        let tagged = LifecycleRule {
+            tags: vec![("a".to_owned(), "b".to_owned())],
+            expires_days: Some(1),
+            ..rule("")
+        };
+        let elsewhere = LifecycleRule {
+            expires_days: Some(1),
+            ..rule("logs/")
+        };
+        let off = LifecycleRule {
+            is_enabled: false,
+            expires_days: Some(1),
+            ..rule("")
+        };
+        let of = |rules: Vec<LifecycleRule>| {
+            let lifecycle = Reading::Is(Lifecycle {
+                rules,
+                spares_small_objects: true,
+            });
+            let versioning = Reading::Is(Versioning {
+                is_enabled: true,
+                needs_second_factor: false,
+            });
+            aging_of_bucket(&lifecycle, &versioning, "backups/", false)
+        };
+        let found = of(vec![data.clone(), versions.clone(), elsewhere, off]);
+        assert!(found.notes.is_empty(), "{:?}", found.notes);
+        assert_eq!(found.aging.rules.len(), 1);
+        assert_eq!(found.aging.rules[0].above_bytes, Some(1 << 20));
+        assert_eq!(found.aging.expires_after_days(), Some(92));
+        assert_eq!(found.aging.noncurrent, Noncurrent::Days(7));
+        assert_eq!(found.aging.moves_from_bytes, 131_072);
+        let found = of(vec![data, tagged]);
+        assert_eq!(found.notes.len(), 1, "{:?}", found.notes);
+        assert_eq!(found.aging.noncurrent, Noncurrent::Forever);
+        let unread = aging_of_bucket(
+            &Reading::NotAllowed {
+                permission: "s3:GetLifecycleConfiguration",
+            },
+            &Reading::NotConfigured,
+            "backups/",
+            false,
+        );
+        assert!(unread.notes[0].contains("s3:GetLifecycleConfiguration"), "{unread:?}");
+        assert!(!unread.has_versions);
     }
 
     #[test]
     fn the_rules_of_the_tool_itself_are_understood() {
         let wanted = Wanted {
-            steps: vec![Move::parse("30:GLACIER_IR").unwrap()],
+            steps: vec![Move {
+                days: 30,
+                class: "GLACIER_IR".to_owned(),
+            }],
             delete_days: Some(90),
             noncurrent_days: None,
             abort_days: 7,
         };
-        let found = found(wanted.rules("backups/"));
+        let lifecycle = Reading::Is(Lifecycle {
+            rules: wanted.rules("backups/"),
+            spares_small_objects: true,
+        });
+        let found = aging_of_bucket(&lifecycle, &Reading::NotConfigured, "backups/", false);
         assert!(found.notes.is_empty(), "{:?}", found.notes);
-        assert_eq!(found.aging.expires_after_days, Some(92));
-        assert_eq!(found.aging.moves_from_bytes, RECORD_BYTES_MAX + 1);
-        assert_eq!((found.aging.steps.len(), found.aging.steps[0].after_days), (1, 30));
-    }
-
-    #[test]
-    fn rules_for_a_part_are_left_out_and_it_is_said() {
-        let rule = LifecycleRule {
-            is_enabled: true,
-            expires_days: Some(5),
-            ..LifecycleRule::default()
+        let [records, data] = found.aging.rules.as_slice() else {
+            panic!("{found:?}")
         };
-        let parts = [
-            LifecycleRule {
-                prefix: "backups/2026".to_owned(),
-                ..rule.clone()
-            },
-            LifecycleRule {
-                below_bytes: Some(9),
-                ..rule.clone()
-            },
-            LifecycleRule {
-                tags: vec![("k".to_owned(), "v".to_owned())],
-                ..rule.clone()
-            },
-        ];
-        for part in parts {
-            let found = found(vec![part]);
-            assert_eq!((found.aging.expires_after_days, found.notes.len()), (None, 1));
-        }
-        assert_eq!(found(vec![rule]).aging.expires_after_days, Some(5));
+        assert_eq!(
+            (records.below_bytes, records.expires_after_days, records.steps.len()),
+            (Some(RECORD_BYTES_MAX + 1), Some(90), 0)
+        );
+        assert_eq!(
+            (data.above_bytes, data.expires_after_days, data.steps[0].after_days),
+            (Some(RECORD_BYTES_MAX), Some(92), 30)
+        );
     }
 }

@@ -89,16 +89,21 @@ impl CostReport {
     }
 }
 
+/// With what all keys begin that are looked at.
+fn prefix_of(store: &dyn Store, options: &CostOptions) -> String {
+    match &options.name {
+        Some(name) => options.layout.series_prefix(name),
+        None if store.prefix().is_empty() => String::new(),
+        None => format!("{}/", store.prefix()),
+    }
+}
+
 /// Looks at the keys of a store and says what they cost. Nothing is read but listings.
 ///
 /// # Errors
 /// If the listing fails anywhere; what else cannot be looked at is a note.
 pub fn cost(store: &dyn Store, options: &CostOptions, run: &Run) -> Result<CostReport> {
-    let prefix = match &options.name {
-        Some(name) => options.layout.series_prefix(name),
-        None if store.prefix().is_empty() => String::new(),
-        None => format!("{}/", store.prefix()),
-    };
+    let prefix = prefix_of(store, options);
     let mut notes = Vec::new();
     let mut holdings = add_up(store, &prefix, options, run)?;
     // Versions are not told apart by series where the name stands behind the date.

@@ -3,6 +3,7 @@
 use crate::base::failure::{Failure, Kind};
 
 use super::errors::{Class, Problem};
+use super::partition::Partition;
 use super::session::{Request, Session};
 
 /// From this skew on a signature is refused, in seconds.
@@ -30,11 +31,7 @@ impl Session {
                 None => with(Kind::NotFound, could_not)
                     .hint(format!("Check that {endpoint} is the address of an S3 server, and the bucket's name")),
             },
-            Class::Denied => with(Kind::Denied, could_not).hint(format!(
-                "The credentials need the permission {} on `arn:aws:s3:::{bucket}{}`",
-                request.permission,
-                request.key.as_ref().map(|key| format!("/{key}")).unwrap_or_default()
-            )),
+            Class::Denied => self.denied(with(Kind::Denied, could_not), request, &problem.message),
             Class::NoCredentials => match &self.options.profile {
                 Some(profile) => with(Kind::Denied, format!("No credentials for `s3://{bucket}`"))
                     .hint(format!("Is there a profile `{profile}` in ~/.aws/config or ~/.aws/credentials?")),
@@ -92,6 +89,32 @@ impl Session {
         }
     }
 
+    /// What is missing: what the answer names, since one request may take several permissions; else what the request takes.
+    fn denied(&self, failure: Failure, request: &Request, message: &str) -> Failure {
+        let (permission, resource) = match named_in(message) {
+            Some((permission, resource)) => (permission, resource.to_owned()),
+            None => {
+                let key = request.key.as_ref().map(|key| format!("/{key}"));
+                let partition = Partition::of_region(&self.region()).name;
+                let (bucket, key) = (&self.options.bucket, key.unwrap_or_default());
+                (request.permission, format!("arn:{partition}:s3:::{bucket}{key}"))
+            }
+        };
+        let failure = failure.hint(format!(
+            "The credentials need the permission {permission} on `{resource}`"
+        ));
+        let failure = match permission == "s3:PutObject" && !self.options.tags.is_empty() {
+            true => failure.hint(format!(
+                "It writes tags as well, which takes the permission s3:PutObjectTagging on `{resource}`"
+            )),
+            false => failure,
+        };
+        match message.contains("explicit deny") {
+            true => failure.hint("A policy refuses it outright, so that granting it is not enough: look for the one with `\"Effect\": \"Deny\"`"),
+            false => failure,
+        }
+    }
+
     fn bad_credentials(&self, could_not: String, problem: &Problem) -> Failure {
         let failure = Failure::new(Kind::Denied, could_not).caused_by(anyhow::anyhow!("{}", problem.summary()));
         let failure = match problem.code.as_deref() {
@@ -122,6 +145,37 @@ impl Session {
                 }
             }
             _ => failure.hint("Let NTP set the clock, for example with `timedatectl set-ntp true`"),
+        }
+    }
+}
+
+/// The permission and the resource that AWS names in a refusal.
+fn named_in(message: &str) -> Option<(&str, &str)> {
+    let (_, rest) = message.split_once("is not authorized to perform: ")?;
+    let (permission, rest) = rest.split_once(" on resource: ")?;
+    let resource = rest.split_whitespace().next()?.trim_matches('"');
+    let is_one = permission.contains(':') && !permission.contains(char::is_whitespace);
+    (is_one && !resource.is_empty()).then_some((permission, resource))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_names_what_is_missing_is_believed() {
+        let message = "User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: kms:GenerateDataKey on resource: \
+                       \"arn:aws:kms:eu-west-1:1:key/2\" because no identity-based policy allows the kms:GenerateDataKey action";
+        assert_eq!(
+            named_in(message),
+            Some(("kms:GenerateDataKey", "arn:aws:kms:eu-west-1:1:key/2"))
+        );
+        for other in [
+            "Access Denied",
+            "is not authorized to perform: x on resource: y",
+            "is not authorized to perform: s3:Get",
+        ] {
+            assert_eq!(named_in(other), None, "{other}");
         }
     }
 }

@@ -27,6 +27,7 @@ mod http;
 mod list;
 mod locks;
 mod options;
+mod partition;
 mod provider;
 mod put;
 mod race;
@@ -46,6 +47,7 @@ mod upload;
 mod tests;
 
 pub use options::{ChecksumMode, MIN_THROUGHPUT_BYTES_PER_SEC, S3Options, Sse, StaticCredentials};
+pub use partition::Partition;
 pub use provider::{ConditionalWrites, PROVIDERS, Provider};
 pub(crate) use put::Creation;
 pub(crate) use requests::{About, Requests};

@@ -1,5 +1,6 @@
 //! ministack: an imitation of AWS, for what no other server at hand does: an archive whose objects are thawed.
 
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -32,9 +33,18 @@ impl Ministack {
 
     /// Starts a server with nothing in it.
     pub fn start() -> Self {
+        Self::start_in("false")
+    }
+
+    /// Starts a server that enforces policies on everybody but the one user who may do everything.
+    pub fn start_strict() -> Self {
+        Self::start_in("true")
+    }
+
+    fn start_in(auth: &str) -> Self {
         let mut last = String::new();
         for _ in 0..STARTS_MAX {
-            match Self::try_start() {
+            match Self::try_start(auth) {
                 Ok(server) => return server,
                 Err(why) => last = why,
             }
@@ -42,7 +52,7 @@ impl Ministack {
         panic!("ministack did not start: {last}");
     }
 
-    fn try_start() -> Result<Self, String> {
+    fn try_start(auth: &str) -> Result<Self, String> {
         let [port] = free_ports();
         let folder = tempfile::Builder::new()
             .prefix("ministack-")
@@ -50,16 +60,32 @@ impl Ministack {
             .expect("a temporary folder")
             .keep();
         let port_text = port.to_string();
+        // To enforce policies it wants to find this package by name, of which the AWS CLI brings its own.
+        let packages = installed_tool("aws")
+            .parent()
+            .and_then(Path::parent)
+            .expect("a folder")
+            .join("lib");
+        let own = std::fs::read_dir(&packages)
+            .expect("the packages of the test tools")
+            .filter_map(|entry| Some(entry.ok()?.path().join("site-packages/awscli/botocore")))
+            .find(|path| path.is_dir())
+            .expect("the AWS CLI has its package");
+        let imports = folder.join("imports");
+        std::fs::create_dir(&imports).expect("a folder");
+        std::os::unix::fs::symlink(own, imports.join("botocore")).expect("a link");
         let home = folder.to_str().expect("a path in UTF-8");
         let server = Server::start(&ServerOptions {
             name: "ministack",
             argv: vec![installed_tool("ministack").display().to_string()],
             environment: vec![
+                ("AUTH", auth),
                 ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
                 ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
                 ("BIND_HOST", "127.0.0.1"),
                 ("GATEWAY_PORT", &port_text),
                 ("IOT_MTLS_ENABLED", "false"),
+                ("PYTHONPATH", imports.to_str().expect("a path in UTF-8")),
                 ("HOME", home),
                 ("TMPDIR", home),
             ],

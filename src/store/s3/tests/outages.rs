@@ -54,19 +54,19 @@ fn send(upload: &dyn Upload, number: u32, bytes: u64) -> Result<PartReceipt> {
 }
 
 /// Sends parts; the failure of one, and what giving up came to.
-fn back_up(store: &S3Store, parts: u32) -> Result<(), (Failure, Result<()>)> {
+fn back_up(store: &S3Store, parts: u32) -> Result<(), Box<(Failure, Result<()>)>> {
     let upload = store.start_upload(&Key::new(KEY), &data()).unwrap();
     let mut receipts = Vec::new();
     for number in 1..=parts {
         match send(upload.as_ref(), number, PART_BYTES) {
             Ok(receipt) => receipts.push(receipt),
-            Err(failure) => return Err((failure, upload.abort())),
+            Err(failure) => return Err(Box::new((failure, upload.abort()))),
         }
     }
     upload
         .complete(&receipts, u64::from(parts) * PART_BYTES)
         .map(drop)
-        .map_err(|failure| (failure, upload.abort()))
+        .map_err(|failure| Box::new((failure, upload.abort())))
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn an_outage_of_fourteen_minutes_and_fifty_seconds_is_survived() {
     for how in OUTAGES {
         let line = outage(14 * 60 + 50, how);
         let store = store_on(&line, |_| {});
-        back_up(&store, 4).unwrap_or_else(|(failure, _)| panic!("{how:?}: {failure:?}"));
+        back_up(&store, 4).unwrap_or_else(|end| panic!("{how:?}: {:?}", end.0));
         let over = BEGINS.as_secs_f64() + 890.0;
         // The next attempt comes within a minute, and sends the rest.
         assert!(
@@ -90,7 +90,7 @@ fn sixteen_minutes_of_silence_end_the_run_and_what_it_made() {
     for how in OUTAGES {
         let line = outage(24 * 3600, how);
         let store = store_on(&line, |_| {});
-        let (failure, aborted) = back_up(&store, 4).unwrap_err();
+        let (failure, aborted) = *back_up(&store, 4).unwrap_err();
         let took = line.time.secs() - BEGINS.as_secs_f64();
         assert!((890.0..=960.0).contains(&took), "{how:?}: {took} s");
         assert_eq!(failure.kind(), Kind::Unreachable, "{how:?}: {failure:?}");

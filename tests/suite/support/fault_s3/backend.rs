@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
+use super::users::Users;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -201,6 +202,7 @@ struct State {
 #[derive(Clone, Debug)]
 pub struct Memory {
     pub options: Arc<Options>,
+    pub users: Users,
     state: Arc<Mutex<State>>,
 }
 
@@ -213,9 +215,10 @@ pub struct OpenUpload {
 }
 
 impl Memory {
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: Options, users: Users) -> Self {
         Self {
             options: Arc::new(options),
+            users,
             state: Arc::default(),
         }
     }
@@ -226,6 +229,13 @@ impl Memory {
 
     pub fn object(&self, bucket: &str, key: &str) -> Option<StoredObject> {
         self.lock().buckets.get(bucket)?.objects.get(key).cloned()
+    }
+
+    /// What an upload is to be, without its content.
+    pub fn upload(&self, bucket: &str, upload_id: &str) -> Option<StoredObject> {
+        let state = self.lock();
+        let upload = state.buckets.get(bucket)?.uploads.get(upload_id)?;
+        Some(upload.object.clone())
     }
 
     /// Changes an object behind everybody's back; `None` removes it.
@@ -708,10 +718,25 @@ impl S3 for Memory {
         &self,
         request: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let access_key = request.credentials.as_ref().map(|credentials| &credentials.access_key);
+        let gate = access_key.and_then(|access_key| self.users.gate(access_key));
         let mut state = self.lock();
         let bucket = state.bucket(&request.input.bucket)?;
         let mut deleted = Vec::new();
+        let mut errors = Vec::new();
         for object in request.input.delete.objects {
+            if gate
+                .as_ref()
+                .is_some_and(|gate| !gate.removes(&request.input.bucket, &object.key))
+            {
+                errors.push(Error {
+                    code: Some("AccessDenied".to_owned()),
+                    message: Some("Access Denied".to_owned()),
+                    key: Some(object.key),
+                    ..Error::default()
+                });
+                continue;
+            }
             bucket.objects.remove(&object.key);
             deleted.push(DeletedObject {
                 key: Some(object.key),
@@ -720,6 +745,7 @@ impl S3 for Memory {
         }
         Ok(S3Response::new(DeleteObjectsOutput {
             deleted: Some(deleted),
+            errors: Some(errors).filter(|errors| !errors.is_empty()),
             ..DeleteObjectsOutput::default()
         }))
     }

@@ -5,6 +5,7 @@
 
 mod backend;
 mod plan;
+mod users;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -20,15 +21,16 @@ use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request as HttpRequest, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::runtime::Runtime;
 
 pub use backend::{Content, OpenUpload, Options, StoredObject, Thaw};
 pub use plan::{Fault, Op, Request, When};
+pub use users::Gate;
 
 use backend::Memory;
 use plan::{Gauge, InFlight, Live, Plan};
+use users::Users;
 use wire::{Ends, Received, Sent, Trouble, Wire};
 
 use super::s3_client::{S3Access, S3Client};
@@ -74,9 +76,11 @@ impl FaultS3 {
 
     /// A server that behaves as the options say.
     pub fn with(options: Options) -> Self {
-        let memory = Memory::new(options);
+        let users = Users::default();
+        users.add(ACCESS_KEY, SECRET_KEY, None);
+        let memory = Memory::new(options, users.clone());
         let mut builder = S3ServiceBuilder::new(memory.clone());
-        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        builder.set_auth(users);
         let shared = Arc::new(Shared {
             memory,
             service: builder.build(),
@@ -135,6 +139,22 @@ impl FaultS3 {
                 .to_owned(),
             access_key: ACCESS_KEY.to_owned(),
             secret_key: SECRET_KEY.to_owned(),
+        }
+    }
+
+    /// A new user, of whose requests a gate decides.
+    pub fn user(&self, gate: Arc<dyn Gate>) -> S3Access {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let (access_key, secret_key) = (
+            format!("AKTESTUSER{number:010}"),
+            format!("canary/user+secret{number:022}"),
+        );
+        self.shared.memory.users.add(&access_key, &secret_key, Some(gate));
+        S3Access {
+            access_key,
+            secret_key,
+            ..self.access()
         }
     }
 
@@ -307,7 +327,8 @@ async fn answer(shared: Arc<Shared>, ends: Arc<Ends>, request: HttpRequest<Incom
     let fault = shared
         .plan
         .decide(op, &live.request.key)
-        .or_else(|| wrong_region(&shared, &request));
+        .or_else(|| wrong_region(&shared, &request))
+        .or_else(|| refused(&shared, &live.request));
     live.faulty.store(fault.is_some(), Ordering::SeqCst);
     let in_flight = shared.gauge.enter(op);
     let (parts, body) = request.into_parts();
@@ -527,11 +548,35 @@ fn error_xml(code: &str, key: &str) -> String {
     )
 }
 
+/// The access key and the scope that a request is signed with.
+fn signed_with(authorization: &str) -> Option<&str> {
+    authorization.split("Credential=").nth(1)?.split(',').next()
+}
+
+/// The refusal of a request that its user may not make.
+fn refused(shared: &Shared, request: &Request) -> Option<Fault> {
+    let access_key = signed_with(request.header("authorization")?)?.split('/').next()?;
+    let gate = shared.memory.users.gate(access_key)?;
+    let stands = match request.parameter("uploadId") {
+        Some(upload_id) => shared.memory.upload(&request.bucket, &upload_id),
+        None => shared.memory.object(&request.bucket, &request.key),
+    };
+    let why = gate.refuse(request, stands.as_ref())?;
+    Some(Fault::Reply {
+        status: 403,
+        headers: vec![("content-type", "application/xml".to_owned())],
+        body: format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code><Message>{why}</Message>\
+             <RequestId>REFUSED</RequestId></Error>"
+        ),
+    })
+}
+
 /// The refusal of a request that is signed for another region than the bucket's.
 fn wrong_region(shared: &Shared, request: &HttpRequest<Incoming>) -> Option<Fault> {
     let (region, status) = shared.memory.options.region.as_ref()?;
     let authorization = request.headers().get("authorization")?.to_str().ok()?;
-    let scope = authorization.split("Credential=").nth(1)?.split(',').next()?;
+    let scope = signed_with(authorization)?;
     let signed_for = scope.split('/').nth(2)?;
     (signed_for != region).then(|| Fault::WrongRegion {
         status: *status,

@@ -319,6 +319,14 @@ impl Request {
             .find(|(have, _)| have == name)
             .map(|(_, value)| value.as_str())
     }
+
+    /// The value of a parameter, decoded; empty for one without a value.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        let mut pairs = url::form_urlencoded::parse(self.query.as_bytes());
+        pairs
+            .find(|(have, _)| have == name)
+            .map(|(_, value)| value.into_owned())
+    }
 }
 
 /// What the counters of one request live in while it runs.
