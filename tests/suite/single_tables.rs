@@ -134,6 +134,28 @@ fn definition(database: &Database, tables: &[&str]) -> String {
         .join("\n")
 }
 
+/// Triggers in every state that would write elsewhere and change rows, and a foreign key that waits.
+const TRIGGERS: &str = r#"
+CREATE TABLE shop.audit (what text);
+CREATE FUNCTION shop.noise() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN
+    INSERT INTO shop.audit VALUES (TG_NAME);
+    IF TG_LEVEL = 'ROW' THEN NEW.note := 'changed'; END IF;
+    RETURN NEW;
+END $f$;
+CREATE TRIGGER a_origin BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION shop.noise();
+CREATE TRIGGER b_always BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION shop.noise();
+CREATE TRIGGER c_replica BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION shop.noise();
+CREATE TRIGGER d_off BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION shop.noise();
+CREATE TRIGGER e_emptied AFTER TRUNCATE ON shop.orders EXECUTE FUNCTION shop.noise();
+ALTER TABLE shop.orders ENABLE ALWAYS TRIGGER b_always, ENABLE REPLICA TRIGGER c_replica, DISABLE TRIGGER d_off;
+ALTER TABLE shop.orders ALTER CONSTRAINT orders_customer_fkey DEFERRABLE INITIALLY DEFERRED;
+CREATE ROLE table_owner LOGIN PASSWORD 'canary';
+GRANT ALL ON SCHEMA shop TO table_owner;
+GRANT ALL ON shop.audit TO table_owner;
+ALTER TABLE shop.orders OWNER TO table_owner;
+ALTER TABLE shop.customers OWNER TO table_owner;
+"#;
+
 const ORDERS: &str = "SELECT count(*), sum(id), min(note), max(number) FROM shop.orders";
 
 #[test]
@@ -287,6 +309,25 @@ fn tables_go_into_a_database_in_one_transaction_and_replace_only_what_may_be_rep
     other.psql("ALTER TABLE shop.orders DROP COLUMN note, ADD COLUMN other int;");
     let _ = to(&[&both[..], &["--with-schema", "--replace", "-y", "--no-safety-backup"]].concat()).success();
     assert_eq!(definition(&other, &tables), definition(&scene.shop, &tables));
+
+    // Triggers of users are off meanwhile, those on a TRUNCATE too, and then what they were; foreign keys are checked, also
+    // those that wait for the end. Who owns the tables may do it.
+    other.psql(TRIGGERS);
+    let states = "SELECT string_agg(tgname || ' ' || tgenabled::text, ' ' ORDER BY tgname) FROM pg_trigger WHERE NOT tgisinternal";
+    let at = url.split_once('@').unwrap().1;
+    let owner = format!("postgres://table_owner:canary@{at}");
+    let as_owner = |more: &[&str]| scene.restore(&[&["--to", owner.as_str()][..], more].concat());
+    let _ = as_owner(&[&both[..], &["--replace", "-y", "--no-safety-backup"]].concat()).success();
+    assert_eq!(other.psql(ORDERS), scene.shop.psql(ORDERS));
+    assert_eq!(other.psql("SELECT count(*) FROM shop.audit"), "0\n");
+    let as_before = "a_origin O b_always A c_replica R d_off D e_emptied O touched O\n";
+    assert_eq!(other.psql(states), as_before);
+    other.psql("TRUNCATE shop.orders; DELETE FROM shop.customers;");
+    let _ = as_owner(&["--table", "shop.orders"])
+        .exits_with(1)
+        .stderr_has("Rows refer to rows");
+    assert_eq!(other.psql(states), as_before);
+    other.psql("DROP OWNED BY table_owner CASCADE; DROP ROLE table_owner;");
 }
 
 #[test]

@@ -391,6 +391,10 @@ fn restore_failure(trouble: Trouble, ending: &str, server: &Server, into: Destin
         Some("Create the role first (CREATE ROLE name), or make the dump with `--no-owner --no-acl`")
     } else if trouble.says("extension \"") && (trouble.says("is not available") || trouble.says("control file")) {
         Some("Install the extension's package on the server first")
+    } else if is("42501") && matches!(into, Destination::Tables) {
+        Some(
+            "Use the owner of the tables, or a superuser; triggers, which are off while rows are loaded, are the owner's",
+        )
     } else if is("42501") {
         Some("Restore as a superuser, or make the dump with `--no-owner --no-acl`")
     } else if trouble.says("unrecognized configuration parameter") || is("42601") {
