@@ -146,7 +146,7 @@ fn look_up(backup: &Backup<'_>, from: From, patterns: &TablePatterns, with_schem
         let id = &backup.chosen.found.id;
         return Err(
             Failure::new(Kind::NotFound, format!("No table in `{id}` matches `{pattern}`")).hint(format!(
-                "`backup-cli ls {id}` shows the tables; a pattern with a dot is for `schema.table`, `*` stands for any letters"
+                "`backup-cli ls {id}` shows the tables; a pattern with a dot is for `schema.table`, a name that has one stands in double quotes, `*` for any letters"
             )),
         );
     }
