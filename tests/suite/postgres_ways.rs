@@ -86,6 +86,12 @@ fn a_selection_is_dumped_recorded_and_never_taken_for_the_whole() {
         assert_eq!(tables(server, &copy), expected, "{options:?}");
         if options[0] == "--exclude-table-data" {
             assert_eq!(server.psql(&copy, "SELECT count(*) FROM app.sessions"), "0\n");
+            // Alone it comes empty as well, and never without a word.
+            let alone = ["restore", &id, "--table", "app.sessions", "--to", "-"];
+            cli.run(alone).exits_with(10).stderr_has("--with-schema");
+            cli.run(alone.iter().chain(&["--with-schema"]))
+                .success()
+                .stderr_has("no rows of `app.sessions`");
         }
         server.psql("postgres", &format!("DROP DATABASE \"{copy}\""));
         // Over the whole database it would lose the rest.

@@ -227,13 +227,42 @@ fn with_its_schema_a_table_is_what_it_was() {
     psql(&other, script.stdout_bytes());
     assert_eq!(definition(&other, &tables), definition(&scene.shop, &tables));
 
-    // A partitioned table, which has no rows of its own, with its partition.
-    let script = scene
-        .restore(&["--table", "shop.parts*", "--with-schema", "--to", "-"])
-        .success();
-    psql(&other, script.stdout_bytes());
+    // A partitioned table, which has no rows of its own, with its partition, whether or not that is named too.
     let parts = ["shop.parts", "shop.parts_1"];
-    assert_eq!(definition(&other, &parts), definition(&scene.shop, &parts));
+    for pattern in ["shop.parts*", "parts"] {
+        let script = scene
+            .restore(&["--table", pattern, "--with-schema", "--to", "-"])
+            .success();
+        assert!(!script.stderr().contains("no rows"), "{script}");
+        psql(&other, script.stdout_bytes());
+        assert_eq!(definition(&other, &parts), definition(&scene.shop, &parts));
+        assert_eq!(other.psql("SELECT count(*) FROM shop.parts"), "10\n");
+        if pattern == "parts" {
+            // Triggers of the partitioned table are those of its partitions too.
+            other.psql(
+                "CREATE FUNCTION shop.none() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+                 CREATE TRIGGER none BEFORE INSERT ON shop.parts FOR EACH ROW EXECUTE FUNCTION shop.none();",
+            );
+            let url = other.url();
+            let line = [
+                "--table",
+                pattern,
+                "--to",
+                &url,
+                "--replace",
+                "-y",
+                "--no-safety-backup",
+            ];
+            let _ = scene.restore(&line).success().stdout_has("1 table, 10 rows");
+            let enabled =
+                "SELECT count(*), min(tgenabled::text), max(tgenabled::text) FROM pg_trigger WHERE tgname = 'none'";
+            assert_eq!(other.psql(enabled), "2|O|O\n");
+            assert_eq!(other.psql("SELECT count(*) FROM shop.parts"), "10\n");
+        }
+        other.psql("DROP TABLE shop.parts");
+    }
+    let rows = scene.restore(&["--table", "shop.parts", "--to", "-"]).success();
+    assert!(rows.stdout().contains("COPY shop.parts_1 ("), "{rows}");
 }
 
 #[test]
