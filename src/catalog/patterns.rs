@@ -98,7 +98,7 @@ impl Part {
 
 /// Splits at the first dot outside of quotes, brackets and braces. A quote that is never closed stands for itself.
 fn parts(pattern: &str) -> (Part, Option<Part>) {
-    let may_quote = pattern.matches('"').count() % 2 == 0;
+    let may_quote = pattern.matches('"').count().is_multiple_of(2);
     let mut first = None;
     let mut part = Part::default();
     let mut is_quoted = false;

@@ -409,13 +409,13 @@ fn restore_failure(trouble: Trouble, ending: &str, server: &Server, into: Destin
         Some("Something else depends on the table; leave --with-schema out to replace its rows only")
     } else if is("3F000") {
         Some("Create the schema first (CREATE SCHEMA name)")
-    } else if is("42P01") && matches!(into, Destination::Tables) {
+    } else if is("42P01") && matches!(into, Destination::Tables) && !trouble.says("nextval(") {
         Some("A table that is referred to is not there; restore it as well, or first")
     } else {
         None
     };
-    let hint = hint
-        .map(str::to_owned)
+    let hint = missing_sequence(&trouble, into)
+        .or(hint.map(str::to_owned))
         .or_else(|| trouble.hint(server.connection().url()));
     let what = match into {
         Destination::NewDatabase(name) => format!("The dump could not be restored into the new database `{name}`"),
@@ -430,6 +430,23 @@ fn restore_failure(trouble: Trouble, ending: &str, server: &Server, into: Destin
         Some(hint) => failure.hint(hint),
         None => failure,
     }
+}
+
+/// What to do about a sequence that a default uses and no table owns, which therefore comes with no table.
+fn missing_sequence(trouble: &Trouble, into: Destination<'_>) -> Option<String> {
+    if trouble.sqlstate.as_deref() != Some("42P01") || !matches!(into, Destination::Tables) || !trouble.says("nextval(")
+    {
+        return None;
+    }
+    let named = trouble.lines.iter().find_map(|line| {
+        let (_, rest) = line.split_once("ERROR:")?.1.split_once('"')?;
+        Some(format!(" `{}`", rest.rsplit_once('"')?.0))
+    });
+    Some(format!(
+        "A default takes its numbers from a sequence{} that no table owns: make it first (CREATE SEQUENCE), and set it behind \
+         the greatest number in use (setval)",
+        named.unwrap_or_default()
+    ))
 }
 
 #[cfg(test)]
