@@ -343,7 +343,7 @@ complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l backup
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l to -d 'Where to: a folder, a file, `-` for standard output, or a URL such as postgres://user@host/database, mysql://…, sqlite:///path' -r -F
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l include -d 'Restore only what matches; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l exclude -d 'Leave out what matches; may be repeated' -r
-complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l table -d 'Restore only these tables of a plain dump: [SCHEMA.]TABLE, `*` for any letters; may be repeated' -r
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l table -d 'Restore only these tables of a plain dump: [SCHEMA.]TABLE, `*` for any letters, double quotes around names with dots; may be repeated' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l at -d 'The newest backup that was there at this time, for example 2025-01-31T12:00:00Z' -r
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand restore" -l tier -d 'How fast archived data is wanted; faster costs more' -r -f -a "standard\t'Within hours'
 bulk\t'Within half a day, or two days out of a deep archive; the cheapest'

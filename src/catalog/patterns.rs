@@ -25,9 +25,26 @@ pub struct EntryPatterns {
     paths: Patterns,
 }
 
-/// Patterns for tables: with a dot for `schema.name`, without one for the name in any schema.
+/// Patterns for tables: with a dot for `schema.name`, without one for the name in any schema. What stands in double quotes
+/// is a name as it is, dots and capitals and all; letters keep their case outside of quotes too.
 #[derive(Clone, Debug, Default)]
-pub struct TablePatterns(Vec<(String, Patterns)>);
+pub struct TablePatterns(Vec<TablePattern>);
+
+#[derive(Clone, Debug)]
+struct TablePattern {
+    text: String,
+    meaning: Meaning,
+}
+
+#[derive(Clone, Debug)]
+enum Meaning {
+    /// The name in any schema.
+    Name(Patterns),
+    /// A schema, which has so many dots itself, and a name.
+    Qualified(Patterns, usize, Patterns),
+    /// Alternatives that have a dot each.
+    Path(Patterns),
+}
 
 #[derive(Clone, Debug, Default)]
 struct Patterns {
@@ -58,6 +75,103 @@ impl Patterns {
 
     fn matches(&self, text: &[u8]) -> bool {
         self.literals.iter().any(|literal| literal == text) || self.globs.is_match(Path::new(OsStr::from_bytes(text)))
+    }
+}
+
+/// A part of a pattern for tables, between dots.
+#[derive(Default)]
+struct Part {
+    glob: String,
+    /// Without quotes.
+    literal: String,
+    quoted_dots: usize,
+}
+
+impl Part {
+    fn patterns(&self, pattern: &str) -> Result<Patterns> {
+        let mut patterns = Patterns::new(&[&self.glob], false, PatternOptions::default())
+            .map_err(|failure| wrong(pattern).caused_by(failure))?;
+        patterns.literals = vec![self.literal.clone().into_bytes()];
+        Ok(patterns)
+    }
+}
+
+/// Splits at the first dot outside of quotes, brackets and braces. A quote that is never closed stands for itself.
+fn parts(pattern: &str) -> (Part, Option<Part>) {
+    let may_quote = pattern.matches('"').count().is_multiple_of(2);
+    let mut first = None;
+    let mut part = Part::default();
+    let mut is_quoted = false;
+    let mut depth = 0_usize;
+    let mut letters = pattern.chars().peekable();
+    while let Some(letter) = letters.next() {
+        if letter == '"' && may_quote {
+            if is_quoted && letters.next_if_eq(&'"').is_some() {
+                part.glob.push('"');
+                part.literal.push('"');
+            } else {
+                is_quoted = !is_quoted;
+            }
+            continue;
+        }
+        if is_quoted {
+            part.quoted_dots += usize::from(letter == '.');
+            if letter.is_ascii_punctuation() {
+                part.glob.push('\\');
+            }
+            part.glob.push(letter);
+            part.literal.push(letter);
+            continue;
+        }
+        match letter {
+            '.' if depth == 0 && first.is_none() => {
+                first = Some(std::mem::take(&mut part));
+                continue;
+            }
+            '[' | '{' => depth += 1,
+            ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        part.glob.push(letter);
+        part.literal.push(letter);
+        if letter == '\\'
+            && let Some(escaped) = letters.next()
+        {
+            part.glob.push(escaped);
+            part.literal.push(escaped);
+        }
+    }
+    match first {
+        Some(schema) => (schema, Some(part)),
+        None => (part, None),
+    }
+}
+
+impl TablePattern {
+    fn new(pattern: &str) -> Result<Self> {
+        let meaning = match parts(pattern) {
+            (schema, Some(name)) => {
+                Meaning::Qualified(schema.patterns(pattern)?, schema.quoted_dots, name.patterns(pattern)?)
+            }
+            (name, None) if name.literal.contains('.') && name.quoted_dots == 0 => {
+                Meaning::Path(name.patterns(pattern)?)
+            }
+            (name, None) => Meaning::Name(name.patterns(pattern)?),
+        };
+        Ok(Self {
+            text: pattern.to_owned(),
+            meaning,
+        })
+    }
+
+    fn matches(&self, table: &[u8]) -> bool {
+        match &self.meaning {
+            Meaning::Name(name) => name.matches(table_name(table).unwrap_or(table)),
+            Meaning::Path(path) => path.matches(table),
+            Meaning::Qualified(schema, dots, name) => memchr::memchr_iter(b'.', table)
+                .nth(*dots)
+                .is_some_and(|at| schema.matches(&table[..at]) && name.matches(&table[at + 1..])),
+        }
     }
 }
 
@@ -121,8 +235,7 @@ impl TablePatterns {
             if pattern.is_empty() {
                 return Err(wrong(pattern));
             }
-            let one = Patterns::new(&[pattern], false, PatternOptions::default())?;
-            read.push((pattern.clone(), one));
+            read.push(TablePattern::new(pattern)?);
         }
         Ok(Self(read))
     }
@@ -137,12 +250,8 @@ impl TablePatterns {
     pub fn matches(&self, table: &[u8], used: &mut Vec<bool>) -> bool {
         used.resize(self.0.len(), false);
         let mut any = false;
-        for ((text, pattern), used) in self.0.iter().zip(used) {
-            let fits = match table_name(table) {
-                Some(name) if !text.contains('.') => pattern.matches(name),
-                Some(name) => pattern.matches(table) || pattern.literals.iter().any(|literal| literal == name),
-                None => pattern.matches(table),
-            };
+        for (pattern, used) in self.0.iter().zip(used) {
+            let fits = pattern.matches(table);
             *used |= fits;
             any |= fits;
         }
@@ -156,7 +265,7 @@ impl TablePatterns {
             .iter()
             .enumerate()
             .find(|(at, _)| !used.get(*at).copied().unwrap_or(false))
-            .map(|(_, (text, _))| text.as_str())
+            .map(|(_, pattern)| pattern.text.as_str())
     }
 }
 
@@ -223,6 +332,39 @@ mod tests {
         assert!(patterns.matches(b"orders", &mut used));
         assert!(!patterns.matches(b"public.items", &mut used));
         assert_eq!(patterns.first_unused(&used), Some("none"));
+        for (pattern, path, is) in [
+            ("a.b", "a.b", true),
+            ("a.b", "public.a.b", false),
+            ("*.b", "a.b", true),
+            ("*.b", "public.a.b", false),
+            ("\"a.b\"", "public.a.b", true),
+            ("\"a.b\"", "a.b", false),
+            ("public.\"a.b\"", "public.a.b", true),
+            ("public.a.b", "public.a.b", true),
+            ("app.\"Order\"", "app.Order", true),
+            ("app.Order", "app.Order", true),
+            ("app.order", "app.Order", false),
+            ("\"My Schema.x\".\"T\"", "My Schema.x.T", true),
+            ("\"My Schema.x\".*", "My Schema.x.T", true),
+            ("\"My Schema.x\".\"T\"", "My Schema.y.T", false),
+            ("\"a*\"", "public.abc", false),
+            ("\"a*\"", "public.a*", true),
+            ("\"a\\\"", "public.a\\", true),
+            ("\"a\"\"b\"", "public.a\"b", true),
+            ("a\"b", "public.a\"b", true),
+            ("\"Or\"*", "public.Orders", true),
+            ("{a,b}.c", "b.c", true),
+            ("{a.x,b.y}", "b.y", true),
+            ("t[1]", "public.t[1]", true),
+            ("a.b", "b", false),
+        ] {
+            let patterns = TablePatterns::new(&[pattern.to_owned()]).unwrap();
+            assert_eq!(
+                patterns.matches(path.as_bytes(), &mut Vec::new()),
+                is,
+                "{pattern} {path}"
+            );
+        }
         assert_eq!(TablePatterns::new(&["a[".to_owned()]).unwrap_err().kind(), Kind::Usage);
     }
 }

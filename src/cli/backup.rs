@@ -101,7 +101,8 @@ pub struct Args {
     ///
     /// The first object holds what comes before the rows, `.stream-0002` and so on the rows, the one with the highest number
     /// what comes after them. All become visible together, or none does. Stock tools restore them joined in this order:
-    /// each is fetched and inflated by itself, and all of them go into one `psql -X -v ON_ERROR_STOP=1 -1`.
+    /// each is fetched and inflated by itself, and all of them go into one `psql -X -v ON_ERROR_STOP=1 -1`, which is one
+    /// transaction only without large objects: their part has a BEGIN and a COMMIT of its own, so take a new database.
     #[arg(long, value_name = "NUMBER", help_heading = "PostgreSQL")]
     pub jobs: Option<String>,
 

@@ -83,7 +83,7 @@ pub struct Args {
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
 
-    /// Restore only these tables of a plain dump: [SCHEMA.]TABLE, `*` for any letters; may be repeated
+    /// Restore only these tables of a plain dump: [SCHEMA.]TABLE, `*` for any letters, double quotes around names with dots; may be repeated
     #[arg(long, value_name = "TABLE")]
     pub table: Vec<String>,
 

@@ -67,19 +67,31 @@ fn a_selection_is_dumped_recorded_and_never_taken_for_the_whole() {
         cli.run(["show", &id])
             .success()
             .stdout_has("only a part of the database");
-        // A schema must be there for what is restored by table alone.
         if options[0] == "--table" {
             let run = cli.run(["restore", &id, "--to", "-"]).success();
             assert!(
                 run.stdout().contains("COPY app.\"Orders\"") && !run.stdout().contains("sessions"),
                 "{run}"
             );
-            continue;
+            // By workers it is the same, and a drill says so: the schemas come with the tables.
+            let by_two = back_up(
+                &cli,
+                &[&[url.as_str(), "--name", "two", "--jobs", "2"][..], options].concat(),
+            );
+            cli.run(["restore", &by_two, "--to", &server.url(&copy)]).success();
+            assert_eq!(tables(server, &copy), expected, "{options:?}");
+            server.psql("postgres", &format!("DROP DATABASE \"{copy}\""));
         }
         cli.run(["restore", &id, "--to", &server.url(&copy)]).success();
         assert_eq!(tables(server, &copy), expected, "{options:?}");
         if options[0] == "--exclude-table-data" {
             assert_eq!(server.psql(&copy, "SELECT count(*) FROM app.sessions"), "0\n");
+            // Alone it comes empty as well, and never without a word.
+            let alone = ["restore", &id, "--table", "app.sessions", "--to", "-"];
+            cli.run(alone).exits_with(10).stderr_has("--with-schema");
+            cli.run(alone.iter().chain(&["--with-schema"]))
+                .success()
+                .stderr_has("no rows of `app.sessions`");
         }
         server.psql("postgres", &format!("DROP DATABASE \"{copy}\""));
         // Over the whole database it would lose the rest.

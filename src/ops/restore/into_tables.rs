@@ -47,6 +47,12 @@ pub(super) fn plan(
     };
     let progress = backup.run.reporter.progress();
     progress.set_totals(found.plain_bytes, found.chosen.len() as u64);
+    if !options.with_schema && matches!(options.target, RestoreTarget::Stream | RestoreTarget::Path(_)) {
+        remarks.push(
+            "These are rows alone: the triggers of the table that they are loaded into fire for each, as for any other."
+                .to_owned(),
+        );
+    }
     let (to, destructive) = match &options.target {
         RestoreTarget::Stream => (To::Stream(found.script(backup, "", "", None)?), None),
         RestoreTarget::Path(path) => {

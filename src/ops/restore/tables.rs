@@ -26,7 +26,10 @@ const BY_PATH: [&str; 5] = [
 ];
 
 /// Objects that tie two others together, and are wanted only if both are.
-const TIES: [&str; 2] = ["TABLE ATTACH", "INDEX ATTACH"];
+const TIES: [&str; 2] = [PARTITION, "INDEX ATTACH"];
+
+/// What makes a table a partition of another.
+const PARTITION: &str = "TABLE ATTACH";
 
 /// What other objects of a table belong to in turn.
 const OWNERS: [&str; 4] = ["INDEX", "CONSTRAINT", "SEQUENCE", "SEQUENCE OWNED BY"];
@@ -71,8 +74,9 @@ struct Object {
 
 #[derive(Default)]
 struct Found {
+    /// All that have rows until it is known which are wanted.
     tables: Vec<(ChosenTable, Range<u64>)>,
-    /// Tables that the schema defines, whether or not they have rows.
+    /// Wanted tables that the schema defines, whether or not they have rows.
     defined: Vec<Vec<u8>>,
     objects: Vec<Object>,
     runs: Vec<MemberRun>,
@@ -96,6 +100,9 @@ pub(super) fn find(
         content => return Err(no_dump(backup, content)),
     };
     let frame = frame_of(dialect, &head);
+    if with_schema && dialect == SqlDialect::Postgres {
+        remarks.extend(found.without_rows());
+    }
     let pieces = pieces(&found, with_schema);
     let mut chosen: Vec<ChosenTable> = found.tables.iter().map(|(table, _)| table.clone()).collect();
     for path in &found.defined {
@@ -132,10 +139,11 @@ fn look_up(backup: &Backup<'_>, from: From, patterns: &TablePatterns, with_schem
     backup.visit(from, &mut |item| {
         match item {
             IndexItem::Members(run) => found.runs.push(run),
-            IndexItem::Entry(entry) => found.take(entry, patterns, with_schema, &mut used),
+            IndexItem::Entry(entry) => found.take(entry),
         }
         Ok(ControlFlow::Continue(()))
     })?;
+    let without_rows = found.choose(patterns, with_schema, &mut used);
     if with_schema && from == From::Index && found.objects.is_empty() && !found.tables.is_empty() {
         return Err(Failure::new(
             Kind::Damaged,
@@ -144,9 +152,20 @@ fn look_up(backup: &Backup<'_>, from: From, patterns: &TablePatterns, with_schem
     }
     if let Some(pattern) = patterns.first_unused(&used) {
         let id = &backup.chosen.found.id;
+        let is_meant = |table: &Vec<u8>| {
+            TablePatterns::new(&[pattern.to_owned()]).is_ok_and(|one| one.matches(table, &mut Vec::new()))
+        };
+        if let Some(table) = without_rows.filter(is_meant) {
+            let table = String::from_utf8_lossy(&table).into_owned();
+            return Err(Failure::new(
+                Kind::NotFound,
+                format!("`{table}` has no rows in `{id}`, nor has it partitions there"),
+            )
+            .hint("Its rows were left out when the backup was made; --with-schema makes the table without them"));
+        }
         return Err(
             Failure::new(Kind::NotFound, format!("No table in `{id}` matches `{pattern}`")).hint(format!(
-                "`backup-cli ls {id}` shows the tables; a pattern with a dot is for `schema.table`, `*` stands for any letters"
+                "`backup-cli ls {id}` shows the tables; a pattern with a dot is for `schema.table`, a name that has one stands in double quotes, `*` for any letters"
             )),
         );
     }
@@ -157,34 +176,84 @@ fn look_up(backup: &Backup<'_>, from: From, patterns: &TablePatterns, with_schem
 }
 
 impl Found {
-    fn take(&mut self, entry: Entry, patterns: &TablePatterns, with_schema: bool, used: &mut Vec<bool>) {
+    fn take(&mut self, entry: Entry) {
         self.first = Some(self.first.map_or(entry.offset, |first| first.min(entry.offset)));
         let range = entry.range();
         match (entry.kind, entry.object) {
-            (EntryKind::Table, _) if patterns.matches(&entry.path.0, used) => {
+            (EntryKind::Table, _) => {
                 let table = ChosenTable {
                     path: entry.path.0,
                     rows: entry.rows.unwrap_or(0),
                 };
                 self.tables.push((table, range));
             }
-            (EntryKind::Object, Some(what)) => {
-                // A partitioned table has no rows of its own, and is a table all the same.
-                if with_schema
-                    && matches!(what.as_str(), "TABLE" | "FOREIGN TABLE")
-                    && patterns.matches(&entry.path.0, used)
-                {
-                    self.defined.push(entry.path.0.clone());
-                }
-                self.objects.push(Object {
-                    path: entry.path.0,
-                    owner: entry.link.map(|link| link.0),
-                    what,
-                    range,
-                });
-            }
+            (EntryKind::Object, Some(what)) => self.objects.push(Object {
+                path: entry.path.0,
+                owner: entry.link.map(|link| link.0),
+                what,
+                range,
+            }),
             _ => {}
         }
+    }
+
+    /// Says which of the tables come without rows because the dump has none of them, or of their partitions.
+    fn without_rows(&self) -> Option<String> {
+        let with_rows = self.tables.iter().map(|(table, _)| table.path.as_slice());
+        let ties = self.objects.iter().filter(|object| object.what == PARTITION);
+        let parents = ties.filter_map(|object| object.owner.as_deref());
+        let full: HashSet<&[u8]> = with_rows.chain(parents).collect();
+        let names: Vec<String> = self
+            .defined
+            .iter()
+            .filter(|path| !full.contains(path.as_slice()))
+            .map(|path| format!("`{}`", String::from_utf8_lossy(path)))
+            .collect();
+        (!names.is_empty()).then(|| format!("The backup has no rows of {}, which come empty.", names.join(", ")))
+    }
+
+    /// Keeps the tables that are meant, with the partitions of those that have some: all their rows lie there. Returns one
+    /// that is meant and has no rows to come, if rows are all that is wanted.
+    fn choose(&mut self, patterns: &TablePatterns, with_schema: bool, used: &mut Vec<bool>) -> Option<Vec<u8>> {
+        let mut partitions: HashMap<&[u8], Vec<&[u8]>> = HashMap::new();
+        for object in self.objects.iter().filter(|object| object.what == PARTITION) {
+            if let Some(parent) = &object.owner {
+                partitions.entry(parent).or_default().push(&object.path);
+            }
+        }
+        let is_table = |object: &&Object| matches!(object.what.as_str(), "TABLE" | "FOREIGN TABLE");
+        let defined = || {
+            self.objects
+                .iter()
+                .filter(is_table)
+                .map(|object| object.path.as_slice())
+        };
+        let with_rows: HashSet<&[u8]> = self.tables.iter().map(|(table, _)| table.path.as_slice()).collect();
+        let mut wanted: HashSet<&[u8]> = HashSet::new();
+        let mut without_rows = None;
+        for path in defined().chain(with_rows.iter().copied()) {
+            let has_rows = with_rows.contains(path) || partitions.contains_key(path);
+            if !with_schema && !has_rows {
+                if patterns.matches(path, &mut Vec::new()) {
+                    without_rows = Some(path.to_vec());
+                }
+            } else if patterns.matches(path, used) {
+                let mut open = vec![path];
+                while let Some(path) = open.pop() {
+                    if wanted.insert(path) {
+                        open.extend(partitions.get(path).into_iter().flatten());
+                    }
+                }
+            }
+        }
+        let chosen = |path: &[u8]| wanted.contains(path);
+        let is_chosen: Vec<bool> = self.tables.iter().map(|(table, _)| chosen(&table.path)).collect();
+        if with_schema {
+            self.defined = defined().filter(|path| chosen(path)).map(<[u8]>::to_vec).collect();
+        }
+        let mut is_chosen = is_chosen.into_iter();
+        self.tables.retain(|_| is_chosen.next().unwrap_or(false));
+        without_rows
     }
 }
 

@@ -164,7 +164,7 @@ impl<'a> Dump<'a> {
             })
         });
         let poured = self
-            .pour_all(&mut psql, server_version, is_restricted, context)
+            .pour_all(&mut psql, server_version, is_restricted, into, context)
             .and_then(|taken| {
                 if taken {
                     self.judge()?;
@@ -198,8 +198,10 @@ impl<'a> Dump<'a> {
         psql: &mut Running,
         server_version: Version,
         is_restricted: bool,
+        into: Destination<'_>,
         context: &SourceContext<'_>,
     ) -> Result<bool> {
+        let makes_schemas = matches!(into, Destination::NewDatabase(_));
         let progress = context.reporter.progress();
         let mut piece = Piece {
             bytes: std::mem::take(&mut self.head),
@@ -209,13 +211,15 @@ impl<'a> Dump<'a> {
             blank_unknown_settings(&mut piece.bytes, server_version);
         }
         loop {
-            // The beginning of a line that may become a command waits for its end.
-            let open_line = self.lexer.open_line().filter(|_| is_restricted);
+            // The beginning of a line that may become a command or a header waits for its end.
+            let open_line = self.lexer.open_line();
             let markers = self.screen.take_markers();
             if is_restricted {
                 piece.blank(&markers);
             }
-            let count = piece.write(psql, open_line.unwrap_or(self.lexer.offset()))?;
+            let mut schemas = self.screen.take_missing_schemas();
+            schemas.retain(|_| makes_schemas);
+            let count = piece.write(psql, open_line.unwrap_or(self.lexer.offset()), &schemas)?;
             let Some(count) = count else { return Ok(false) };
             progress.add_plain(count as u64);
             (0..self.screen.take_copies()).for_each(|_| progress.add_item());
@@ -249,7 +253,7 @@ impl<'a> Dump<'a> {
         if is_restricted {
             piece.blank(&markers);
         }
-        let count = piece.write(psql, self.lexer.offset())?;
+        let count = piece.write(psql, self.lexer.offset(), &[])?;
         progress.add_plain(count.unwrap_or(0) as u64);
         Ok(count.is_some())
     }
@@ -283,7 +287,21 @@ impl Piece {
     }
 
     /// Writes what stands before `end` in the dump, and says how much that was; `None` if psql takes no more.
-    fn write(&mut self, psql: &mut Running, end: u64) -> Result<Option<usize>> {
+    ///
+    /// Of `schemas`, each is made where it says, unless it is there.
+    fn write(&mut self, psql: &mut Running, end: u64, schemas: &[(u64, Vec<u8>)]) -> Result<Option<usize>> {
+        let mut count = 0;
+        // What begins before that has been written already, in a line that was too long to wait for.
+        for (at, schema) in schemas.iter().filter(|(at, _)| *at >= self.start).collect::<Vec<_>>() {
+            match self.write_before(psql, *at)? {
+                Some(written) if write(psql, &make_schema(schema))? => count += written,
+                _ => return Ok(None),
+            }
+        }
+        Ok(self.write_before(psql, end)?.map(|written| count + written))
+    }
+
+    fn write_before(&mut self, psql: &mut Running, end: u64) -> Result<Option<usize>> {
         let count = usize::try_from(end.saturating_sub(self.start)).unwrap_or(usize::MAX);
         let count = count.min(self.bytes.len());
         if !write(psql, &self.bytes[..count])? {
@@ -293,6 +311,19 @@ impl Piece {
         self.start += count as u64;
         Ok(Some(count))
     }
+}
+
+/// What makes a schema that a dump of single tables lacks; its name is in the dump's encoding.
+fn make_schema(name: &[u8]) -> Vec<u8> {
+    let mut sql = b"CREATE SCHEMA IF NOT EXISTS \"".to_vec();
+    for byte in name {
+        sql.push(*byte);
+        if *byte == b'"' {
+            sql.push(b'"');
+        }
+    }
+    sql.extend_from_slice(b"\";\n");
+    sql
 }
 
 fn write(psql: &mut Running, bytes: &[u8]) -> Result<bool> {
@@ -360,6 +391,10 @@ fn restore_failure(trouble: Trouble, ending: &str, server: &Server, into: Destin
         Some("Create the role first (CREATE ROLE name), or make the dump with `--no-owner --no-acl`")
     } else if trouble.says("extension \"") && (trouble.says("is not available") || trouble.says("control file")) {
         Some("Install the extension's package on the server first")
+    } else if is("42501") && matches!(into, Destination::Tables) {
+        Some(
+            "Use the owner of the tables, or a superuser; triggers, which are off while rows are loaded, are the owner's",
+        )
     } else if is("42501") {
         Some("Restore as a superuser, or make the dump with `--no-owner --no-acl`")
     } else if trouble.says("unrecognized configuration parameter") || is("42601") {
@@ -374,13 +409,13 @@ fn restore_failure(trouble: Trouble, ending: &str, server: &Server, into: Destin
         Some("Something else depends on the table; leave --with-schema out to replace its rows only")
     } else if is("3F000") {
         Some("Create the schema first (CREATE SCHEMA name)")
-    } else if is("42P01") && matches!(into, Destination::Tables) {
+    } else if is("42P01") && matches!(into, Destination::Tables) && !trouble.says("nextval(") {
         Some("A table that is referred to is not there; restore it as well, or first")
     } else {
         None
     };
-    let hint = hint
-        .map(str::to_owned)
+    let hint = missing_sequence(&trouble, into)
+        .or(hint.map(str::to_owned))
         .or_else(|| trouble.hint(server.connection().url()));
     let what = match into {
         Destination::NewDatabase(name) => format!("The dump could not be restored into the new database `{name}`"),
@@ -395,6 +430,23 @@ fn restore_failure(trouble: Trouble, ending: &str, server: &Server, into: Destin
         Some(hint) => failure.hint(hint),
         None => failure,
     }
+}
+
+/// What to do about a sequence that a default uses and no table owns, which therefore comes with no table.
+fn missing_sequence(trouble: &Trouble, into: Destination<'_>) -> Option<String> {
+    if trouble.sqlstate.as_deref() != Some("42P01") || !matches!(into, Destination::Tables) || !trouble.says("nextval(")
+    {
+        return None;
+    }
+    let named = trouble.lines.iter().find_map(|line| {
+        let (_, rest) = line.split_once("ERROR:")?.1.split_once('"')?;
+        Some(format!(" `{}`", rest.rsplit_once('"')?.0))
+    });
+    Some(format!(
+        "A default takes its numbers from a sequence{} that no table owns: make it first (CREATE SEQUENCE), and set it behind \
+         the greatest number in use (setval)",
+        named.unwrap_or_default()
+    ))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::catalog::index::{Entry, EntryKind, RawPath};
 use crate::source::dump_writer::Mark;
 
 /// The line of two dashes that opens a header, with the longest line end.
-const OPENING_BYTES_MAX: u64 = 4;
+pub(super) const OPENING_BYTES_MAX: u64 = 4;
 
 /// What a setting between two objects is called in the index.
 pub const SETTING: &str = "SETTING";

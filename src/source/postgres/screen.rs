@@ -1,7 +1,11 @@
 //! Follows a script on its way into `psql` and stops what would leave the database that it is restored into.
 
+use std::collections::HashSet;
+
 use super::ending::{Ending, Flavour};
 use super::lexer::{Statement, Visitor};
+use super::names::header;
+use super::outline::OPENING_BYTES_MAX;
 use crate::base::failure::{Failure, Kind};
 
 /// First words of statements that change other databases or the server, and are never in a dump of one database.
@@ -14,6 +18,9 @@ const ESCAPES: &[&str] = &[
     "drop tablespace",
 ];
 
+/// What a dump of single tables holds without the schema that it lies in.
+const IN_SCHEMAS: [&str; 5] = ["TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"];
+
 /// Follows a script and keeps the first reason to stop.
 #[derive(Debug, Default)]
 pub struct Screen {
@@ -23,6 +30,10 @@ pub struct Screen {
     current: Option<String>,
     copies: u64,
     markers: Vec<(u64, usize)>,
+    // The `--` line that may open a header.
+    opened: Option<u64>,
+    schemas: HashSet<Vec<u8>>,
+    missing: Vec<(u64, Vec<u8>)>,
 }
 
 impl Screen {
@@ -47,6 +58,34 @@ impl Screen {
         std::mem::take(&mut self.markers)
     }
 
+    /// The schemas met since the last call that the script puts something into and does not make, and where the first
+    /// header stands that names each.
+    pub fn take_missing_schemas(&mut self) -> Vec<(u64, Vec<u8>)> {
+        std::mem::take(&mut self.missing)
+    }
+
+    fn note_schema(&mut self, start: u64, text: &[u8]) {
+        let opened = self.opened.take();
+        if text.is_empty() {
+            self.opened = Some(start);
+            return;
+        }
+        if opened.is_none_or(|opened| start > opened + OPENING_BYTES_MAX) {
+            return;
+        }
+        let Some(header) = header(text) else { return };
+        if header.what == "SCHEMA" {
+            self.schemas.insert(header.path);
+        } else if let Some(schema) = header.schema
+            && IN_SCHEMAS.contains(&header.what.as_str())
+            && !header.is_data
+            && !is_there_anyway(&schema)
+            && self.schemas.insert(schema.clone())
+        {
+            self.missing.push((start, schema));
+        }
+    }
+
     fn refuse(&mut self, message: String, hint: &str) {
         if self.refusal.is_none() {
             self.refusal = Some(Failure::new(Kind::Refused, message).hint(hint));
@@ -54,9 +93,15 @@ impl Screen {
     }
 }
 
+/// Whether every database has a schema of this name; the server makes those of its own itself.
+fn is_there_anyway(schema: &[u8]) -> bool {
+    schema == b"public" || schema == b"information_schema" || schema.starts_with(b"pg_")
+}
+
 impl Visitor for Screen {
     fn comment(&mut self, start: u64, text: &[u8]) {
         self.ending.comment(start, text);
+        self.note_schema(start, text);
         if self.ending.flavour() == Flavour::Cluster {
             self.refuse(
                 "The dump holds a whole server (`pg_dumpall`), not one database".to_owned(),
@@ -144,6 +189,37 @@ mod tests {
         ] {
             assert!(refusal(script).is_none(), "{script}");
         }
+    }
+
+    #[test]
+    fn schemas_that_a_script_needs_and_does_not_make_are_found_once() {
+        let header = |name: &str, what: &str, schema: &str| {
+            format!("--\n-- Name: {name}; Type: {what}; Schema: {schema}; Owner: me\n--\n\nSELECT 1;\n\n")
+        };
+        let script = [
+            header("made", "SCHEMA", "-"),
+            header("t", "TABLE", "made"),
+            header("t", "TABLE", "public"),
+            header("f()", "FUNCTION", "functions"),
+            header("t", "TABLE", "App"),
+            header("s", "SEQUENCE", "App"),
+            header("v", "VIEW", "log; x"),
+            "-- Name: t; Type: TABLE; Schema: no_header; Owner: me\n".to_owned(),
+        ]
+        .concat();
+        let mut lexer = Lexer::default();
+        let mut screen = Screen::default();
+        lexer.scan(script.as_bytes(), &mut screen);
+        let at = |text: &str| script.find(text).unwrap() as u64;
+        let found = screen.take_missing_schemas();
+        assert_eq!(
+            found,
+            [
+                (at("-- Name: t; Type: TABLE; Schema: App"), b"App".to_vec()),
+                (at("-- Name: v;"), b"log; x".to_vec()),
+            ]
+        );
+        assert!(screen.take_missing_schemas().is_empty());
     }
 
     #[test]

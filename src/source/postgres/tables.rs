@@ -53,6 +53,9 @@ pub struct PostgresTables {
     pub order: Vec<usize>,
 }
 
+/// A setting of the transaction that remembers how triggers were.
+const TRIGGERS_SETTING: &str = "backup_cli.triggers";
+
 const ASKING: &str = "ask the server about the tables";
 
 impl PostgresTables {
@@ -220,6 +223,12 @@ impl PostgresTables {
             let Some(name) = &table.name else { continue };
             let target = format!("{}{name}", only(table.is_partitioned));
             sql.push_str(&format!("LOCK TABLE {target} IN ACCESS EXCLUSIVE MODE;\n"));
+        }
+        // Before anything is emptied: a trigger may wait for that too.
+        sql.push_str(&self.triggers_off());
+        for table in &self.tables {
+            let Some(name) = &table.name else { continue };
+            let target = format!("{}{name}", only(table.is_partitioned));
             if table.has_rows {
                 replaced.push(target);
             } else {
@@ -238,7 +247,30 @@ impl PostgresTables {
         sql
     }
 
-    /// What comes after the rows: sequences of columns go on behind the greatest value, and never back.
+    /// Switches the tables' own triggers off, and notes which and how they were on for [`triggers_on`].
+    ///
+    /// The rows are those of the backup, in which the triggers have had their say. Foreign keys go on being checked: their
+    /// triggers are the server's. One by one, and not by the word `USER`, because that would ask for the rights of the
+    /// owner even where there is no trigger.
+    fn triggers_off(&self) -> String {
+        let oids: Vec<&str> = self.tables.iter().map(|table| table.oid.as_str()).collect();
+        let body = format!(
+            "DECLARE t record; again text := ''; BEGIN FOR t IN WITH RECURSIVE tree (oid) AS (SELECT oid FROM pg_class \
+             WHERE oid IN ({}) UNION SELECT c.oid FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid \
+             JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition) \
+             SELECT format('ALTER TABLE ONLY %I.%I ', n.nspname, c.relname) AS alters, format(' TRIGGER %I', g.tgname) AS name, \
+             CASE g.tgenabled WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END AS enables \
+             FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.relnamespace \
+             JOIN pg_trigger g ON g.tgrelid = c.oid WHERE NOT g.tgisinternal AND g.tgenabled <> 'D' \
+             LOOP EXECUTE t.alters || 'DISABLE' || t.name; again := again || t.alters || t.enables || t.name || ';'; END LOOP; \
+             PERFORM set_config('{TRIGGERS_SETTING}', again, true); END",
+            oids.join(", ")
+        );
+        format!("DO {};\n", quote_literal(&body))
+    }
+
+    /// What comes after the rows: sequences of columns go on behind the greatest value, and never back; and triggers are
+    /// what they were.
     ///
     /// # Errors
     /// The way to the server.
@@ -268,6 +300,7 @@ impl PostgresTables {
                 }
             }
         }
+        sql.push_str(&triggers_on());
         Ok(sql)
     }
 
@@ -311,6 +344,16 @@ impl PostgresTables {
             }
         }
     }
+}
+
+/// Switches on again what was switched off. Foreign keys that are checked at the end of the transaction are checked now:
+/// a table about which something is still to be checked cannot be altered.
+fn triggers_on() -> String {
+    let body = format!(
+        "BEGIN IF current_setting('{TRIGGERS_SETTING}') <> '' THEN SET CONSTRAINTS ALL IMMEDIATE; \
+         EXECUTE current_setting('{TRIGGERS_SETTING}'); END IF; END"
+    );
+    format!("DO {};\n", quote_literal(&body))
 }
 
 fn only(is_partitioned: bool) -> &'static str {
