@@ -217,6 +217,7 @@ fn upload(plain: &[u8]) {
         token: "bench".to_owned(),
         content_type: "application/gzip",
         metadata: BTreeMap::new(),
+        lock: None,
     };
     let reporter = Arc::new(Recorder::default());
     let parts = PartsWriter::new(store, Key::new("data"), options, plan, Cancel::new(), reporter);

@@ -103,31 +103,18 @@ pub fn backup_to_several(
         }]);
     }
     let locks = take_locks(destinations, options, run)?;
-    let Planned {
-        fan_out,
-        plan,
-        keys,
-        locks: object_locks,
-    } = prepare(destinations, source, options, run)?;
+    let planned = prepare(destinations, source, options, run)?;
+    let Planned { fan_out, plan, .. } = &planned;
     let warning = locks
         .iter()
         .filter_map(SeriesLock::last_started)
         .max()
         .and_then(|last| clock_warning(last, plan.started, &options.name));
     let as_one: Arc<dyn Store> = Arc::new(fan_out.clone());
-    let streamed = stream(&as_one, &plan, source, options, warning, run);
+    let streamed = stream(&as_one, plan, source, options, warning, run);
     let all_failed = (0..destinations.len()).all(|place| fan_out.is_out(place));
     let committed = match streamed {
-        Ok((manifest, index)) => commit_each(
-            destinations,
-            &keys,
-            &object_locks,
-            &fan_out,
-            &manifest,
-            &index,
-            options,
-            run,
-        ),
+        Ok((manifest, index)) => commit_each(destinations, &planned, &manifest, &index, options, run),
         // Each store's own failure says more than the consequence that the source met.
         Err(failure) if all_failed && failure.kind() != Kind::Interrupted => {
             destinations.iter().map(|_| None).collect()
@@ -289,14 +276,13 @@ fn keys_in(
 /// others from having a backup. None where the store has failed before.
 fn commit_each(
     destinations: &[Destination],
-    keys: &[Key],
-    locks: &[Option<ObjectLock>],
-    fan_out: &FanOut,
+    planned: &Planned,
     manifest: &Manifest,
     index: &FinishedIndex,
     options: &BackupOptions,
     run: &Run,
 ) -> Vec<Option<Result<BackupOutcome>>> {
+    let fan_out = &planned.fan_out;
     let mut options = options.clone();
     // Each sends the index by itself.
     options.transfer.memory_bytes /= destinations.len() as u64;
@@ -304,10 +290,10 @@ fn commit_each(
     std::thread::scope(|scope| {
         let threads: Vec<_> = destinations
             .iter()
-            .zip(keys)
+            .zip(&planned.keys)
             .enumerate()
             .map(|(place, (destination, key))| {
-                let lock = locks.get(place).copied().flatten();
+                let lock = planned.locks.get(place).copied().flatten();
                 let own = (!fan_out.is_out(place)).then(|| own_manifest(manifest, fan_out, place));
                 own.map(|own| {
                     scope.spawn(move || {

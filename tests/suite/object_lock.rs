@@ -489,15 +489,14 @@ fn locks_that_make_no_sense_are_refused_with_what_to_do() {
     );
     let locking = lockable(&bucket.access, "object-lock-bad");
     let store = locking.store("backups");
-    let store = Some(store.as_str());
     refuse(
-        store,
+        Some(&store),
         "--lock-mode governance --lock-until 2020-01-01",
         2,
         "would be over",
     );
     refuse(
-        store,
+        Some(&store),
         "--lock-mode compliance --lock-until 2126-01-01",
         21,
         "Nobody can take a compliance lock back",
@@ -509,7 +508,7 @@ fn locks_that_make_no_sense_are_refused_with_what_to_do() {
     let cli = cli.env("BACKUP_CONFIG", &config);
     let backup = |words: &[&str]| {
         let mut command = vec!["backup", file.to_str().unwrap(), "--name", "app", "-p", "p", "--json"];
-        command.extend(["--store", store.unwrap()]);
+        command.extend(["--store", &store]);
         command.extend(words);
         cli.run(command).success().json_lines().pop().unwrap()
     };

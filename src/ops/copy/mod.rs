@@ -20,7 +20,6 @@ use crate::catalog::manifest::{CopiedFrom, Manifest, ObjectRecord};
 use crate::catalog::selection::Chosen;
 use crate::pipeline::download::{BLOCK_BYTES_DEFAULT, IN_FLIGHT_DEFAULT};
 use crate::pipeline::plan::{PlanInput, plan};
-use crate::store::object_lock::ObjectLock;
 use crate::store::{Key, Role, Store};
 
 mod select;
@@ -30,7 +29,7 @@ mod stream;
 pub use select::{Candidate, Selection, select};
 
 use standing::{Standing, look};
-use stream::{Stream, copy_stream, streams_of};
+use stream::{Stream, Way, copy_stream, streams_of};
 
 /// Where a copy goes.
 #[derive(Clone)]
@@ -117,7 +116,14 @@ pub fn copy(
     require_readable(source, chosen, run)?;
     let begun = begin_in_one(target.store.as_ref(), options.lock.as_ref(), run)?;
     run.phase(Phase::Copying);
-    let objects = copy_streams(source, &streams, target, begun, options, &identity, manifest, run)?;
+    let way = Way {
+        source,
+        target: &target.store,
+        lock: begun,
+        identity: &identity,
+        manifest,
+    };
+    let objects = copy_streams(&way, &streams, options, run)?;
 
     let mut copied = manifest.clone();
     for (record, (stream, objects)) in copied.streams.iter_mut().zip(streams.iter().zip(&objects)) {
@@ -144,45 +150,25 @@ pub fn copy(
 }
 
 /// Copies every stream in turn and returns the objects of each; if one fails, those before it are removed again.
-fn copy_streams(
-    source: &Arc<dyn Store>,
-    streams: &[Stream],
-    target: &CopyTarget,
-    lock: Option<ObjectLock>,
-    options: &CopyOptions,
-    identity: &str,
-    manifest: &Manifest,
-    run: &Run,
-) -> Result<Vec<Vec<ObjectRecord>>> {
+fn copy_streams(way: &Way<'_>, streams: &[Stream], options: &CopyOptions, run: &Run) -> Result<Vec<Vec<ObjectRecord>>> {
     let mut copied = Vec::new();
     for stream in streams {
         let objects = plan(&PlanInput {
-            limits: target.store.limits(),
+            limits: way.target.limits(),
             expected_stored_bytes: Some(stream.bytes()),
             part_bytes: options.transfer.part_bytes,
             in_flight: options.transfer.parts_in_flight,
             memory_bytes: memory_for_parts(options.transfer.memory_bytes),
         })
-        .and_then(|parts| {
-            copy_stream(
-                source,
-                stream,
-                &target.store,
-                parts,
-                lock,
-                identity,
-                &manifest.name,
-                run,
-            )
-        });
+        .and_then(|parts| copy_stream(way, stream, parts, run));
         match objects {
             Ok(objects) => copied.push(objects),
             Err(failure) => {
-                roll_back(target.store.as_ref(), &copied.concat(), lock, run);
+                roll_back(way.target.as_ref(), &copied.concat(), way.lock, run);
                 let failure = run.interruption_or(failure);
                 return Err(match failure.kind() {
                     Kind::Interrupted => failure,
-                    _ => failure.context(format!("Could not copy `{}` to {}", manifest.id, target.store.url())),
+                    _ => failure.context(format!("Could not copy `{}` to {}", way.manifest.id, way.target.url())),
                 });
             }
         }

@@ -75,17 +75,24 @@ fn beside(data_key: &Key, file_name: &str) -> Key {
     }
 }
 
+/// From where to where the streams of a backup are copied, and what they are put with.
+pub(super) struct Way<'a> {
+    /// Where they are.
+    pub source: &'a Arc<dyn Store>,
+    /// Where they go.
+    pub target: &'a Arc<dyn Store>,
+    /// How what arrives is locked.
+    pub lock: Option<ObjectLock>,
+    /// What the tokens of this run begin with.
+    pub identity: &'a str,
+    /// The backup.
+    pub manifest: &'a Manifest,
+}
+
 /// Copies a stream; its objects become visible when all of it has been read and is what was backed up.
-pub(super) fn copy_stream(
-    source: &Arc<dyn Store>,
-    stream: &Stream,
-    target: &Arc<dyn Store>,
-    parts: PartPlan,
-    lock: Option<ObjectLock>,
-    identity: &str,
-    name: &str,
-    run: &Run,
-) -> Result<Vec<ObjectRecord>> {
+pub(super) fn copy_stream(way: &Way<'_>, stream: &Stream, parts: PartPlan, run: &Run) -> Result<Vec<ObjectRecord>> {
+    let Way { identity, lock, .. } = *way;
+    let name = &way.manifest.name;
     let mut options = match stream.role {
         Role::Index => index_options(&stream.key, name),
         role => put_options(role, name),
@@ -94,7 +101,7 @@ pub(super) fn copy_stream(
     // The second half stays random.
     options.token.replace_range(..identity.len(), identity);
     let mut reader = ObjectsReader::new(
-        source.clone(),
+        way.source.clone(),
         stream.objects.clone(),
         &DownloadOptions::default(),
         run.cancel.clone(),
@@ -105,7 +112,7 @@ pub(super) fn copy_stream(
     );
     // If it is dropped without `finish`, the upload is aborted.
     let mut writer = PartsWriter::new(
-        target.clone(),
+        way.target.clone(),
         stream.key.clone(),
         options,
         parts,
@@ -132,7 +139,7 @@ pub(super) fn copy_stream(
             .iter()
             .map(|object| object_record(stream.role, object))
             .collect();
-        super::roll_back(target.as_ref(), &records, lock, run);
+        super::roll_back(way.target.as_ref(), &records, lock, run);
         return Err(Failure::new(
             Kind::Unsupported,
             format!(

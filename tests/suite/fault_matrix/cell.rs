@@ -399,13 +399,12 @@ fn check_success(
     if uploads.len() > unknown && !excuses.may_keep_uploads {
         return Err(format!("unfinished uploads are left: {uploads:?}"));
     }
-    match command.effect {
-        Effect::Restore => match site.restored() {
+    if command.effect == Effect::Restore {
+        match site.restored() {
             Some(differences) if differences.is_empty() || excuses.may_be_older => {}
             Some(differences) => return Err(format!("it restored something else: {differences:?}")),
             None => return Err("it succeeded, and there is no target".to_owned()),
-        },
-        _ => {}
+        }
     }
     new.retain(|key| !key.ends_with(".json") && !key.contains(".index.gz") && !key.ends_with(".age"));
     if command.effect == Effect::Streams {

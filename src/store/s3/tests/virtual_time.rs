@@ -183,7 +183,7 @@ impl Line {
         self.pass().await?;
         let mut body = request.into_body();
         while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-            let frame = frame.map_err(|error| ConnectorError::io(error))?;
+            let frame = frame.map_err(ConnectorError::io)?;
             self.carry(frame.data_ref().map_or(0, bytes::Bytes::len)).await;
             self.pass().await?;
         }
