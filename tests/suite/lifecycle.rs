@@ -395,6 +395,12 @@ fn an_index_that_rules_may_have_moved_is_asked_for_with_its_backup() {
         value: "GLACIER",
     };
     server.fault(When::every(Op::HeadObject).key_contains(".index.gz"), archived);
+    let frozen = S3Fault::Reply {
+        status: 403,
+        headers: Vec::new(),
+        body: "<Error><Code>InvalidObjectState</Code><Message>It lies in an archive</Message></Error>".to_owned(),
+    };
+    server.fault(When::every(Op::GetObject).key_contains(".index.gz"), frozen);
     let accepted = S3Fault::Reply {
         status: 202,
         headers: Vec::new(),
