@@ -1,6 +1,6 @@
 //! `bucket create`: from nothing, again, over what others have set, and after a crash at any step.
 
-mod settings_server;
+pub mod settings_server;
 
 use std::sync::Arc;
 use std::time::Duration;

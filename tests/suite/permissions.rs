@@ -3,7 +3,9 @@
 //! Then the same once more for each single permission that the command's table calls required or advised, without it: the
 //! command either fails and names the permission in its hint, or works with the loss that the table tells.
 
+mod bucket;
 mod policy;
+mod repair;
 
 use std::sync::{Arc, OnceLock};
 
@@ -67,7 +69,11 @@ struct Stage {
 
 impl Stage {
     fn new(policy: &Policy) -> Self {
-        let Scene { server, content } = scene();
+        Self::of(policy, &scene().content)
+    }
+
+    fn of(policy: &Policy, content: &Content) -> Self {
+        let server = &scene().server;
         let bucket = server.bucket_with(content);
         let gate = Arc::new(Enforced::new(policy.clone()));
         let user = server.user(gate.clone());
@@ -102,6 +108,10 @@ struct Case {
     arguments: &'static [&'static str],
     /// The exit status with exactly the role.
     code: i32,
+    /// What lies in the bucket.
+    content: fn() -> &'static Content,
+    /// What happens in the bucket before, by somebody who may.
+    before: fn(&Stage),
     /// What is seen of a run in which an advised permission is missing.
     degraded: fn(&Need, &Stage, Outcome),
 }
@@ -113,12 +123,15 @@ impl Case {
             roles,
             arguments,
             code: 0,
+            content: || &scene().content,
+            before: |_| {},
             degraded: |need, _, outcome| panic!("{} is not to be advised\n{outcome}", need.action),
         }
     }
 
     fn run(&self, policy: &Policy) -> (Stage, Outcome) {
-        let stage = Stage::new(policy);
+        let stage = Stage::of(policy, (self.content)());
+        (self.before)(&stage);
         let outcome = stage.cli.run(self.arguments);
         (stage, outcome)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Run;
-use crate::base::failure::{Kind, Result};
+use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::layout::{Layout, place_of};
 use crate::pricing::{Aging, Bill, Prices, Tally};
 use crate::retention::Policy;
@@ -98,6 +98,15 @@ fn prefix_of(store: &dyn Store, options: &CostOptions) -> String {
     }
 }
 
+fn not_counted(what: &str, failure: &Failure) -> String {
+    let hint = failure
+        .hints()
+        .first()
+        .map(|hint| format!(" {hint}."))
+        .unwrap_or_default();
+    format!("{what} are not counted: {}.{hint}", failure.message())
+}
+
 /// Looks at the keys of a store and says what they cost. Nothing is read but listings.
 ///
 /// # Errors
@@ -110,7 +119,7 @@ pub fn cost(store: &dyn Store, options: &CostOptions, run: &Run) -> Result<CostR
     if options.has_versions && options.name.is_none() {
         match add_old_versions(store, &prefix, &mut holdings, options, run) {
             Err(failure) if matches!(failure.kind(), Kind::Denied | Kind::Unsupported) => {
-                notes.push(format!("Old versions are not counted: {}.", failure.message()));
+                notes.push(not_counted("Old versions", &failure));
             }
             outcome => outcome?,
         }
@@ -122,7 +131,7 @@ pub fn cost(store: &dyn Store, options: &CostOptions, run: &Run) -> Result<CostR
             Some(uploads.iter().filter(|upload| is_wanted(&upload.key)).count() as u64)
         }
         Err(failure) if matches!(failure.kind(), Kind::Denied | Kind::Unsupported) => {
-            notes.push(format!("Unfinished uploads are not counted: {}.", failure.message()));
+            notes.push(not_counted("Unfinished uploads", &failure));
             None
         }
         Err(failure) => return Err(failure),

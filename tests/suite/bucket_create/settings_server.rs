@@ -3,7 +3,7 @@
 //! What a client writes is kept as it came, and given back as it is: of the settings' documents those that are written and
 //! those that are read have the same form. It counts what is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,10 @@ pub struct State {
     /// The bodies of the creations.
     pub creations: Vec<String>,
     pub crash: Option<Crash>,
+    /// The permission that is missing.
+    pub missing: Option<String>,
+    /// The permissions that requests have taken.
+    pub taken: BTreeSet<&'static str>,
 }
 
 /// A running server; its thread ends with the process.
@@ -128,6 +132,33 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
     })
 }
 
+/// What AWS asks for such a request.
+fn permission_of(reads: bool, query: &str) -> &'static str {
+    match (query, reads) {
+        ("", false) => "s3:CreateBucket",
+        ("" | "list-type", true) => "s3:ListBucket",
+        ("location", _) => "s3:GetBucketLocation",
+        ("versioning", true) => "s3:GetBucketVersioning",
+        ("versioning", false) => "s3:PutBucketVersioning",
+        ("object-lock", true) => "s3:GetBucketObjectLockConfiguration",
+        ("object-lock", false) => "s3:PutBucketObjectLockConfiguration",
+        ("encryption", true) => "s3:GetEncryptionConfiguration",
+        ("encryption", false) => "s3:PutEncryptionConfiguration",
+        ("publicAccessBlock", true) => "s3:GetBucketPublicAccessBlock",
+        ("publicAccessBlock", false) => "s3:PutBucketPublicAccessBlock",
+        ("ownershipControls", true) => "s3:GetBucketOwnershipControls",
+        ("ownershipControls", false) => "s3:PutBucketOwnershipControls",
+        ("policyStatus", _) => "s3:GetBucketPolicyStatus",
+        ("policy", true) => "s3:GetBucketPolicy",
+        ("policy", false) => "s3:PutBucketPolicy",
+        ("cors", true) => "s3:GetBucketCORS",
+        ("cors", false) => "s3:PutBucketCORS",
+        ("lifecycle", true) => "s3:GetLifecycleConfiguration",
+        ("lifecycle", false) => "s3:PutLifecycleConfiguration",
+        _ => "a permission that is not known here",
+    }
+}
+
 type Answer = (u16, String);
 
 fn error(status: u16, code: &str) -> Answer {
@@ -147,8 +178,17 @@ impl State {
             Some(Crash::After(at)) if number > at => return dead(),
             _ => {}
         }
+        let permission = permission_of(request.method == "HEAD" || request.method == "GET", &request.query);
+        self.taken.insert(permission);
+        if self.missing.as_deref() == Some(permission) {
+            return error(403, "AccessDenied");
+        }
         let answer = match request.method.as_str() {
             "PUT" => self.write(request),
+            "DELETE" => {
+                self.settings.remove(&request.query);
+                (204, String::new())
+            }
             _ => self.read(request),
         };
         match self.crash {
@@ -217,6 +257,10 @@ impl State {
             "publicAccessBlock" => error(404, "NoSuchPublicAccessBlockConfiguration"),
             "ownershipControls" => error(404, "OwnershipControlsNotFoundError"),
             "object-lock" => error(404, "ObjectLockConfigurationNotFoundError"),
+            "list-type" => (
+                200,
+                "<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>".to_owned(),
+            ),
             "cors" => error(404, "NoSuchCORSConfiguration"),
             "lifecycle" => error(404, "NoSuchLifecycleConfiguration"),
             _ => error(404, "NoSuchBucketPolicy"),

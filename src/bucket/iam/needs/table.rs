@@ -10,6 +10,14 @@ const READ_MANIFESTS: Need = need("s3:GetObject", Objects, "reads the manifests"
 const DECRYPT: Need = need("kms:Decrypt", On::Key, "reads what is encrypted with the key").when(Kms);
 const ENCRYPT: Need = need("kms:GenerateDataKey", On::Key, "encrypts what is written").when(Kms);
 
+/// What the remarks on a bucket's rules are made of.
+const LOOK_AT_VERSIONS: Need = need("s3:GetBucketVersioning", Bucket, "warns of versions").advised(FEWER_WARNINGS);
+const LOOK_AT_LOCKS: Need =
+    need("s3:GetBucketObjectLockConfiguration", Bucket, "warns of locks").advised(FEWER_WARNINGS);
+const LIST_FOR_COST: Need =
+    need("s3:ListBucket", Listing, "estimates the cost before and after").advised("the cost is not estimated");
+const FEWER_WARNINGS: &str = "some of the warnings are left out";
+
 /// The permissions to list and to read.
 const READING: &[Need] = &[LIST, READ, DECRYPT];
 
@@ -247,6 +255,7 @@ pub const COMMANDS: &[CommandNeeds] = &[
     CommandNeeds {
         command: "bucket check",
         needs: &[
+            need("s3:GetBucketLocation", Bucket, "asks where it is").advised("the settings are asked for all the same"),
             need("s3:GetBucketVersioning", Bucket, SETTING).advised(UNREAD),
             need("s3:GetBucketObjectLockConfiguration", Bucket, SETTING).advised(UNREAD),
             need("s3:GetEncryptionConfiguration", Bucket, SETTING).advised(UNREAD),
@@ -284,11 +293,17 @@ pub const COMMANDS: &[CommandNeeds] = &[
                 "locks what arrives, on request",
             ),
             need("s3:PutBucketCORS", Bucket, "lets web pages in, on request"),
+            need(
+                "s3:PutLifecycleConfiguration",
+                Bucket,
+                "has unfinished uploads thrown away, and older versions on request",
+            ),
             need("s3:GetBucketVersioning", Bucket, SETTING).advised(WRITTEN_ANYWAY),
             need("s3:GetBucketObjectLockConfiguration", Bucket, SETTING).advised(WRITTEN_ANYWAY),
             need("s3:GetEncryptionConfiguration", Bucket, SETTING).advised(WRITTEN_ANYWAY),
             need("s3:GetBucketPublicAccessBlock", Bucket, SETTING).advised(WRITTEN_ANYWAY),
-            need("s3:GetBucketPolicyStatus", Bucket, SETTING).advised(WRITTEN_ANYWAY),
+            need("s3:GetBucketPolicyStatus", Bucket, SETTING)
+                .advised("whether the policy lets everybody in is not looked at"),
             need("s3:GetBucketPolicy", Bucket, "keeps what others wrote into the policy").advised(WRITTEN_ANYWAY),
             need("s3:GetBucketOwnershipControls", Bucket, SETTING).advised(WRITTEN_ANYWAY),
             need("s3:GetBucketCORS", Bucket, SETTING).advised(WRITTEN_ANYWAY),
@@ -310,9 +325,9 @@ pub const COMMANDS: &[CommandNeeds] = &[
                 "reads the rules, and compares them afterwards",
             ),
             need("s3:PutLifecycleConfiguration", Bucket, "writes them"),
-            need("s3:GetBucketVersioning", Bucket, "warns of versions").advised("some of the warnings are left out"),
-            need("s3:GetBucketObjectLockConfiguration", Bucket, "warns of locks")
-                .advised("some of the warnings are left out"),
+            LOOK_AT_VERSIONS,
+            LOOK_AT_LOCKS,
+            LIST_FOR_COST,
         ],
         note: "",
     },
@@ -325,6 +340,8 @@ pub const COMMANDS: &[CommandNeeds] = &[
                 "reads the rules, and compares them afterwards",
             ),
             need("s3:PutLifecycleConfiguration", Bucket, "writes those that stay"),
+            LOOK_AT_VERSIONS,
+            LIST_FOR_COST,
         ],
         note: "",
     },
@@ -351,12 +368,39 @@ pub const COMMANDS: &[CommandNeeds] = &[
     },
     CommandNeeds {
         command: "rebuild-index",
-        needs: REPAIRING,
+        needs: &[
+            LIST,
+            READ,
+            need("s3:PutObject", Objects, "writes the index and the manifest"),
+            need(
+                "s3:DeleteObject",
+                Objects,
+                "removes an index that was not as it should be",
+            ),
+            ABORT_INDEX,
+            TAG,
+            ENCRYPT,
+            DECRYPT,
+        ],
         note: "",
     },
     CommandNeeds {
         command: "adopt",
-        needs: REPAIRING,
+        needs: &[
+            LIST,
+            READ,
+            need("s3:PutObject", Objects, "writes the index and the manifest"),
+            need(
+                "s3:DeleteObject",
+                Objects,
+                "takes the index back if the manifest could not be written",
+            )
+            .advised("it stays, belongs to no backup, and goes with the next cleanup"),
+            ABORT_INDEX,
+            TAG,
+            ENCRYPT,
+            DECRYPT,
+        ],
         note: "",
     },
     CommandNeeds {
@@ -396,22 +440,10 @@ const UNREAD: &str = "the setting is told as not readable";
 const WRITTEN_ANYWAY: &str = "what is set is not known, which is told";
 const LEFT_OUT: &str = "it is left out, which is told";
 
-/// The permissions to read a backup, and to write anew what describes it.
-const REPAIRING: &[Need] = &[
-    LIST,
-    READ,
-    need("s3:PutObject", Objects, "writes the index and the manifest"),
-    need(
-        "s3:DeleteObject",
-        Objects,
-        "removes an index that was not as it should be",
-    ),
-    need(
-        "s3:AbortMultipartUpload",
-        Objects,
-        "throws an index away that could not be written",
-    ),
-    TAG,
-    ENCRYPT,
-    DECRYPT,
-];
+/// What an index that is written anew takes if that fails.
+const ABORT_INDEX: Need = need(
+    "s3:AbortMultipartUpload",
+    Objects,
+    "throws an index away that could not be written",
+)
+.advised("its parts stay and cost money until cleanup or a lifecycle rule removes them");
