@@ -142,6 +142,35 @@ pub(super) fn start(session: &Arc<Session>, key: &Key, options: &PutOptions) -> 
 
 impl Upload for S3Upload {
     fn put_part(&self, part: Part) -> Result<PartReceipt> {
+        self.session.block_on(self.send_part(part))
+    }
+
+    fn complete(&self, receipts: &[PartReceipt], object_bytes: u64) -> Result<ObjectMeta> {
+        let mut receipts = receipts.to_vec();
+        if receipts.is_empty() {
+            // S3 knows no upload without a part.
+            receipts.push(self.send_empty_part()?);
+        }
+        let parts = self.completed_parts(&receipts, object_bytes)?;
+        self.stage.store(stage::DOUBTFUL, Ordering::SeqCst);
+        let session = &self.session;
+        let meta = session.block_on(self.complete_parts(parts, object_bytes))?;
+        self.stage.store(stage::COMPLETED, Ordering::SeqCst);
+        Ok(meta)
+    }
+
+    fn abort(&self) -> Result<()> {
+        if self.stage.load(Ordering::SeqCst) == stage::COMPLETED {
+            return Ok(());
+        }
+        self.stop.send_replace(true);
+        self.session.block_on(self.throw_away())
+    }
+}
+
+impl S3Upload {
+    /// Sends a part as soon as the provider has room for one more.
+    pub(super) async fn send_part(&self, part: Part) -> Result<PartReceipt> {
         let session = &self.session;
         let name = session.object(self.key.as_str());
         let bytes = part.body.len() as u64;
@@ -169,38 +198,34 @@ impl Upload for S3Upload {
             }
         };
         let md5 = BASE64_STANDARD.encode(part.md5);
-        let etag = session.block_on(async {
-            let _permit = session
-                .within(&request.stop, Duration::MAX, self.gate.acquire())
-                .await
-                .map_err(|problem| session.explain(&request, &problem))?;
-            let _on_its_way = session.send_bytes(bytes);
-            session
-                .call(&request, |client: Client, overrides| {
-                    client
-                        .upload_part()
-                        .bucket(&session.options.bucket)
-                        .key(self.key.as_str())
-                        .upload_id(&self.upload_id)
-                        .part_number(number)
-                        .content_md5(&md5)
-                        .set_checksum_algorithm(
-                            self.checksum.then_some(aws_sdk_s3::types::ChecksumAlgorithm::Crc64Nvme),
-                        )
-                        .body(ByteStream::from(part.body.clone()))
-                        .customize()
-                        .config_override(overrides)
-                        .send()
-                })
-                .await
-                .map_err(|problem| match problem.class {
-                    Class::NoUpload | Class::NoKey => session
-                        .explain(&request, &problem)
-                        .with_kind(Kind::Failed)
-                        .hint("Something else ended the upload: a lifecycle rule, or a cleanup of unfinished uploads"),
-                    _ => session.explain(&request, &problem),
-                })
-        })?;
+        let _permit = session
+            .within(&request.stop, Duration::MAX, self.gate.acquire())
+            .await
+            .map_err(|problem| session.explain(&request, &problem))?;
+        let _on_its_way = session.send_bytes(bytes);
+        let etag = session
+            .call(&request, |client: Client, overrides| {
+                client
+                    .upload_part()
+                    .bucket(&session.options.bucket)
+                    .key(self.key.as_str())
+                    .upload_id(&self.upload_id)
+                    .part_number(number)
+                    .content_md5(&md5)
+                    .set_checksum_algorithm(self.checksum.then_some(aws_sdk_s3::types::ChecksumAlgorithm::Crc64Nvme))
+                    .body(ByteStream::from(part.body.clone()))
+                    .customize()
+                    .config_override(overrides)
+                    .send()
+            })
+            .await
+            .map_err(|problem| match problem.class {
+                Class::NoUpload | Class::NoKey => session
+                    .explain(&request, &problem)
+                    .with_kind(Kind::Failed)
+                    .hint("Something else ended the upload: a lifecycle rule, or a cleanup of unfinished uploads"),
+                _ => session.explain(&request, &problem),
+            })?;
         match etag.e_tag() {
             Some(etag) => Ok(PartReceipt {
                 number: part.number,
@@ -216,30 +241,6 @@ impl Upload for S3Upload {
         }
     }
 
-    fn complete(&self, receipts: &[PartReceipt], object_bytes: u64) -> Result<ObjectMeta> {
-        let mut receipts = receipts.to_vec();
-        if receipts.is_empty() {
-            // S3 knows no upload without a part.
-            receipts.push(self.send_empty_part()?);
-        }
-        let parts = self.completed_parts(&receipts, object_bytes)?;
-        self.stage.store(stage::DOUBTFUL, Ordering::SeqCst);
-        let session = &self.session;
-        let meta = session.block_on(self.complete_parts(parts, object_bytes))?;
-        self.stage.store(stage::COMPLETED, Ordering::SeqCst);
-        Ok(meta)
-    }
-
-    fn abort(&self) -> Result<()> {
-        if self.stage.load(Ordering::SeqCst) == stage::COMPLETED {
-            return Ok(());
-        }
-        self.stop.send_replace(true);
-        self.session.block_on(self.throw_away())
-    }
-}
-
-impl S3Upload {
     fn send_empty_part(&self) -> Result<PartReceipt> {
         if let Some(sent) = self.empty_part.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             return Ok(sent);
