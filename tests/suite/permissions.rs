@@ -4,6 +4,7 @@
 //! command either fails and names the permission in its hint, or works with the loss that the table tells.
 
 mod bucket;
+mod now_and_then;
 mod policy;
 mod repair;
 

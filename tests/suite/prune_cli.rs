@@ -11,7 +11,7 @@ use crate::support::fault_s3::FaultS3;
 use crate::support::weed::{Bucket, Weed};
 
 /// Backups of a series on the first days of 2020, as objects.
-fn days(name: &str, count: i64) -> Vec<(String, bytes::Bytes)> {
+pub(crate) fn days(name: &str, count: i64) -> Vec<(String, bytes::Bytes)> {
     let template = Template::new();
     let first: Timestamp = "2020-01-01T02:00:00Z".parse().unwrap();
     (0..count)
@@ -39,7 +39,7 @@ fn put_all(store: &dyn Store, prefix: &str, objects: &[(String, bytes::Bytes)]) 
     });
 }
 
-fn fill(bucket: &Bucket, objects: &[(String, bytes::Bytes)]) {
+pub(crate) fn fill(bucket: &Bucket, objects: &[(String, bytes::Bytes)]) {
     let store = crate::store_contract::s3_store(&bucket.access, &bucket.name, Some("seaweedfs"));
     put_all(&store, "backups/", objects);
 }
