@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::digest::multipart_etag;
-use super::upload::{compare, in_one_line};
+use super::upload::compare;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::{Event, Reporter};
 use crate::store::archive::ThawRequest;
@@ -180,7 +180,7 @@ impl Arm {
             if let Err(failure) = upload.abort() {
                 warn(format!(
                     "Parts of an upload may be left over in {url} and cost money: {}.",
-                    in_one_line(&failure)
+                    failure.in_one_line()
                 ));
             }
         }
@@ -192,7 +192,7 @@ impl Arm {
             if let Err(failure) = removed {
                 warn(format!(
                     "The object `{key}` may be left over in {url}: {}.",
-                    in_one_line(&failure)
+                    failure.in_one_line()
                 ));
             }
         }
@@ -218,7 +218,7 @@ impl Shared {
         self.reporter.event(Event::Warning(format!(
             "The backup to {} failed and is given up there: {}.",
             arm.branch.store.url(),
-            in_one_line(&failure)
+            failure.in_one_line()
         )));
         *lock(&arm.failure) = Some(failure);
         // Parts on their way to it hold the others up. That all is gone is seen to in the end.
@@ -465,7 +465,7 @@ impl Upload for SeveralUploads {
                     "Parts of `{}` may be left over in {} and cost money: {}.",
                     arm.key(&self.shared, &self.key),
                     arm.branch.store.url(),
-                    in_one_line(&failure)
+                    failure.in_one_line()
                 )));
             }
         }

@@ -65,7 +65,7 @@ impl No {
             why: Why::Rejected,
             permission: "",
             code: None,
-            text: super::super::check::sentence(failure),
+            text: failure.in_one_line(),
             hint: Some(failure.hints().join(". ")).filter(|hint| !hint.is_empty()),
         }
     }
