@@ -179,7 +179,7 @@ impl Arm {
         for upload in lock(&self.uploads).drain(..) {
             if let Err(failure) = upload.abort() {
                 warn(format!(
-                    "Parts of an upload may be left over in {url} and cost money: {}.",
+                    "Parts of an upload may be left over in {url} and cost money: {}. `backup-cli cleanup --store {url}` throws them away.",
                     failure.in_one_line()
                 ));
             }
@@ -191,7 +191,7 @@ impl Arm {
             });
             if let Err(failure) = removed {
                 warn(format!(
-                    "The object `{key}` may be left over in {url}: {}.",
+                    "The object `{key}` may be left over in {url}: {}. `backup-cli cleanup --store {url}` removes it.",
                     failure.in_one_line()
                 ));
             }
@@ -461,10 +461,10 @@ impl Upload for SeveralUploads {
     fn abort(&self) -> Result<()> {
         for (arm, upload) in self.shared.arms.iter().zip(&self.uploads) {
             if let Some(Err(failure)) = upload.as_ref().map(|upload| upload.abort()) {
+                let url = arm.branch.store.url();
                 self.shared.reporter.event(Event::Warning(format!(
-                    "Parts of `{}` may be left over in {} and cost money: {}.",
+                    "Parts of `{}` may be left over in {url} and cost money: {}. `backup-cli cleanup --store {url}` throws them away.",
                     arm.key(&self.shared, &self.key),
-                    arm.branch.store.url(),
                     failure.in_one_line()
                 )));
             }

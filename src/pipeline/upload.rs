@@ -414,7 +414,7 @@ impl PartsWriter {
             });
             if let Err(failure) = removed {
                 self.warn(format!(
-                    "The object `{}` may be left over from this failed run: {}.",
+                    "The object `{}` may be left over from this failed run: {}. `backup-cli cleanup` removes it.",
                     object.key,
                     failure.in_one_line()
                 ));
