@@ -79,6 +79,12 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     };
     let outcome = adopt(&store, &key, &options, &run)?;
     context.listener.end();
+    let url = store.url();
+    if url != settings.store.value.to_string() {
+        context.console.note(&format!(
+            "It lies in {url} and not in the store of the settings: with --store {url} `list`, `verify` and `prune` know it."
+        ));
+    }
     if outcome.is_remade && !args.dry_run {
         // Its objects are there, and its manifest names them; whether they hold what they held, nobody can tell.
         let repaired = Repaired {
