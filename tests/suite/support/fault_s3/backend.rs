@@ -43,6 +43,8 @@ pub struct Options {
     pub clock_ahead_secs: i64,
     /// How many looks at an object that was asked for find it still in the archive.
     pub thaw_looks: u32,
+    /// Whether it knows the settings of buckets and the account beside them; many servers answer `NotImplemented`.
+    pub has_settings: bool,
 }
 
 /// How far an archived object is thawed.
@@ -71,6 +73,7 @@ impl Default for Options {
             sink: false,
             clock_ahead_secs: 0,
             thaw_looks: 0,
+            has_settings: false,
         }
     }
 }
@@ -225,6 +228,10 @@ impl Memory {
 
     pub fn create_bucket_now(&self, bucket: &str) {
         self.lock().buckets.entry(bucket.to_owned()).or_default();
+    }
+
+    pub fn has_bucket(&self, bucket: &str) -> bool {
+        self.lock().buckets.contains_key(bucket)
     }
 
     pub fn object(&self, bucket: &str, key: &str) -> Option<StoredObject> {
