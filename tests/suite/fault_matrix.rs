@@ -9,6 +9,10 @@
 mod cell;
 mod commands;
 mod kinds;
+mod listed;
+mod mended;
+mod papers;
+mod site;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -71,7 +71,14 @@ fn none(_: Op) -> bool {
 fn has_request_body(op: Op) -> bool {
     matches!(
         op,
-        Op::PutObject | Op::UploadPart | Op::CompleteMultipartUpload | Op::DeleteObjects | Op::RestoreObject
+        Op::PutObject
+            | Op::UploadPart
+            | Op::CompleteMultipartUpload
+            | Op::DeleteObjects
+            | Op::RestoreObject
+            | Op::WriteSetting
+            | Op::Identity
+            | Op::Caller
     )
 }
 
@@ -86,6 +93,9 @@ fn answers_xml(op: Op) -> bool {
             | Op::DeleteObjects
             | Op::ListParts
             | Op::ListMultipartUploads
+            | Op::ReadSetting
+            | Op::Identity
+            | Op::Caller
     )
 }
 

@@ -145,6 +145,11 @@ impl FaultS3 {
         self.shared.settings.papers()
     }
 
+    /// Every document of these that a request has made, by its name, in order.
+    pub fn papers_written(&self) -> BTreeMap<String, Vec<String>> {
+        self.shared.settings.written()
+    }
+
     /// Makes all of them what is given.
     pub fn set_papers(&self, papers: Papers) {
         self.shared.settings.set(papers);
@@ -531,10 +536,7 @@ impl Exchange {
         let about = &self.live.request;
         let memory = &self.shared.memory;
         let is_known = memory.options.has_settings
-            && matches!(
-                about.op,
-                Op::ReadSetting | Op::WriteSetting | Op::Identity | Op::Caller
-            );
+            && matches!(about.op, Op::ReadSetting | Op::WriteSetting | Op::Identity | Op::Caller);
         if is_known {
             let body = request.body_mut().collect().await?;
             let access_key = about.header("authorization").and_then(signed_with);

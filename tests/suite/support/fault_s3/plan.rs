@@ -47,7 +47,9 @@ impl Op {
         let has = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
         let is_setting = !bucket.is_empty()
             && key.is_empty()
-            && query.split('&').any(|pair| is_setting(pair.split('=').next().unwrap_or_default()));
+            && query
+                .split('&')
+                .any(|pair| is_setting(pair.split('=').next().unwrap_or_default()));
         match (method.as_str(), bucket.is_empty(), key.is_empty()) {
             ("GET", false, true) if is_setting => Self::ReadSetting,
             ("PUT" | "DELETE", false, true) if is_setting => Self::WriteSetting,

@@ -45,7 +45,26 @@ pub fn paper_of(setting: &str, bucket: &str) -> String {
 
 /// The table; what is asked and answered goes through here before it would reach the crate, which knows nothing of it.
 #[derive(Debug, Default)]
-pub struct Settings(Mutex<Papers>);
+pub struct Settings(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    papers: Papers,
+    written: Vec<(String, String)>,
+}
+
+impl State {
+    /// Changes the papers, and remembers what has been written.
+    fn change<T>(&mut self, change: impl FnOnce(&mut Papers) -> T) -> T {
+        let before = self.papers.clone();
+        let outcome = change(&mut self.papers);
+        let is_new = |(name, text): &(&String, &String)| before.get(*name) != Some(*text);
+        let new = self.papers.iter().filter(is_new);
+        self.written
+            .extend(new.map(|(name, text)| (name.clone(), text.clone())));
+        outcome
+    }
+}
 
 /// What is asked.
 pub struct Asked<'a> {
@@ -62,18 +81,29 @@ pub(super) type Answer = (u16, String);
 impl Settings {
     /// Everything that stands.
     pub fn papers(&self) -> Papers {
-        self.lock().clone()
+        self.lock().papers.clone()
     }
 
     /// Replaces all of it.
     pub fn set(&self, papers: Papers) {
-        *self.lock() = papers;
+        self.lock().papers = papers;
+    }
+
+    /// Every document that a request has made, by its name, in order.
+    pub fn written(&self) -> BTreeMap<String, Vec<String>> {
+        let mut all = BTreeMap::<_, Vec<_>>::new();
+        for (name, text) in &self.lock().written {
+            all.entry(name.clone()).or_default().push(text.clone());
+        }
+        all
     }
 
     /// What a new bucket is set to by the request that makes it.
     pub fn created(&self, request: &Request) {
-        let mut papers = self.lock();
-        let mut put = |setting, text: &str| papers.insert(paper_of(setting, &request.bucket), text.to_owned());
+        let mut state = self.lock();
+        let mut put = |setting, text: &str| {
+            state.change(|papers| papers.insert(paper_of(setting, &request.bucket), text.to_owned()))
+        };
         if request.header("x-amz-bucket-object-lock-enabled") == Some("true") {
             put(
                 "object-lock",
@@ -97,12 +127,12 @@ impl Settings {
     /// The answer; `None` for what this room does not know.
     pub fn answer(&self, asked: &Asked<'_>) -> Option<Response<s3s::Body>> {
         let (status, body) = match asked.request.op {
-            Op::Identity | Op::Caller => ask(&mut self.lock(), asked),
+            Op::Identity | Op::Caller => self.lock().change(|papers| ask(papers, asked)),
             Op::ReadSetting | Op::WriteSetting => {
                 let (setting, unset) = SETTINGS
                     .into_iter()
                     .find(|(name, _)| asked.request.parameter(name).is_some())?;
-                self.of_a_bucket(asked, setting, unset)
+                self.lock().change(|papers| of_a_bucket(papers, asked, setting, unset))
             }
             _ => return None,
         };
@@ -118,41 +148,40 @@ impl Settings {
         Some(response)
     }
 
-    fn of_a_bucket(&self, asked: &Asked<'_>, setting: &str, unset: &str) -> Answer {
-        let refused = |status, code| (status, error_xml(code, ""));
-        if !asked.bucket_exists {
-            return refused(404, "NoSuchBucket");
-        }
-        if let Some(code) = changed_on_the_way(asked) {
-            return refused(400, code);
-        }
-        let paper = paper_of(setting, &asked.request.bucket);
-        let mut papers = self.lock();
-        match asked.method.as_str() {
-            "PUT" => {
-                let text = String::from_utf8(asked.body.to_vec()).expect("a document in UTF-8");
-                papers.insert(paper, text);
-                (200, String::new())
-            }
-            "DELETE" => {
-                papers.remove(&paper);
-                (204, String::new())
-            }
-            _ => match (papers.get(&paper), setting) {
-                (Some(text), _) => (200, text.clone()),
-                (None, "location") => (200, "<LocationConstraint/>".to_owned()),
-                (None, "versioning") => (200, "<VersioningConfiguration/>".to_owned()),
-                (None, "policyStatus") if papers.contains_key(&paper_of("policy", &asked.request.bucket)) => (
-                    200,
-                    "<PolicyStatus><IsPublic>FALSE</IsPublic></PolicyStatus>".to_owned(),
-                ),
-                _ => refused(404, unset),
-            },
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Papers> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn of_a_bucket(papers: &mut Papers, asked: &Asked<'_>, setting: &str, unset: &str) -> Answer {
+    let refused = |status, code| (status, error_xml(code, ""));
+    if !asked.bucket_exists {
+        return refused(404, "NoSuchBucket");
+    }
+    if let Some(code) = changed_on_the_way(asked) {
+        return refused(400, code);
+    }
+    let paper = paper_of(setting, &asked.request.bucket);
+    match asked.method.as_str() {
+        "PUT" => {
+            let text = String::from_utf8(asked.body.to_vec()).expect("a document in UTF-8");
+            papers.insert(paper, text);
+            (200, String::new())
+        }
+        "DELETE" => {
+            papers.remove(&paper);
+            (204, String::new())
+        }
+        _ => match (papers.get(&paper), setting) {
+            (Some(text), _) => (200, text.clone()),
+            (None, "location") => (200, "<LocationConstraint/>".to_owned()),
+            (None, "versioning") => (200, "<VersioningConfiguration/>".to_owned()),
+            (None, "policyStatus") if papers.contains_key(&paper_of("policy", &asked.request.bucket)) => (
+                200,
+                "<PolicyStatus><IsPublic>FALSE</IsPublic></PolicyStatus>".to_owned(),
+            ),
+            _ => refused(404, unset),
+        },
     }
 }
 
