@@ -17,7 +17,7 @@ impl Bucket {
             format!("ask where the bucket `{}` is", self.name()),
             "s3:GetBucketLocation",
         )
-        .taking_any_answer();
+        .taking_any_answer_twice();
         let outcome = self.requests.ask(about, |client, overrides| {
             client
                 .get_bucket_location()

@@ -125,7 +125,8 @@ impl Bucket {
         F: Fn(Client, Builder) -> W,
         W: Future<Output = Result<Answer, SdkError<E, HttpResponse>>>,
     {
-        let about = About::bucket(format!("read {what} of `s3://{}`", self.name()), permission).taking_any_answer();
+        let about =
+            About::bucket(format!("read {what} of `s3://{}`", self.name()), permission).taking_any_answer_twice();
         match self.requests.ask(about, operation) {
             Ok(answer) => take(answer),
             Err(refusal) if refusal.says(unset) => Reading::NotConfigured,

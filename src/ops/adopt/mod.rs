@@ -17,7 +17,7 @@ use super::lock::SeriesLock;
 use super::plaintext::stored_data;
 use super::prune::SETTLING;
 use super::rebuild_index::read::{How, Reading, read_all};
-use super::rebuild_index::{by_passphrase, put_index, replace_manifest};
+use super::rebuild_index::{by_passphrase, replace_index, replace_manifest};
 use super::reveal::reveal;
 use super::thaw::require_readable;
 use crate::base::failure::{Failure, Kind, Result, from_io};
@@ -176,7 +176,7 @@ pub fn adopt(store: &Arc<dyn Store>, key: &Key, options: &AdoptOptions, run: &Ru
     let index_key = index_key_of(key, recipients.is_some());
     let record = match store.head(&index_key)? {
         None => upload_index(store, key, &index, &upload, run)?,
-        Some(meta) if meta.token.is_some() => put_index(store, key, &index_key, &index, &upload, run)?,
+        Some(meta) if meta.token.is_some() => replace_index(store, key, &index_key, &index, &meta, &upload, run)?,
         Some(_) => {
             return Err(Failure::new(
                 Kind::Conflict,
@@ -259,9 +259,10 @@ fn metas_of(store: &dyn Store, found: &Found) -> Result<Vec<ObjectMeta>> {
         .data
         .iter()
         .map(|(key, _)| {
-            store
-                .head(key)?
-                .ok_or_else(|| Failure::new(Kind::NotFound, format!("The object `{key}` was removed meanwhile")))
+            store.head(key)?.ok_or_else(|| {
+                Failure::new(Kind::NotFound, format!("The object `{key}` was removed meanwhile"))
+                    .hint("`backup-cli list` shows what is there")
+            })
         })
         .collect()
 }

@@ -111,7 +111,7 @@ impl Session {
         expected: &ObjectMeta,
         stop: &Stop,
     ) -> Result<Stands> {
-        Ok(match self.stat(key, stop).await? {
+        Ok(match self.stat_between(key, stop).await? {
             Some(meta) if meta.token.as_deref() == Some(&options.token) && meta.bytes == bytes => Stands::Ours(meta),
             Some(meta) if expected.is_still(&meta) => Stands::Expected,
             _ => Stands::Other,

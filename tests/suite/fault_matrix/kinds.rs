@@ -51,6 +51,26 @@ impl Kind {
         is_like && matches!(op, Op::GetObject | Op::HeadObject | Op::ListObjects)
     }
 
+    /// A store that says so of a setting, or to its making, does not have it for all that anybody knows.
+    pub fn is_taken_for_lacking(&self, op: Op) -> bool {
+        let is_like = matches!(
+            self.name,
+            "404 NoSuchKey"
+                | "404 NoSuchUpload"
+                | "501 NotImplemented"
+                | "400 InvalidRequest"
+                | "nothing in a 200"
+                | "a web page in a 200"
+                | "malformed XML"
+                | "a document cut between entries"
+                | "length too short"
+                | "corrupted byte of the reply"
+                | "the answer before this one"
+                | "reply twice"
+        );
+        is_like && matches!(op, Op::ReadSetting | Op::WriteSetting)
+    }
+
     /// A store that says for ever of an object that it is not there, or is another one, cannot be proved wrong.
     pub fn is_a_lie_about_what_is_there(&self, op: Op) -> bool {
         op == Op::HeadObject && (self.name.starts_with("404 ") || self.name == "the answer before this one")
@@ -101,6 +121,11 @@ fn answers_xml(op: Op) -> bool {
 
 fn answers_with_a_body(op: Op) -> bool {
     answers_xml(op) || op == Op::GetObject
+}
+
+/// The services of roles and of who asks know neither digests nor regions nor a clock that can be set by their answers.
+fn is_of_the_store(op: Op) -> bool {
+    !matches!(op, Op::Identity | Op::Caller)
 }
 
 fn lists(op: Op) -> bool {
@@ -230,7 +255,7 @@ pub fn all() -> Vec<Kind> {
             "corrupted byte of the request",
             Fault::FlipRequest { at_byte: 45 },
             has_request_body,
-            any,
+            is_of_the_store,
         ),
         kind(
             "corrupted byte of the reply",
@@ -288,12 +313,12 @@ pub fn all() -> Vec<Kind> {
         kind("412 PreconditionFailed", error(412, "PreconditionFailed"), any, |op| {
             matches!(op, Op::PutObject | Op::CompleteMultipartUpload)
         }),
-        kind("400 BadDigest", error(400, "BadDigest"), any, any),
+        kind("400 BadDigest", error(400, "BadDigest"), any, is_of_the_store),
         kind("400 InvalidRequest", error(400, "InvalidRequest"), any, none),
         // Who asks, when, and where.
         kind("403 AccessDenied", Fault::ACCESS_DENIED, any, none),
         kind("400 ExpiredToken", Fault::EXPIRED_TOKEN, any, none),
-        kind("403 RequestTimeTooSkewed", Fault::CLOCK_SKEW, any, any),
+        kind("403 RequestTimeTooSkewed", Fault::CLOCK_SKEW, any, is_of_the_store),
         kind(
             "403 SignatureDoesNotMatch",
             error(403, "SignatureDoesNotMatch"),
@@ -307,7 +332,7 @@ pub fn all() -> Vec<Kind> {
                 region: "eu-central-1".to_owned(),
             },
             any,
-            any,
+            is_of_the_store,
         ),
         kind(
             "400 with the right region",
@@ -316,7 +341,7 @@ pub fn all() -> Vec<Kind> {
                 region: "eu-central-1".to_owned(),
             },
             any,
-            any,
+            is_of_the_store,
         ),
         kind("301 without a region", error(301, "PermanentRedirect"), any, none),
         kind(

@@ -19,6 +19,8 @@ pub struct Mended {
     pub manifest: String,
     /// Whether its manifest may be replaced.
     pub is_replaced: bool,
+    /// Whether it has an index, which may be replaced, too.
+    pub has_index: bool,
 }
 
 const DUMP: &str = "--\n-- PostgreSQL database dump\n--\n\nCREATE TABLE public.t (a integer);\n\n--\n-- Data for Name: t; Type: TABLE DATA; Schema: public; Owner: me\n--\n\nCOPY public.t (a) FROM stdin;\n1\n2\n\\.\n\n\n--\n-- PostgreSQL database dump complete\n--\n\n";
@@ -79,7 +81,15 @@ impl Mended {
             index,
             manifest,
             is_replaced: matches!(flaw, Flaw::LostSealedIndex | Flaw::DamagedManifest),
+            has_index: flaw == Flaw::DamagedManifest,
         }
+    }
+
+    /// The keys of what may be replaced.
+    pub fn may_change(&self) -> impl Iterator<Item = String> {
+        let manifest = self.is_replaced.then(|| self.manifest.clone());
+        let index = self.has_index.then(|| self.index.clone());
+        manifest.into_iter().chain(index)
     }
 
     /// Whether it is as it was before.

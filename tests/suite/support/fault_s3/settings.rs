@@ -178,7 +178,7 @@ fn of_a_bucket(papers: &mut Papers, asked: &Asked<'_>, setting: &str, unset: &st
             (None, "versioning") => (200, "<VersioningConfiguration/>".to_owned()),
             (None, "policyStatus") if papers.contains_key(&paper_of("policy", &asked.request.bucket)) => (
                 200,
-                "<PolicyStatus><IsPublic>FALSE</IsPublic></PolicyStatus>".to_owned(),
+                "<PolicyStatus><IsPublic>false</IsPublic></PolicyStatus>".to_owned(),
             ),
             _ => refused(404, unset),
         },
