@@ -8,6 +8,7 @@ use aws_sdk_s3::types::{
 };
 
 use super::{Bucket, Reading, Refusal};
+use crate::base::failure::{Failure, Kind};
 use crate::store::s3::About;
 
 /// The four blocks of public access.
@@ -114,6 +115,14 @@ impl Bucket {
     /// The bucket's policy, JSON.
     #[must_use]
     pub fn policy(&self) -> Reading<String> {
+        match self.policy_once() {
+            // Only what makes no sense twice makes none where it lies.
+            Reading::Failed(failure) if failure.kind() == Kind::Failed => self.policy_once(),
+            reading => reading,
+        }
+    }
+
+    fn policy_once(&self) -> Reading<String> {
         self.read(
             "the policy",
             "s3:GetBucketPolicy",
@@ -126,9 +135,20 @@ impl Bucket {
                     .config_override(overrides)
                     .send()
             },
-            |answer| match answer.policy() {
-                None | Some("") => Reading::NotConfigured,
-                Some(policy) => Reading::Is(policy.to_owned()),
+            |answer| match answer.policy().unwrap_or_default() {
+                policy if serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(policy).is_ok() => {
+                    Reading::Is(policy.to_owned())
+                }
+                // A server that does not know the question answers another one.
+                page if page.trim_start().starts_with('<') => Reading::NotSupported,
+                // Nothing is no policy either: taken for none it would be written over.
+                _ => Reading::Failed(
+                    Failure::new(
+                        Kind::Failed,
+                        format!("The policy of `s3://{}` makes no sense", self.name()),
+                    )
+                    .hint("Look at it in the provider's console, or with `aws s3api get-bucket-policy`"),
+                ),
             },
         )
     }
