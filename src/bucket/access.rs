@@ -7,9 +7,18 @@ use aws_sdk_s3::types::{
     PublicAccessBlockConfiguration,
 };
 
-use super::{Bucket, Reading, Refusal};
+use super::{Bucket, Reading, Refusal, Why};
 use crate::base::failure::{Failure, Kind};
 use crate::store::s3::About;
+
+/// How often what others have set is looked at until two looks agree, before it is written back.
+const AGREEING_LOOKS_MAX: u32 = 3;
+
+/// Two looks at something of others never agree.
+fn changing(what: &str) -> Failure {
+    Failure::new(Kind::Failed, format!("{what} changes while it is worked on"))
+        .hint("Run it again when nobody else changes it")
+}
 
 /// The four blocks of public access.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,6 +131,26 @@ impl Bucket {
         }
     }
 
+    /// The policy as two looks agree on it: what is written back with something added has to be what stands.
+    #[must_use]
+    pub fn policy_to_change(&self) -> Reading<String> {
+        let mut before = self.policy();
+        for _ in 1..AGREEING_LOOKS_MAX {
+            let now = self.policy();
+            let agree = match (&before, &now) {
+                (Reading::Is(before), Reading::Is(now)) => before == now,
+                (Reading::NotConfigured, Reading::NotConfigured) => true,
+                (_, Reading::Is(_) | Reading::NotConfigured) => false,
+                _ => true,
+            };
+            if agree {
+                return now;
+            }
+            before = now;
+        }
+        Reading::Failed(changing("The bucket's policy"))
+    }
+
     fn policy_once(&self) -> Reading<String> {
         self.read(
             "the policy",
@@ -169,10 +198,10 @@ impl Bucket {
                     .send()
             },
             |answer| {
-                let rule = answer
-                    .ownership_controls()
-                    .and_then(|controls| controls.rules().first());
-                match rule {
+                let Some(controls) = answer.ownership_controls() else {
+                    return Reading::NotSupported;
+                };
+                match controls.rules().first() {
                     None => Reading::NotConfigured,
                     Some(rule) => Reading::Is(rule.object_ownership().as_str().to_owned()),
                 }
@@ -288,7 +317,7 @@ impl Bucket {
     /// # Errors
     /// The refusal; without knowing the rules of others nothing is written.
     pub fn set_cors(&self, origins: &[String], methods: &[String]) -> Result<(), Refusal> {
-        let others = self.cors_as_they_are()?;
+        let others = self.cors_to_change()?;
         let own = SdkCorsRule::builder()
             .id(OWN_CORS_ID)
             .set_allowed_origins(Some(origins.to_vec()))
@@ -321,6 +350,26 @@ impl Bucket {
                     .send()
                     .await
             }
+        })
+    }
+
+    /// The rules as two looks agree on them.
+    fn cors_to_change(&self) -> Result<Vec<SdkCorsRule>, Refusal> {
+        let mut before = self.cors_as_they_are()?;
+        for _ in 1..AGREEING_LOOKS_MAX {
+            let now = self.cors_as_they_are()?;
+            if before == now {
+                return Ok(now);
+            }
+            before = now;
+        }
+        Err(Refusal {
+            why: Why::Rejected,
+            status: None,
+            code: None,
+            is_senseless: false,
+            permission: "s3:GetBucketCORS",
+            failure: changing("What web pages may use the bucket"),
         })
     }
 

@@ -28,7 +28,7 @@ impl Bucket {
         });
         let answer = match outcome {
             // Some servers answer in a form of their own, and have only one region.
-            Err(refusal) if refusal.status == Some(200) => return Ok(String::new()),
+            Err(refusal) if refusal.is_senseless => return Ok(String::new()),
             outcome => outcome?,
         };
         Ok(match answer.location_constraint().map(|place| place.as_str()) {

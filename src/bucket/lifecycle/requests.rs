@@ -57,7 +57,7 @@ impl Bucket {
         let refusal = match asked {
             Ok(_) => None,
             // The text may make sense although the SDK sees none in it.
-            Err(refusal) if refusal.status == Some(200) && refusal.code.is_none() => Some(refusal),
+            Err(refusal) if refusal.is_senseless => Some(refusal),
             Err(refusal) => return unread(refusal),
         };
         match (kept.take().read(), refusal) {

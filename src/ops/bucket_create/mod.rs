@@ -209,7 +209,7 @@ fn add_to_policy(
     around: &Surroundings<'_>,
     of_tls: bool,
 ) -> std::result::Result<(), Refusal> {
-    let known = match bucket.policy() {
+    let known = match bucket.policy_to_change() {
         Reading::Is(policy) => Some(policy),
         Reading::NotConfigured => None,
         other => return Err(unread(other)),
@@ -235,6 +235,7 @@ fn unread<T>(reading: Reading<T>) -> Refusal {
         why: Why::Rejected,
         status: None,
         code: None,
+        is_senseless: false,
         permission: "s3:GetBucketPolicy",
         failure,
     }

@@ -60,6 +60,8 @@ pub struct Refusal {
     pub status: Option<u16>,
     /// The server's own word for it, if it said one.
     pub code: Option<String>,
+    /// Whether it is an answer that came whole, is no error, and makes no sense.
+    pub is_senseless: bool,
     /// The permission that the request takes.
     pub permission: &'static str,
     /// The reason in full.
@@ -92,6 +94,7 @@ impl Refusal {
             why,
             status: problem.status,
             code: problem.code.clone(),
+            is_senseless: is_senseless(problem),
             permission: request.permission,
             failure: session.explain(request, problem),
         }
@@ -292,6 +295,7 @@ impl Requests {
                 why: Why::Rejected,
                 status: None,
                 code: None,
+                is_senseless: false,
                 permission: request.permission,
                 failure,
             }),

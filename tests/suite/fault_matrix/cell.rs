@@ -173,16 +173,24 @@ impl Cell {
                 false => Err(format!("it changes no setting, and there is {now:?}")),
             };
         }
+        if self.reads_what_nobody_wrote() {
+            return Ok(());
+        }
         // What a server says that it lacks is not made there, which is said.
         let is_excused = self.kind.is_taken_for_lacking(self.op) && outcome.stderr().contains("is left as it is");
         let must_be_done = outcome.code() == 0 && !is_excused;
         papers::check(self.command.history, &now, &clean.papers, must_be_done)
     }
 
+    /// A document that is read as another one as often as it is looked at is, for all that anybody knows, that one.
+    fn reads_what_nobody_wrote(&self) -> bool {
+        self.op == Op::ReadSetting && self.kind.is_undetectable(self.op) && self.times == Times::ForEver
+    }
+
     /// Whatever became of it, the same command succeeds when nothing befalls it any more, and leaves what a clean run leaves.
     fn check_the_same_run(&self, site: &Site, verdict: Verdict, clean: &CleanRun) -> Result<(), String> {
         site.server.heal();
-        if verdict == Verdict::FailedCleanly {
+        if verdict == Verdict::FailedCleanly && !self.reads_what_nobody_wrote() {
             let outcome = site.run(self.command);
             // What was done although the store said that it was not is not done twice.
             let is_done = self.command.name.starts_with("adopt") && outcome.stderr().contains("is a backup already");
@@ -207,6 +215,7 @@ impl Cell {
             may_be_older,
             // Nobody can tell that an upload is there if the store knows no listing of them, or says that it has ended it.
             may_keep_uploads: self.op == Op::AbortMultipartUpload
+                || self.loses_an_upload_id()
                 || self.op == Op::ListMultipartUploads && self.kind.name == "501 NotImplemented",
             // What cannot be looked at stays, and so does what the store says is gone.
             may_keep_doomed: (matches!(self.op, Op::GetObject | Op::HeadObject) || self.kind.name.starts_with("404 "))
@@ -266,7 +275,7 @@ impl Cell {
         /// Failed, damage found, no such bucket or backup, refused, not configured for this region, incomplete.
         const CODES: [i32; 6] = [1, 2, 3, 10, 12, 20];
         // A store that cannot be seen as a whole is refused by what removes.
-        let refuses = matches!(self.command.effect, Effect::Removes | Effect::Settings);
+        let refuses = matches!(self.command.effect, Effect::Removes | Effect::Settings | Effect::Mends);
         let is_refused = outcome.code() == 21 && refuses;
         if !CODES.contains(&outcome.code()) && !is_refused {
             return Err(format!("it ended with {}", outcome.code()));
@@ -382,7 +391,8 @@ impl Cell {
 
     /// The id of an upload whose creation got no answer, or a wrong one, is known to nobody.
     fn loses_an_upload_id(&self) -> bool {
-        self.op == Op::CreateMultipartUpload
+        // An answer that comes twice is taken for the one to the next request on the connection.
+        self.op == Op::CreateMultipartUpload || self.kind.name == "reply twice"
     }
 }
 

@@ -245,6 +245,7 @@ impl Site {
         if command.name == "cleanup" {
             let key = "backups/20260109/app_backup_20260109_020000.bin.gz";
             server.client().begin_upload(&bucket, key);
+            server.age(&bucket, SETTLED);
             server.forget_requests();
         }
         let cli = user_of(&server, &bucket);
@@ -285,6 +286,7 @@ impl Site {
     /// What is left after it all the same.
     pub fn tidy(&self) -> Result<(), String> {
         self.server.heal();
+        self.server.age(&self.bucket, SETTLED);
         for prefix in ["backups", "elsewhere"] {
             let store = format!("s3://{}/{prefix}", self.bucket);
             let outcome = self.cli.run(["cleanup", "--confirm", "--store", &store]);
@@ -306,6 +308,9 @@ impl Site {
             .then(|| differences(&Fixture::shared().tree, &target.join("tree"), Compare::basics()))
     }
 }
+
+/// By the clocks of here and there, which tell full seconds only, what is of this age is older than any run.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// Whatever befalls it, a run of these sizes and budgets ends before this.
 const RUN_MAX: Duration = Duration::from_secs(60);

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::users::Users;
 use base64::Engine;
@@ -298,6 +298,18 @@ impl Memory {
                 parts: upload.parts.len(),
             })
             .collect()
+    }
+
+    /// Everything of a bucket is from so long before.
+    pub fn age(&self, bucket: &str, by: Duration) {
+        let mut state = self.lock();
+        let bucket = state.buckets.get_mut(bucket).expect("the bucket exists");
+        for object in bucket.objects.values_mut() {
+            object.modified -= by;
+        }
+        for upload in bucket.uploads.values_mut() {
+            upload.initiated -= by;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

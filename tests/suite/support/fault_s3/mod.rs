@@ -15,7 +15,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
@@ -280,6 +280,11 @@ impl FaultS3 {
     /// Changes an object behind everybody's back; `None` removes it.
     pub fn tamper(&self, bucket: &str, key: &str, change: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>) {
         self.shared.memory.tamper(bucket, key, change);
+    }
+
+    /// Everything of a bucket is from so long before: the clocks of a test tell full seconds only.
+    pub fn age(&self, bucket: &str, by: Duration) {
+        self.shared.memory.age(bucket, by);
     }
 
     /// How far an archived object is thawed, as from now on.
