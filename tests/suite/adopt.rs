@@ -302,9 +302,8 @@ fn a_manifest_that_was_taken_keeps_its_index_however_often_the_store_denies_it()
         let (run, _) = run_at(LATER);
         let outcome = adopted(&store, key, &run);
         let has = |suffix: &str| memory.keys().contains(&format!("{key}{suffix}"));
-        assert_eq!(
-            has(".index.gz"),
-            has(".manifest.json"),
+        assert!(
+            has(".index.gz") || !has(".manifest.json"),
             "look {nth}: {:?}",
             outcome.as_ref().err()
         );
