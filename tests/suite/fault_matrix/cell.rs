@@ -156,9 +156,9 @@ impl Cell {
         if self.times == Times::Once && self.kind.is_survived_once(self.op) && verdict != Verdict::Survived {
             return Err(say("it passes, and is not survived".to_owned()));
         }
-        match self.command.effect {
-            Effect::Mends | Effect::Settings => self.check_the_same_run(&site, verdict, clean).map_err(say)?,
-            _ => self.check_the_next_run(&site, &content).map_err(say)?,
+        match self.command.is_run_again() {
+            true => self.check_the_same_run(&site, verdict, clean).map_err(say)?,
+            false => self.check_the_next_run(&site, &content).map_err(say)?,
         }
         Ok(verdict)
     }

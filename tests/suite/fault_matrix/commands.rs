@@ -80,6 +80,11 @@ impl Command {
         matches!(self.effect, Effect::Copies | Effect::Several)
     }
 
+    /// Whether it is run once more, and what it has made is looked at by another run.
+    pub fn is_run_again(&self) -> bool {
+        matches!(self.effect, Effect::Mends | Effect::Settings)
+    }
+
     /// What there is before it.
     pub fn before(&self) -> &'static Content {
         match self.history {

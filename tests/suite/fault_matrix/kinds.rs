@@ -24,6 +24,11 @@ impl Kind {
         (self.survived)(op)
     }
 
+    /// Whether it lets the runs wait for their time limits.
+    pub fn waits(&self) -> bool {
+        matches!(self.fault, Fault::Stall { .. } | Fault::StallReply { .. })
+    }
+
     /// Nobody can tell from the answer that it is wrong, or it says that an object is damaged: S3 has no sums of listings,
     /// and an object that is sent instead of another one is shown as what it is.
     pub fn is_undetectable(&self, op: Op) -> bool {
