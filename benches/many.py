@@ -100,6 +100,8 @@ def main():
         "prune --keep-daily 7 --keep-monthly unlimited --dry-run --json",
         "prune --name app --keep-within 30d --dry-run",
         "cleanup --dry-run",
+        "cost",
+        "cost --json",
     ):
         code, wall, cpu, peak = measure(binary, store, words.split())
         print(f"| `{words}` | {wall:.1f} | {cpu:.1f} | {peak:.0f} | {code} |", flush=True)

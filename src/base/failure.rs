@@ -162,6 +162,14 @@ impl Failure {
         out
     }
 
+    /// What happened and why, in one line without a stop; hints stay out of it.
+    #[must_use]
+    pub fn in_one_line(&self) -> String {
+        let causes = self.causes();
+        let words = std::iter::once(self.message()).chain(causes.iter().map(String::as_str));
+        words.collect::<Vec<_>>().join(": ")
+    }
+
     /// What to do now, most useful first.
     #[must_use]
     pub fn hints(&self) -> &[String] {

@@ -436,7 +436,7 @@ impl Manifest {
         let damaged = |cause: anyhow::Error| {
             Failure::new(Kind::Damaged, format!("Not a readable manifest: `{key}`"))
                 .caused_by(cause)
-                .hint("The data beside it may be whole: name that object itself, by its s3:// URL or its path, and it is restored without the manifest")
+                .hint("The data beside it may be whole: `backup-cli adopt` with the backup's id makes a new manifest from it; or name that object itself, by its s3:// URL or its path, and it is restored without one")
         };
         let FormatOnly { format } = serde_json::from_slice(json).map_err(|error| damaged(error.into()))?;
         // Before the format is believed.

@@ -4,12 +4,15 @@ use clap::Args as ClapArgs;
 
 use super::assemble::{layout, transfer_options};
 use super::target::find_unread;
+use super::verified::tell_remembered;
 use super::words::{count, counts, lines, sizes, time};
 use super::{Context, TransferArgs, help};
 use crate::base::failure::Result;
 use crate::catalog::manifest::TimeFrom;
+use crate::catalog::notes::Depth;
 use crate::config::{Flags, table};
 use crate::ops::adopt::{AdoptOptions, AdoptOutcome, adopt};
+use crate::ops::verify::{Repaired, remember_repair};
 use crate::ui::escape::escape_text;
 
 /// Make a backup of an object that something else made
@@ -76,6 +79,16 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     };
     let outcome = adopt(&store, &key, &options, &run)?;
     context.listener.end();
+    if outcome.is_remade && !args.dry_run {
+        // Its objects are there, and its manifest names them; whether they hold what they held, nobody can tell.
+        let repaired = Repaired {
+            data_key: &key,
+            name: &outcome.manifest.name,
+            id: &outcome.manifest.id,
+        };
+        let mended = remember_repair(store.as_ref(), &repaired, Depth::Quick, &settings.host.value, &run);
+        tell_remembered(&outcome.manifest.id, mended, context)?;
+    }
     tell(&outcome, args.dry_run, context)
 }
 

@@ -145,9 +145,8 @@ fn prove(target: &Target, args: &DrillArgs, context: &Context, run: &Run) -> Res
         Err(failure) => {
             let hint = failure.hints().first().map(|hint| format!(" {hint}."));
             context.console.warning(&format!(
-                "The evidence of the drill could not be stored: {}: {}.{}",
-                failure.message(),
-                failure.causes().join(": "),
+                "The evidence of the drill could not be stored: {}.{}",
+                failure.in_one_line(),
                 hint.unwrap_or_default()
             ));
             None

@@ -16,10 +16,8 @@ pub fn tell(context: &Context, source: &str, told: Told) {
         source,
     };
     if let Err(failure) = write_metrics(path, labels, told, SystemClock.now(), &settings.lock_folder.value) {
-        context.console.warning(&format!(
-            "The metrics were not written: {}: {}.",
-            failure.message(),
-            failure.causes().join(": ")
-        ));
+        context
+            .console
+            .warning(&format!("The metrics were not written: {}.", failure.in_one_line()));
     }
 }

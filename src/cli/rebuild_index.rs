@@ -4,12 +4,15 @@ use clap::Args as ClapArgs;
 
 use super::assemble::transfer_options;
 use super::target::find_even_damaged;
+use super::verified::tell_remembered;
 use super::words::count;
 use super::{Context, TransferArgs, help};
 use crate::base::failure::Result;
 use crate::base::units::format_bytes;
+use crate::catalog::notes::Depth;
 use crate::config::{Flags, table};
 use crate::ops::rebuild_index::{Commit, RebuildOptions, RebuildOutcome, rebuild_index};
+use crate::ops::verify::{Repaired, remember_repair};
 use crate::ui::escape::escape_text;
 
 /// Make a lost or damaged index again from the data
@@ -73,8 +76,19 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         lock_folder: settings.lock_folder.value.clone(),
         lock_timeout: settings.lock_timeout.value,
     };
-    let outcome = rebuild_index(&target.store, target.chosen, &options, &run)?;
+    let store = target.store;
+    let outcome = rebuild_index(&store, target.chosen, &options, &run)?;
     context.listener.end();
+    if outcome.commit != Commit::IndexIsGood && !args.dry_run {
+        // All of the data was read for it, and compared with the manifest.
+        let repaired = Repaired {
+            data_key: &outcome.data_key,
+            name: &outcome.name,
+            id: &outcome.id,
+        };
+        let mended = remember_repair(store.as_ref(), &repaired, Depth::Data, &settings.host.value, &run);
+        tell_remembered(&outcome.id, mended, context)?;
+    }
     tell(&outcome, args.dry_run, context)
 }
 

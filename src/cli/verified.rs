@@ -142,9 +142,14 @@ pub fn tell_remembered(id: &str, remembered: Result<Remembered>, context: &Conte
             }
         )),
         Err(failure) if failure.kind() == Kind::Interrupted => return Err(failure),
-        Err(failure) => console.warning(&format!(
-            "What was found of `{id}` could not be remembered beside it, so that `latest` and `prune` know nothing of it: {failure}."
-        )),
+        Err(failure) => {
+            let hint = failure.hints().first().map(|hint| format!(" {hint}."));
+            console.warning(&format!(
+                "What was found of `{id}` could not be remembered beside it, so that `latest` and `prune` know nothing of it: {}.{}",
+                failure.in_one_line(),
+                hint.unwrap_or_default()
+            ));
+        }
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::base::failure::{Failure, Result};
+use crate::base::failure::Result;
 use crate::bucket::{Bucket, BucketSettings, Reading, Why, demands_new_keys, demands_tls};
 
 /// What a comparison came to.
@@ -247,7 +247,7 @@ fn point<T>(
         Reading::NotConfigured => unset(),
         Reading::NotSupported => (Verdict::NotSupported, "this server does not have it".to_owned()),
         Reading::NotAllowed { permission } => (Verdict::Unknown, format!("not allowed: {permission}")),
-        Reading::Failed(failure) => (Verdict::Unknown, sentence(failure)),
+        Reading::Failed(failure) => (Verdict::Unknown, failure.in_one_line()),
     };
     Point {
         id,
@@ -257,13 +257,6 @@ fn point<T>(
         why,
         is_unanswered: matches!(reading, Reading::Failed(_)),
     }
-}
-
-fn sentence(failure: &Failure) -> String {
-    std::iter::once(failure.message().to_owned())
-        .chain(failure.causes())
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ pub fn archived_data(store: &Arc<dyn Store>, chosen: &Chosen, run: &Run) -> Resu
 }
 
 /// Whether an object is read although its class is an archive's: to some servers a class is but a label.
-fn can_be_read(store: &dyn Store, key: &Key) -> bool {
+pub(in crate::ops) fn can_be_read(store: &dyn Store, key: &Key) -> bool {
     let mut first = [0];
     store
         .get(key, Some(0..1))

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::digest::multipart_etag;
-use super::upload::{compare, in_one_line};
+use super::upload::compare;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::{Event, Reporter};
 use crate::store::archive::ThawRequest;
@@ -179,8 +179,8 @@ impl Arm {
         for upload in lock(&self.uploads).drain(..) {
             if let Err(failure) = upload.abort() {
                 warn(format!(
-                    "Parts of an upload may be left over in {url} and cost money: {}.",
-                    in_one_line(&failure)
+                    "Parts of an upload may be left over in {url} and cost money: {}. `backup-cli cleanup --store {url}` throws them away.",
+                    failure.in_one_line()
                 ));
             }
         }
@@ -191,8 +191,8 @@ impl Arm {
             });
             if let Err(failure) = removed {
                 warn(format!(
-                    "The object `{key}` may be left over in {url}: {}.",
-                    in_one_line(&failure)
+                    "The object `{key}` may be left over in {url}: {}. `backup-cli cleanup --store {url}` removes it.",
+                    failure.in_one_line()
                 ));
             }
         }
@@ -218,7 +218,7 @@ impl Shared {
         self.reporter.event(Event::Warning(format!(
             "The backup to {} failed and is given up there: {}.",
             arm.branch.store.url(),
-            in_one_line(&failure)
+            failure.in_one_line()
         )));
         *lock(&arm.failure) = Some(failure);
         // Parts on their way to it hold the others up. That all is gone is seen to in the end.
@@ -461,11 +461,11 @@ impl Upload for SeveralUploads {
     fn abort(&self) -> Result<()> {
         for (arm, upload) in self.shared.arms.iter().zip(&self.uploads) {
             if let Some(Err(failure)) = upload.as_ref().map(|upload| upload.abort()) {
+                let url = arm.branch.store.url();
                 self.shared.reporter.event(Event::Warning(format!(
-                    "Parts of `{}` may be left over in {} and cost money: {}.",
+                    "Parts of `{}` may be left over in {url} and cost money: {}. `backup-cli cleanup --store {url}` throws them away.",
                     arm.key(&self.shared, &self.key),
-                    arm.branch.store.url(),
-                    in_one_line(&failure)
+                    failure.in_one_line()
                 )));
             }
         }

@@ -414,9 +414,9 @@ impl PartsWriter {
             });
             if let Err(failure) = removed {
                 self.warn(format!(
-                    "The object `{}` may be left over from this failed run: {}.",
+                    "The object `{}` may be left over from this failed run: {}. `backup-cli cleanup` removes it.",
                     object.key,
-                    in_one_line(&failure)
+                    failure.in_one_line()
                 ));
             }
         }
@@ -430,7 +430,7 @@ impl PartsWriter {
                 self.reporter.event(Event::Warning(format!(
                     "Parts of `{}` may be left over in the store and cost money: {}. `backup-cli cleanup` throws them away.",
                     object.key,
-                    in_one_line(&failure)
+                    failure.in_one_line()
                 )));
                 outcome = outcome.and(Err(failure));
             }
@@ -465,15 +465,6 @@ pub(super) fn compare(key: &Key, bytes: u64, token: &str, meta: &ObjectMeta, eta
         }
         _ => Ok(()),
     }
-}
-
-pub(super) fn in_one_line(failure: &Failure) -> String {
-    let mut line = failure.message().to_owned();
-    for cause in failure.causes() {
-        line.push_str(": ");
-        line.push_str(&cause);
-    }
-    line
 }
 
 impl Write for PartsWriter {

@@ -329,5 +329,9 @@ fn where_the_class_is_but_a_label_a_backup_is_restored_like_any_other() {
     let _ = cli
         .run(["restore", "latest", "--to", to.to_str().expect("UTF-8")])
         .success();
+    for level in ["quick", "data", "deep"] {
+        let run = cli.run(["verify", "latest", "--level", level]).success();
+        assert!(!run.stdout().contains("lie in an archive"), "{run}");
+    }
     assert_same_tree(tree(), &to.join("archived-tree"), Compare::all());
 }

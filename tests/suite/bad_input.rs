@@ -2165,7 +2165,7 @@ Hint: Restore the whole backup instead; that needs no index
         says: "\
 Error: Not a readable manifest: `[DAY]/tree_backup_[STAMP].tar.gz.manifest.json`
 Caused by: EOF while parsing a string at line 2 column 18
-Hint: The data beside it may be whole: name that object itself, by its s3:// URL or its path, and it is restored without the manifest
+Hint: The data beside it may be whole: `backup-cli adopt` with the backup's id makes a new manifest from it; or name that object itself, by its s3:// URL or its path, and it is restored without one
 ",
     },
     Case {
@@ -2180,7 +2180,7 @@ Hint: The data beside it may be whole: name that object itself, by its s3:// URL
         says: "\
 Error: Not a readable manifest: `[DAY]/tree_backup_[STAMP].tar.gz.manifest.json`
 Caused by: missing field `format` at line 1 column 2
-Hint: The data beside it may be whole: name that object itself, by its s3:// URL or its path, and it is restored without the manifest
+Hint: The data beside it may be whole: `backup-cli adopt` with the backup's id makes a new manifest from it; or name that object itself, by its s3:// URL or its path, and it is restored without one
 ",
     },
     Case {
@@ -2214,7 +2214,7 @@ Hint: Install a newer backup-cli; or fetch the data object itself, which stock t
         says: "\
 Error: Not a readable manifest: `[DAY]/tree_backup_[STAMP].tar.gz.manifest.json`
 Caused by: It names no data object
-Hint: The data beside it may be whole: name that object itself, by its s3:// URL or its path, and it is restored without the manifest
+Hint: The data beside it may be whole: `backup-cli adopt` with the backup's id makes a new manifest from it; or name that object itself, by its s3:// URL or its path, and it is restored without one
 ",
     },
     // Two at once.

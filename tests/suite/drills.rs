@@ -23,7 +23,7 @@ fn evidence(place: &Place) -> Vec<serde_json::Value> {
     let mut keys = place.keys();
     keys.retain(|key| key.contains(".drill-"));
     keys.iter()
-        .map(|key| serde_json::from_slice(&std::fs::read(place.store_folder().join(key)).unwrap()).unwrap())
+        .map(|key| serde_json::from_slice(&place.get(key)).unwrap())
         .collect()
 }
 
@@ -60,7 +60,7 @@ fn a_dump_of_postgres_is_proved_in_a_database_that_is_gone_afterwards() {
          CREATE TABLE parent (x int); CREATE TABLE child () INHERITS (parent); INSERT INTO child VALUES (1), (2); \
          INSERT INTO parent VALUES (3);",
     );
-    let place = Place::fresh(PlaceKind::Folder);
+    let place = Place::fresh(PlaceKind::SeaweedFs);
     let cli = place.cli();
     let to = server.url("");
     let metrics = cli.home().join("m.prom");
@@ -250,7 +250,7 @@ fn a_dump_of_mariadb_is_proved_and_what_it_has_lost_is_found() {
     let server = MariaDbServer::shared();
     let source = server.fresh_database();
     source.sql("CREATE TABLE users (id int PRIMARY KEY); INSERT INTO users VALUES (1), (2), (3); CREATE TABLE empty (x int); CREATE TABLE `odd name` (x int); INSERT INTO `odd name` VALUES (7); CREATE VIEW v AS SELECT * FROM users;");
-    let place = Place::fresh(PlaceKind::Folder);
+    let place = Place::fresh(PlaceKind::SeaweedFs);
     let cli = place.cli();
     let to = server.url("");
     cli.run(["backup", &source.url(), "--name", "shop"]).success();
@@ -318,7 +318,7 @@ fn a_dump_of_mariadb_is_proved_and_what_it_has_lost_is_found() {
 
 #[test]
 fn an_sqlite_database_is_proved_in_a_file_that_is_gone_afterwards() {
-    let place = Place::fresh(PlaceKind::Folder);
+    let place = Place::fresh(PlaceKind::UnknownS3);
     let cli = place.cli();
     let database = cli.home().join("app.db");
     let connection = rusqlite::Connection::open(&database).unwrap();

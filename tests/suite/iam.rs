@@ -177,7 +177,7 @@ fn what_would_let_others_in_is_a_usage_error() {
 }
 
 /// A server whose one almighty user makes the roles; nobody else may do anything without one.
-fn stack() -> &'static Ministack {
+pub(crate) fn stack() -> &'static Ministack {
     static SERVER: OnceLock<Ministack> = OnceLock::new();
     SERVER.get_or_init(Ministack::start_strict)
 }
@@ -361,7 +361,7 @@ fn what_others_wrote_into_a_role_stays_and_what_differs_is_shown() {
 }
 
 /// One request of the identity service by the almighty user, whose signature this server does not check.
-fn identity(bucket: &Bucket, action: &str, fields: &[(&str, &str)]) -> String {
+pub(crate) fn identity(bucket: &Bucket, action: &str, fields: &[(&str, &str)]) -> String {
     let host = bucket.access.endpoint.trim_start_matches("http://");
     let body = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs([("Action", action), ("Version", "2010-05-08")])

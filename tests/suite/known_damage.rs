@@ -447,3 +447,55 @@ fn the_commands_say_what_is_known() {
         named.stderr()
     );
 }
+
+#[test]
+fn a_repair_answers_the_damage_that_it_mends_and_no_other() {
+    let home = Cli::new();
+    let tree = home.home().join("www");
+    make_small_tree(&tree);
+    let store = home.home().join("store");
+    let cli = home.env("BACKUP_STORE", &store);
+    let _ = cli.run(["backup", tree.to_str().unwrap(), "--name", "www"]).success();
+    let listed = || cli.run(["list", "--json"]).success().json()[0].clone();
+    let id = listed()["id"].as_str().unwrap().to_owned();
+    let data = store.join(listed()["key"].as_str().unwrap());
+    let beside = |suffix: &str| std::path::PathBuf::from(format!("{}{suffix}", data.display()));
+    let is_passed_over = || !listed()["damage"].is_null() || listed()["state"] == "damaged";
+
+    std::fs::write(beside(".manifest.json"), "{").unwrap();
+    let _ = cli.run(["verify", &id]).exits_with(20).stderr_has("backup-cli adopt");
+    let _ = cli
+        .run(["verify", "--all"])
+        .exits_with(20)
+        .stderr_has("It is remembered");
+    let _ = cli.run(["adopt", &id, "--dry-run"]).success();
+    assert!(is_passed_over());
+    let _ = cli.run(["adopt", &id]).success().stderr_has("it counts as good again");
+    assert!(!is_passed_over(), "{:#}", listed());
+
+    for level in ["quick", "data"] {
+        std::fs::remove_file(beside(".index.gz")).unwrap();
+        let _ = cli.run(["verify", &id, "--level", level]).exits_with(20);
+        let _ = cli.run(["rebuild-index", &id, "--dry-run"]).success();
+        assert!(is_passed_over());
+        let outcome = cli.run(["rebuild-index", &id, "--json"]).success();
+        assert_eq!(outcome.json()["rebuilt"], true);
+        assert!(!is_passed_over(), "{:#}", listed());
+    }
+
+    // What the data no longer holds, a new manifest of it does not bring back.
+    std::fs::write(
+        &data,
+        std::fs::read(tree.join("hello.txt")).unwrap_or_else(|_| b"other".to_vec()),
+    )
+    .unwrap();
+    let _ = cli.run(["verify", &id, "--level", "data"]).exits_with(20);
+    std::fs::write(beside(".manifest.json"), "{").unwrap();
+    let _ = cli
+        .run(["adopt", &id])
+        .success()
+        .stderr_has("only `verify --level data`");
+    assert!(is_passed_over());
+    let _ = cli.run(["verify", &id, "--level", "data"]).success();
+    assert!(!is_passed_over());
+}

@@ -264,7 +264,7 @@ fn left(point: &'static str, refusal: Refusal, wanted: &Wanted) -> Result<Left> 
     let why = match because {
         LeftBecause::NotThere => "This server does not have it".to_owned(),
         LeftBecause::NotAllowed => format!("It takes the permission {}", refusal.permission),
-        _ => plan::sentence(&refusal.failure),
+        _ => refusal.failure.in_one_line(),
     };
     Ok(Left {
         point,

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use crate::base::failure::Failure;
 use crate::bucket::{
     BucketSettings, Encryption, LifecycleRule, OWN_CORS_ID, PolicyWish, Reading, Retention, demands_new_keys,
     demands_tls,
@@ -229,7 +228,7 @@ impl Planner {
                 None
             }
             Reading::Failed(failure) => {
-                self.leave(point, LeftBecause::Failed, sentence(failure), asked);
+                self.leave(point, LeftBecause::Failed, failure.in_one_line(), asked);
                 None
             }
         }
@@ -434,13 +433,6 @@ impl Planner {
             self.step(Step::Tidy, words);
         }
     }
-}
-
-/// A failure with its causes in one sentence.
-pub(super) fn sentence(failure: &Failure) -> String {
-    let causes = failure.causes();
-    let words = std::iter::once(failure.message()).chain(causes.iter().map(String::as_str));
-    words.collect::<Vec<_>>().join(": ")
 }
 
 /// What the policy is to demand when everything is done.

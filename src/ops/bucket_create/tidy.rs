@@ -1,6 +1,6 @@
 //! The lifecycle rule that tidies up: of the rules that `lifecycle apply` writes the one that every bucket of backups needs.
 
-use super::plan::{Left, LeftBecause, Wanted, sentence};
+use super::plan::{Left, LeftBecause, Wanted};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::bucket::{Bucket, LifecycleDocument};
 use crate::ops::Run;
@@ -60,7 +60,7 @@ pub(super) fn left(point: &'static str, failure: Failure, wanted: &Wanted) -> Re
     Ok(Left {
         point,
         because,
-        why: format!("{}{}", sentence(&failure), hint.unwrap_or_default()),
+        why: format!("{}{}", failure.in_one_line(), hint.unwrap_or_default()),
         asked: wanted.noncurrent_days.is_some(),
     })
 }

@@ -71,7 +71,7 @@ impl Check {
     /// A check that ended in a failure.
     #[must_use]
     pub fn of_failure(id: &'static str, status: Status, failure: &Failure) -> Self {
-        let check = Self::new(id, status, sentence(failure));
+        let check = Self::new(id, status, failure.in_one_line());
         match failure.hints() {
             [] => check,
             hints => check.with_hint(hints.join(". ")),
@@ -96,15 +96,6 @@ impl Check {
             ..self
         }
     }
-}
-
-/// A failure and its causes in one line.
-#[must_use]
-pub fn sentence(failure: &Failure) -> String {
-    std::iter::once(failure.message().to_owned())
-        .chain(failure.causes())
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 /// The checks of one subject.

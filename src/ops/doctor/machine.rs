@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Section;
-use super::check::{Check, Status, sentence};
+use super::check::{Check, Status};
 use crate::base::failure::{Failure, IoContext, Result};
 use crate::base::units::{MIB, format_bytes};
 use crate::ops::Run;
@@ -162,10 +162,10 @@ fn identities(sealing: &Sealing) -> Check {
     }
     match &sealing.identities {
         // Nobody is asked for a passphrase here; a restore asks.
-        Err(failure) if failure.message().contains("which was not given") => Check::skipped(ID, sentence(failure)),
+        Err(failure) if failure.message().contains("which was not given") => Check::skipped(ID, failure.in_one_line()),
         Err(failure) => Check::failed(
             ID,
-            sentence(failure),
+            failure.in_one_line(),
             "Nothing encrypted can be restored here until it is mended: --identity, BACKUP_IDENTITY",
         ),
         Ok(keys) if keys.is_empty() => Check::ok(

@@ -300,9 +300,8 @@ fn in_folder(backup: &Backup<'_>, options: &DrillOptions, report: &mut DrillRepo
     }
     if let Err(failure) = folder.close() {
         backup.run.warn(format!(
-            "The scratch folder could not be removed: {}: {}.",
-            failure.message(),
-            failure.causes().join(": ")
+            "The scratch folder could not be removed: {}.",
+            failure.in_one_line()
         ));
     }
     outcome

@@ -67,6 +67,10 @@ pub enum Commit {
 pub struct RebuildOutcome {
     /// The backup's id.
     pub id: String,
+    /// Where its data begins.
+    pub data_key: Key,
+    /// Its series.
+    pub name: String,
     /// The index.
     pub index_key: Key,
     /// What was wrong with the index that stood there.
@@ -125,6 +129,8 @@ pub fn rebuild_index(
     let index_key = index_key_of(&chosen.found.data_key, manifest.is_encrypted());
     let mut outcome = RebuildOutcome {
         id: manifest.id.clone(),
+        data_key: chosen.found.data_key.clone(),
+        name: name.clone(),
         index_key: index_key.clone(),
         trouble: index_trouble(store, &chosen, manifest, run)?,
         commit: Commit::IndexIsGood,

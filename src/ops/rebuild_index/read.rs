@@ -331,7 +331,7 @@ fn walk_archive(all: &mut dyn Read, lines: &Mutex<Lines>, walked: &mut Walked) -
     match scanned {
         Ok(()) => walked.is_proved = true,
         // What is wrong with the stored bytes comes up when they are read to their end.
-        Err(failure) if failure.kind() == Kind::Damaged => walked.fault = Some(sentence(&failure)),
+        Err(failure) if failure.kind() == Kind::Damaged => walked.fault = Some(failure.in_one_line()),
         Err(failure) => return Err(failure),
     }
     walked.counts = Counts {
@@ -393,15 +393,6 @@ fn copy(input: &mut dyn Read, output: &mut dyn Write) -> Result<()> {
         output
             .write_all(&buffer[..read])
             .doing(|| "write the content to a temporary file")?;
-    }
-}
-
-/// A failure and its causes in one sentence.
-fn sentence(failure: &Failure) -> String {
-    let causes = failure.causes();
-    match causes.is_empty() {
-        true => failure.message().to_owned(),
-        false => format!("{}: {}", failure.message(), causes.join(": ")),
     }
 }
 

@@ -9,7 +9,7 @@ use super::super::plaintext::{segment_ends, sha256_from_hex, streams_by_name, st
 use super::super::reveal::reveal;
 use super::content::{Content, Verdict};
 use super::etag::{judge_etag, part_bytes_of};
-use super::index::{IndexFacts, MemberTable, read_facts, sentence};
+use super::index::{IndexFacts, MemberTable, read_facts};
 use super::loss::{LostPlaces, find_loss};
 use super::quick::is_frozen;
 use super::{Checked, Level, Reached, VerifyOptions};
@@ -71,7 +71,7 @@ pub(super) fn check_data(
             let before = checked.damage_count;
             read_without_keys(store, chosen, metas, checked, options, run)?;
             if checked.damage_count > before {
-                checked.remark(format!("It could not be decrypted: {}.", sentence(&failure)));
+                checked.remark(format!("It could not be decrypted: {}.", failure.in_one_line()));
                 return Ok(());
             }
             if failure.kind() != Kind::WrongKey || !run.keys.has_none() {
@@ -298,7 +298,7 @@ impl<'a> Job<'a> {
             Ok(()) => Ok(findings),
             Err(failure) if failure.kind() == Kind::Damaged => {
                 findings.members_lost += 1;
-                findings.places.push((0, sentence(&failure)));
+                findings.places.push((0, failure.in_one_line()));
                 findings.lost.add(None);
                 findings.verdict = None;
                 findings.read.objects = self.reader()?.finish()?;
@@ -347,7 +347,7 @@ impl<'a> Job<'a> {
             .and_then(|_| Content::of(&head, self.store, self.chosen, self.options, self.run).check(&head, plain));
         match looked {
             Ok(verdict) => Ok(Some(verdict)),
-            Err(failure) if failure.kind() == Kind::Damaged => Ok(Some(Verdict::Faulty(sentence(&failure)))),
+            Err(failure) if failure.kind() == Kind::Damaged => Ok(Some(Verdict::Faulty(failure.in_one_line()))),
             Err(failure) => Err(failure),
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::super::Run;
 use super::super::ls::{IndexItem, read_index};
 use super::Checked;
-use crate::base::failure::{Failure, IoContext, Kind, Result};
+use crate::base::failure::{IoContext, Kind, Result};
 use crate::catalog::codec::Codec;
 use crate::catalog::index::{Entry, EntryKind, MemberRun, MemberSize};
 use crate::catalog::manifest::{Manifest, StreamRecord};
@@ -127,7 +127,7 @@ pub(super) fn read_facts(
                 .iter()
                 .any(|damage| damage.object.as_ref() == Some(&record.key));
             if failure.kind() == Kind::Damaged || !is_told {
-                checked.damaged(Some(&record.key), sentence(&failure));
+                checked.damaged(Some(&record.key), failure.in_one_line());
             }
             checked.remark(
                 "The data does not need the index: a restore of all of it works without, one of a part reads everything.",
@@ -156,7 +156,7 @@ pub(in crate::ops) fn index_trouble(
     }
     match read_once(store, chosen, manifest, run) {
         Ok(facts) => Ok(facts.contradictions.first().cloned()),
-        Err(failure) if matches!(failure.kind(), Kind::Damaged | Kind::NotFound) => Ok(Some(sentence(&failure))),
+        Err(failure) if matches!(failure.kind(), Kind::Damaged | Kind::NotFound) => Ok(Some(failure.in_one_line())),
         Err(failure) => Err(failure),
     }
 }
@@ -165,16 +165,6 @@ fn read_once(store: &Arc<dyn Store>, chosen: &Chosen, manifest: &Manifest, run: 
     let mut walk = Walk::new(manifest)?;
     read_index(store, chosen, run, |item| walk.take(item))?;
     walk.finish(manifest)
-}
-
-/// A failure and its causes in one sentence.
-pub(super) fn sentence(failure: &Failure) -> String {
-    let mut text = failure.message().to_owned();
-    for cause in failure.causes() {
-        text.push_str(": ");
-        text.push_str(&cause);
-    }
-    text
 }
 
 /// Goes along the lines of an index.

@@ -34,7 +34,7 @@ mod verdict;
 pub use guards::{Alarm, Guards, watch};
 pub(in crate::ops) use index::index_trouble;
 pub use loss::Loss;
-pub use remember::{Known, Remembered, VerdictBody, remember, remember_drill};
+pub use remember::{Known, Remembered, Repaired, VerdictBody, remember, remember_drill, remember_repair};
 pub use sample::Sample;
 pub use select::{count_damaged, find_all, newest_of_each};
 pub use verdict::worse;

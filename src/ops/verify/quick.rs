@@ -8,6 +8,7 @@ use super::{Checked, Reached};
 use crate::base::failure::Result;
 use crate::catalog::manifest::{Manifest, ObjectRecord};
 use crate::catalog::selection::Chosen;
+use crate::ops::thaw::can_be_read;
 use crate::store::archive::ThawState;
 use crate::store::{Key, ObjectMeta, Store};
 
@@ -27,7 +28,13 @@ pub(super) fn look_at_objects(
     };
     let metas = in_parallel(&keys, |key| {
         run.cancel.check()?;
-        store.head(key)
+        let mut meta = store.head(key)?;
+        if let Some(meta) = meta.as_mut().filter(|meta| is_asleep(meta))
+            && can_be_read(store.as_ref(), key)
+        {
+            meta.archive = None;
+        }
+        Ok(meta)
     });
     run.cancel.check()?;
     let mut metas = metas.into_iter().collect::<Result<Vec<_>>>()?;
@@ -65,6 +72,13 @@ pub(super) fn look_at_objects(
     }
     checked.reached = Reached::Quick;
     Ok(metas)
+}
+
+/// Whether an object's class is that of an archive, of which nobody has asked for it.
+fn is_asleep(meta: &ObjectMeta) -> bool {
+    meta.archive
+        .as_ref()
+        .is_some_and(|archive| archive.state == ThawState::Frozen)
 }
 
 /// Whether an object lies in an archive from which it cannot be read now.

@@ -176,6 +176,42 @@ pub fn remember_drill(
     write(store.as_ref(), &verdict, &notes, host, run)
 }
 
+/// A backup that was repaired.
+#[derive(Clone, Copy, Debug)]
+pub struct Repaired<'a> {
+    /// Where its data begins.
+    pub data_key: &'a Key,
+    /// Its series.
+    pub name: &'a str,
+    /// Its id.
+    pub id: &'a str,
+}
+
+/// Remembers that a repair has read a backup so deep and left it whole: what was found by a look like that is mended.
+///
+/// # Errors
+/// The store's failures; the repair stands all the same.
+pub fn remember_repair(
+    store: &dyn Store,
+    repaired: &Repaired<'_>,
+    depth: Depth,
+    host: &str,
+    run: &Run,
+) -> Result<Remembered> {
+    let verdict = Verdict {
+        data_key: repaired.data_key,
+        name: repaired.name,
+        depth,
+        is_damaged: false,
+        body: VerdictBody {
+            id: repaired.id.to_owned(),
+            depth: depth.word().to_owned(),
+            ..VerdictBody::default()
+        },
+    };
+    write(store, &verdict, &notes_beside(store, repaired.data_key)?, host, run)
+}
+
 /// Verifies one backup as deep as it goes.
 fn look_again(store: &Arc<dyn Store>, chosen: &Chosen, options: &VerifyOptions, run: &Run) -> Result<Option<Checked>> {
     let options = VerifyOptions {

@@ -84,18 +84,7 @@ impl Session {
             "s3:GetObjectRetention",
             Some(key.as_str()),
         );
-        let headed = self
-            .call(&request, |client: Client, overrides| {
-                client
-                    .head_object()
-                    .bucket(&self.options.bucket)
-                    .key(key.as_str())
-                    .set_version_id(version_id.map(str::to_owned))
-                    .customize()
-                    .config_override(overrides)
-                    .send()
-            })
-            .await;
+        let headed = self.head(&request, key, version_id).await;
         match headed {
             Ok(answer) => {
                 let mode = answer.object_lock_mode().and_then(|mode| mode.as_str().parse().ok());

@@ -216,18 +216,7 @@ impl Session {
             Some(key.as_str()),
         )
         .stopped_by(stop);
-        let outcome = self
-            .call(&request, |client: Client, overrides| {
-                client
-                    .head_object()
-                    .bucket(&self.options.bucket)
-                    .key(key.as_str())
-                    .set_version_id(version_id.map(str::to_owned))
-                    .customize()
-                    .config_override(overrides)
-                    .send()
-            })
-            .await;
+        let outcome = self.head(&request, key, version_id).await;
         let answer = match outcome {
             Ok(answer) => answer,
             Err(problem) if problem.class == Class::NoKey => return Ok(None),

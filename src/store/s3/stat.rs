@@ -66,6 +66,26 @@ impl Session {
         }
     }
 
+    /// All that one HEAD tells of an object, or of one version of it.
+    pub(super) async fn head(
+        &self,
+        request: &Request,
+        key: &Key,
+        version_id: Option<&str>,
+    ) -> Result<HeadObjectOutput, Problem> {
+        self.call(request, |client: Client, overrides| {
+            client
+                .head_object()
+                .bucket(&self.options.bucket)
+                .key(key.as_str())
+                .set_version_id(version_id.map(str::to_owned))
+                .customize()
+                .config_override(overrides)
+                .send()
+        })
+        .await
+    }
+
     async fn stat_with(&self, key: &Key, request: &Request) -> Result<Option<ObjectMeta>, Problem> {
         let mut tries = Tries::new();
         let mut contradicted = false;

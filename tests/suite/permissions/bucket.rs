@@ -2,7 +2,8 @@
 
 use backup_cli::bucket::iam::{Grant, Need, When, needs_of};
 
-use super::policy_of;
+use super::policy::{Enforced, Policy};
+use super::{Stage, policy_of, scene};
 use crate::bucket_create::settings_server::SettingsServer;
 use crate::support::cli::{Cli, Outcome};
 
@@ -142,4 +143,40 @@ fn who_sets_rules_is_told_each_right_that_is_missing() {
         };
         check(command, &[scene], |_, outcome| drop(outcome.success()));
     }
+}
+
+#[test]
+fn a_bucket_that_is_create_only_takes_backups_and_lets_nobody_replace_one() {
+    let create = Scene {
+        exists: false,
+        before: &[],
+        arguments: &["bucket", "create", "--create-only", "--confirm"],
+    };
+    let (settings, outcome) = create.run(None);
+    let _ = outcome.success();
+    let written = settings.state().settings["policy"].replace(":::set/", ":::fault-bucket-*/");
+    let mut document: serde_json::Value = serde_json::from_str(&written).unwrap();
+    // Whoever uses the bucket may do everything, as far as the bucket lets them.
+    let everything = serde_json::json!({ "Effect": "Allow", "Action": "*", "Resource": "*" });
+    document["Statement"].as_array_mut().unwrap().push(everything);
+    let policy = Policy::parse(&document.to_string());
+    let stage = Stage::new(&policy);
+    let tree = stage.cli.home().join("files");
+    std::fs::write(tree.join("noise"), crate::support::trees::Noise::new(3).bytes(11 << 20)).unwrap();
+    let _ = stage.cli.run(["backup", "files", "--part-size", "5MiB"]).success();
+    let _ = stage.cli.run(["pin", "files@latest"]).success();
+    for (arguments, code) in [
+        (&["verify", "--all"][..], 0),
+        (&["doctor"], 0),
+        (&["prune", "--name", "files", "--keep-last", "1", "--confirm"], 0),
+    ] {
+        let _ = stage.cli.run(arguments).exits_with(code);
+    }
+    let keys = scene().server.keys(&stage.bucket);
+    let thief = scene().server.user(std::sync::Arc::new(Enforced::new(policy))).client();
+    for key in keys.iter().map(String::as_str).chain(["backups/new"]) {
+        assert!(thief.try_put(&stage.bucket, key, b"ransom").is_err(), "{key}");
+    }
+    // What is not below the prefix is nobody's business here.
+    thief.try_put(&stage.bucket, "elsewhere", b"x").unwrap();
 }

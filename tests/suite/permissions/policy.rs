@@ -30,6 +30,11 @@ impl Policy {
         Self { document }
     }
 
+    /// The document, JSON.
+    pub fn json(&self) -> String {
+        self.document.to_string()
+    }
+
     /// The same policy with one permission granted nowhere.
     pub fn without(&self, action: &str) -> Self {
         let mut document = self.document.clone();

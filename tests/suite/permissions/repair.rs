@@ -119,3 +119,17 @@ fn a_copy_takes_at_its_target_what_its_note_says() {
         }
     }
 }
+
+#[test]
+fn damage_is_told_by_who_may_not_write_it_down() {
+    let role = policy_of(&["restorer"], &[]);
+    for (policy, warns) in [(role.clone(), false), (role.without("s3:PutObject"), true)] {
+        let stage = Stage::of(&policy, disorder());
+        for arguments in [&["verify", OLD][..], &["verify", OLD, "--level", "quick"]] {
+            let outcome = stage.cli.run(arguments).exits_with(20);
+            let warned = outcome.stderr().contains("could not be remembered beside it")
+                && outcome.stderr().contains("s3:PutObject on `arn:aws:s3:::");
+            assert_eq!(warned, warns, "{outcome}");
+        }
+    }
+}

@@ -100,6 +100,14 @@ impl Place {
         listed.replace("None", "").trim().to_owned()
     }
 
+    /// An object's content.
+    pub fn get(&self, key: &str) -> Vec<u8> {
+        match &self.bucket {
+            Some(bucket) => bucket.get(key),
+            None => std::fs::read(self.store_folder().join(key)).expect("an object"),
+        }
+    }
+
     /// The one data object of a place that holds one backup.
     pub fn data_key(&self) -> String {
         let mut keys = self.keys();

@@ -141,7 +141,6 @@ pub const COMMANDS: &[CommandNeeds] = &[
             LIST,
             READ,
             DECRYPT,
-            need("s3:RestoreObject", Objects, "asks for what lies in an archive").when(Thawing),
             need("s3:PutObject", Named("*.drill-*.json"), "keeps the evidence of a drill")
                 .advised("the drill is made, and a warning says that its evidence is not kept"),
             need(
@@ -164,7 +163,7 @@ pub const COMMANDS: &[CommandNeeds] = &[
         command: "prune",
         needs: &[
             LIST,
-            READ_MANIFESTS.advised("what cannot be read stays, and the plan says so"),
+            READ_MANIFESTS.advised("what cannot be read stays, which the exit status tells"),
             DECRYPT,
             need("s3:DeleteObject", Objects, "removes what the policy does not keep"),
             need(
@@ -176,9 +175,9 @@ pub const COMMANDS: &[CommandNeeds] = &[
             need("s3:DeleteObjectVersion", Objects, "removes them").when(Purging),
             need("s3:GetObjectVersion", Objects, "looks whether a version is locked")
                 .when(Purging)
-                .advised("a locked version is told as one that could not be removed"),
+                .advised("a locked version is told without its end, or as one that could not be removed"),
             need("s3:GetObjectRetention", Objects, "tells until when an object is locked")
-                .advised("a locked object is told as one that could not be removed"),
+                .advised("a locked object is told without its end, or as one that could not be removed"),
             need("s3:GetObjectLegalHold", Objects, "tells whether an object is held")
                 .advised("a held object is told as one that could not be removed"),
         ],

@@ -65,7 +65,7 @@ impl No {
             why: Why::Rejected,
             permission: "",
             code: None,
-            text: super::super::check::sentence(failure),
+            text: failure.in_one_line(),
             hint: Some(failure.hints().join(". ")).filter(|hint| !hint.is_empty()),
         }
     }
@@ -134,6 +134,8 @@ pub(in crate::ops::doctor) struct TrialFacts {
     pub(in crate::ops::doctor) abort: Tried<()>,
     pub(in crate::ops::doctor) create_only_parts: Tried<Condition>,
     pub(in crate::ops::doctor) multipart: Tried<Written>,
+    /// Whether a write without a condition replaces the object.
+    pub(in crate::ops::doctor) replace: Tried<bool>,
     /// Whether parts of a few bytes are refused.
     pub(in crate::ops::doctor) least_part: Tried<bool>,
     /// Whether parts of different sizes are accepted.
@@ -162,6 +164,7 @@ impl TrialFacts {
             abort: Tried::untried(why),
             create_only_parts: Tried::untried(why),
             multipart: Tried::untried(why),
+            replace: Tried::untried(why),
             least_part: Tried::untried(why),
             unequal_parts: Tried::untried(why),
             wrong_md5: Tried::untried(why),

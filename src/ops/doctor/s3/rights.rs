@@ -19,6 +19,7 @@ pub(in crate::ops::doctor) fn judge(reached: &Reached, makes_backups: bool, now:
         read(trial),
         list(trial),
         delete(trial),
+        replace(trial),
         multipart(trial, makes_backups),
         abort(trial),
         unfinished(&reached.unfinished, now),
@@ -173,6 +174,20 @@ fn delete(trial: &TrialFacts) -> Check {
             Some(_) => Check::skipped(ID, format!("{why}{stays}")),
             None => Check::skipped(ID, why.clone()),
         },
+    }
+}
+
+/// The same credentials in somebody else's hands.
+fn replace(trial: &TrialFacts) -> Check {
+    const ID: &str = "store.replace";
+    match &trial.replace {
+        Tried::Is(true) => Check::ok(
+            ID,
+            "Whoever has these credentials can replace backups; `backup-cli bucket create --create-only` has a server that knows such policies refuse it",
+        ),
+        Tried::Is(false) => Check::ok(ID, "Backups cannot be replaced, whatever a request leaves out"),
+        Tried::Refused(no) => broken(ID, no),
+        Tried::Untried(why) => Check::skipped(ID, why.clone()),
     }
 }
 

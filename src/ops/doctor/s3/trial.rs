@@ -94,14 +94,19 @@ fn try_all(
         }
         Tried::Refused(_) => {
             leave_out(facts);
-            try_checksums(trial, facts);
+            try_checksums(trial, false, facts);
         }
         _ => {
-            try_completing(trial, upload, facts);
+            let is_obeyed = |tried: &Tried<Condition>| tried.is() == Some(&Condition::Obeyed);
+            let only_new_parts = is_obeyed(&facts.create_only_parts);
+            try_completing(trial, upload, only_new_parts, facts);
             bucket.check()?;
-            try_part_sizes(bucket, trial, facts)?;
+            try_part_sizes(bucket, trial, only_new_parts, facts)?;
             bucket.check()?;
-            try_checksums(trial, facts);
+            let only_new = is_obeyed(&facts.create_only);
+            try_replacing(trial, only_new, facts);
+            bucket.check()?;
+            try_checksums(trial, only_new, facts);
         }
     }
     bucket.check()
@@ -223,35 +228,35 @@ fn try_taken(trial: &Trial<'_>, facts: &mut TrialFacts) -> Option<TrialUpload> {
 }
 
 /// Completes the upload now that its key is free. A server may have dropped it when it refused; then another one is made.
-fn try_completing(trial: &Trial<'_>, upload: Option<TrialUpload>, facts: &mut TrialFacts) {
+fn try_completing(trial: &Trial<'_>, upload: Option<TrialUpload>, only_new: bool, facts: &mut TrialFacts) {
     let Some(upload) = upload else { return };
     let again = || {
         let mut upload = trial.start_upload()?;
         trial.send_part(&mut upload, Bytes::from_static(MULTIPART_BODY))?;
-        trial.complete(&upload, false)
+        trial.complete(&upload, only_new)
     };
-    facts.multipart = Tried::of(match trial.complete(&upload, false) {
+    facts.multipart = Tried::of(match trial.complete(&upload, only_new) {
         Err(refusal) if refusal.why == Why::NotThere => again(),
         other => other,
     });
 }
 
 /// Finds out what the server demands of the sizes of parts: by a few bytes where that is enough.
-fn try_part_sizes(bucket: &Bucket, trial: &Trial<'_>, facts: &mut TrialFacts) -> Result<()> {
+fn try_part_sizes(bucket: &Bucket, trial: &Trial<'_>, only_new: bool, facts: &mut TrialFacts) -> Result<()> {
     if facts.multipart.is().is_none() {
         let why = "no upload could be completed";
         facts.least_part = Tried::untried(why);
         facts.unequal_parts = Tried::untried(why);
         return Ok(());
     }
-    match complete_parts(trial, &[3, 2, 1]) {
+    match complete_parts(trial, only_new, &[3, 2, 1]) {
         Ok(()) => {
             facts.least_part = Tried::Is(false);
             facts.unequal_parts = Tried::Is(true);
             return Ok(());
         }
         Err(refusal) if refusal.says(&["EntityTooSmall"]) => facts.least_part = Tried::Is(true),
-        Err(_) => match complete_parts(trial, &[2, 2, 1]) {
+        Err(_) => match complete_parts(trial, only_new, &[2, 2, 1]) {
             Ok(()) => {
                 facts.least_part = Tried::Is(false);
                 facts.unequal_parts = Tried::Is(false);
@@ -264,7 +269,7 @@ fn try_part_sizes(bucket: &Bucket, trial: &Trial<'_>, facts: &mut TrialFacts) ->
         },
     }
     bucket.check()?;
-    facts.unequal_parts = match complete_parts(trial, &[LEAST_PART, LEAST_PART + 1, 1]) {
+    facts.unequal_parts = match complete_parts(trial, only_new, &[LEAST_PART, LEAST_PART + 1, 1]) {
         Ok(()) => Tried::Is(true),
         Err(refusal) if refusal.why == Why::Rejected && !refusal.says(&["EntityTooSmall"]) => Tried::Is(false),
         Err(refusal) => Tried::Refused(No::of(&refusal)),
@@ -273,12 +278,13 @@ fn try_part_sizes(bucket: &Bucket, trial: &Trial<'_>, facts: &mut TrialFacts) ->
 }
 
 /// An upload of parts of these sizes, in bytes. One that fails is thrown away.
-fn complete_parts(trial: &Trial<'_>, sizes: &[usize]) -> Result<(), Refusal> {
+fn complete_parts(trial: &Trial<'_>, only_new: bool, sizes: &[usize]) -> Result<(), Refusal> {
+    make_room(trial, only_new)?;
     let mut upload = trial.start_upload()?;
     let outcome = sizes
         .iter()
         .try_for_each(|bytes| trial.send_part(&mut upload, Bytes::from(vec![0; *bytes])))
-        .and_then(|()| trial.complete(&upload, false));
+        .and_then(|()| trial.complete(&upload, only_new));
     match outcome {
         Ok(_) => Ok(()),
         Err(refusal) => {
@@ -289,15 +295,34 @@ fn complete_parts(trial: &Trial<'_>, sizes: &[usize]) -> Result<(), Refusal> {
     }
 }
 
+/// A bucket may take nothing but new objects: then what was tried before has to go.
+fn make_room(trial: &Trial<'_>, only_new: bool) -> Result<(), Refusal> {
+    match only_new {
+        true => trial.delete(),
+        false => Ok(()),
+    }
+}
+
+/// Writes over the object without any condition, as a thief would who holds these credentials.
+fn try_replacing(trial: &Trial<'_>, only_new: bool, facts: &mut TrialFacts) {
+    let standing = make_room(trial, only_new).and_then(|()| trial.put(BODY, only_new, Checked::Plainly));
+    facts.replace = match standing.and_then(|_| trial.put(OTHER_BODY, false, Checked::Plainly)) {
+        Ok(_) => Tried::Is(true),
+        Err(refusal) if refusal.why == Why::NotAllowed => Tried::Is(false),
+        Err(refusal) => Tried::Refused(No::of(&refusal)),
+    };
+}
+
 /// Writes the object anew in each way in which a body can be vouched for.
-fn try_checksums(trial: &Trial<'_>, facts: &mut TrialFacts) {
-    facts.crc64 = Tried::of(trial.put(OTHER_BODY, false, Checked::ByCrc64Nvme).map(|_| ()));
-    facts.crc32 = Tried::of(trial.put(OTHER_BODY, false, Checked::ByCrc32).map(|_| ()));
-    facts.trailer = Tried::of(trial.put(OTHER_BODY, false, Checked::ByTrailer).map(|_| Trailer {
+fn try_checksums(trial: &Trial<'_>, only_new: bool, facts: &mut TrialFacts) {
+    let put = |body, checked| make_room(trial, only_new).and_then(|()| trial.put(body, only_new, checked));
+    facts.crc64 = Tried::of(put(OTHER_BODY, Checked::ByCrc64Nvme).map(|_| ()));
+    facts.crc32 = Tried::of(put(OTHER_BODY, Checked::ByCrc32).map(|_| ()));
+    facts.trailer = Tried::of(put(OTHER_BODY, Checked::ByTrailer).map(|_| Trailer {
         content_encoding: trial.head().ok().and_then(|seen| seen.content_encoding),
         is_intact: trial.read().ok().map(|content| content == OTHER_BODY),
     }));
-    facts.wrong_md5 = match trial.put(BODY, false, Checked::ByWrongMd5) {
+    facts.wrong_md5 = match put(BODY, Checked::ByWrongMd5) {
         Ok(_) => Tried::Is(false),
         Err(refusal) if refusal.why == Why::Rejected => Tried::Is(true),
         Err(refusal) => Tried::Refused(No::of(&refusal)),
@@ -308,6 +333,7 @@ fn leave_out(facts: &mut TrialFacts) {
     for fact in [&mut facts.least_part, &mut facts.unequal_parts, &mut facts.wrong_md5] {
         *fact = Tried::untried(NOT_REMOVED);
     }
+    facts.replace = Tried::untried(NOT_REMOVED);
     facts.crc64 = Tried::untried(NOT_REMOVED);
     facts.crc32 = Tried::untried(NOT_REMOVED);
     facts.trailer = Tried::untried(NOT_REMOVED);

@@ -9,7 +9,7 @@ use super::facts::{Advice, Facts, No, Tried};
 use super::look::is_answer;
 use crate::base::units::format_duration;
 use crate::bucket::{Caller, Reading, Why};
-use crate::ops::doctor::check::{Check, Status, sentence};
+use crate::ops::doctor::check::{Check, Status};
 
 /// Below this the clocks agree, in seconds: an answer's time has no fractions, and has been on its way.
 const SKEW_OK_SECS: u64 = 60;
@@ -187,7 +187,7 @@ fn identity(caller: &Reading<Caller>) -> Check {
         Reading::NotSupported | Reading::NotConfigured => {
             Check::skipped(ID, "this server has no service that tells whose credentials they are")
         }
-        Reading::Failed(failure) => Check::skipped(ID, sentence(failure)),
+        Reading::Failed(failure) => Check::skipped(ID, failure.in_one_line()),
     }
 }
 
