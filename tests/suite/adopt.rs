@@ -219,6 +219,13 @@ fn a_key_that_listings_of_the_series_would_not_find_is_refused() {
     assert!(outcome.remarks.iter().any(|remark| remark.contains("tells no time")));
     assert_eq!(find(&store, "shop@latest", &run).unwrap().found.id, "shop");
     assert!(find(&store, "shop@latest", &run).unwrap().manifest.is_some());
+    // A day is a time.
+    let key = Key::new("nightly/www-20250128.tar.gz");
+    let outcome = adopt(&store, &key, &adopt_options(None, layout()), &run).unwrap();
+    assert_eq!(outcome.manifest.name, "www");
+    assert_eq!(outcome.manifest.started.to_string(), "2025-01-28T00:00:00Z");
+    assert!(outcome.remarks.iter().any(|remark| remark.contains("tells the day")));
+    assert!(find(&store, "www@latest", &run).unwrap().manifest.is_some());
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::naming::{Told, series_and_time_of};
 use super::{Sealing, changed};
 use crate::base::failure::{Failure, Kind, Result};
-use crate::catalog::layout::{id_of, name_and_time_of};
+use crate::catalog::layout::id_of;
 use crate::catalog::listing::Found;
 use crate::catalog::manifest::{Adopted, Manifest, ObjectRecord, SourceInfo, State, TimeFrom};
 use crate::catalog::selection::Chosen;
@@ -29,12 +30,12 @@ pub(super) fn describe(
     sealing: &Sealing,
     run: &Run,
 ) -> Result<(Manifest, Option<Recipients>)> {
-    let (_, named) = name_and_time_of(&found.data_key);
+    let (_, told) = series_and_time_of(&found.data_key);
     let modified = metas.iter().filter_map(|meta| meta.modified).max();
     let now = run.clock.now();
-    let (started, time_from) = match named {
-        Some(named) => (named, TimeFrom::Name),
-        None => (modified.unwrap_or(now), TimeFrom::Modified),
+    let (started, time_from) = match told {
+        Told::Time(at) | Told::Day(at) => (at, TimeFrom::Name),
+        Told::Nothing => (modified.unwrap_or(now), TimeFrom::Modified),
     };
     let recipients = match (sealing.is_encrypted, sealing.is_by_passphrase) {
         (false, _) => None,

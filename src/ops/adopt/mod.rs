@@ -11,9 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 mod describe;
+mod naming;
 
 use describe::{describe, recall};
 
+use self::naming::{Told, series_and_time_of};
 use super::Run;
 use super::commit::{IndexUpload, put_options, roll_back, upload_index};
 use super::lock::SeriesLock;
@@ -24,9 +26,7 @@ use super::rebuild_index::{replace_index, replace_manifest};
 use super::thaw::require_readable;
 use crate::base::failure::{Failure, Kind, Result, from_io};
 use crate::base::report::Phase;
-use crate::catalog::layout::{
-    KeyRole, Layout, MANIFEST_SUFFIX, check_name, index_key_of, name_and_time_of, name_from, role_of,
-};
+use crate::catalog::layout::{KeyRole, Layout, MANIFEST_SUFFIX, check_name, index_key_of, name_from, role_of};
 use crate::catalog::listing::{Found, load_manifest, scan};
 use crate::catalog::manifest::{Manifest, ObjectRecord, TimeFrom};
 use crate::catalog::selection::Chosen;
@@ -141,6 +141,9 @@ pub fn adopt(store: &Arc<dyn Store>, key: &Key, options: &AdoptOptions, run: &Ru
     if reading.members.is_none() && reading.plain.plain_bytes > 0 {
         remarks.push("A part of it is restored by reading all of it: its stream is not cut into members.".to_owned());
     }
+    if let (_, Told::Day(_)) = series_and_time_of(key) {
+        remarks.push("Its name tells the day and no time of it, so that its first moment counts, UTC.".to_owned());
+    }
     if manifest
         .adopted
         .as_ref()
@@ -203,7 +206,7 @@ fn series_of(store: &dyn Store, key: &Key, options: &AdoptOptions) -> Result<Str
         )
         .hint("Name the data itself: the object without .index.gz, .manifest.json or .part-0002 at its end"));
     }
-    let (hint, _) = name_and_time_of(key);
+    let (hint, _) = series_and_time_of(key);
     let name = match &options.name {
         Some(name) => name.clone(),
         None => name_from(&hint),
