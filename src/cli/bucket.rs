@@ -139,14 +139,24 @@ fn check(context: &Context) -> Result<()> {
     }
     match unknown {
         0 => Ok(()),
-        _ => Err(Failure::new(
-            Kind::Incomplete,
-            format!(
-                "{} of the bucket `{bucket}` could not be looked at",
-                count(unknown as u64, "point", "points")
-            ),
-        )
-        .hint(not_seen(&points))),
+        _ => Err(unseen(&points, bucket)),
+    }
+}
+
+/// What could not be looked at is not right.
+fn unseen(points: &[Point], bucket: &str) -> Failure {
+    let unknown: Vec<&Point> = points_of(points, Verdict::Unknown).collect();
+    let failure = Failure::new(
+        Kind::Incomplete,
+        format!(
+            "{} of the bucket `{bucket}` could not be looked at",
+            count(unknown.len() as u64, "point", "points")
+        ),
+    )
+    .hint(not_seen(points));
+    match unknown.iter().any(|point| point.permission.is_none()) {
+        true => failure.hint("Run it again when the server answers"),
+        false => failure,
     }
 }
 

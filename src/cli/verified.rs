@@ -71,10 +71,12 @@ fn loss_in_words(loss: &Loss, id: &str) -> String {
             if more > 0 {
                 text.push_str(&format!("    and {more} more\n"));
             }
-            text.push_str(&format!(
+            if loss.entries_whole > 0 {
+                text.push_str(&format!(
                 "  Not lost: {}. Choose among them: `backup-cli restore {id} PATH --to DIR`, or --table for a dump.\n",
                 count(loss.entries_whole, "other entry", "other entries")
-            ));
+                ));
+            }
         }
     }
     match &loss.older {
