@@ -138,7 +138,10 @@ pub fn tell_remembered(id: &str, remembered: Result<Remembered>, context: &Conte
         Ok(Remembered::Whole(_, Some(depth)) | Remembered::Stands(depth)) => console.note(&format!(
             "`{id}` goes on counting as damaged: {} answers what was found there.",
             match depth {
-                Depth::Restore => "only a drill, `verify --restore`,".to_owned(),
+                Depth::Restore => {
+                    "only a drill, `verify --restore`, that restores it as that one did and makes its comparison and its checks again"
+                        .to_owned()
+                }
                 Depth::Stored => "only `verify --level data`".to_owned(),
                 depth => format!("only `verify --level {depth}`"),
             }
