@@ -31,7 +31,7 @@ use crate::ui::escape::escape_line;
 /// to write, read, list and remove one by one, conditional writes, uploads in parts, checksums, versions, locks, encryption,
 /// public access, lifecycle rules; at every source: its server, the programs that dump it, tables without transactions, files
 /// that cannot be read; and at this machine: room, locks, keys, timers. Nothing that exists is changed, and what is made for
-/// a trial is removed again; with credentials that may not remove, one object of a few bytes stays, always the same one.
+/// a trial is removed again; with credentials that may not remove, one object of a few bytes stays, however many runs there are.
 /// Without --json the lines that were skipped for one reason are put together.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_long_help = help::closing("doctor"))]

@@ -224,6 +224,10 @@ const CHANGES: &[Change] = &[
         w.facts.location = Tried::Refused(no(Why::NoBucket, ""));
         w.facts.reached = None;
     }),
+    ("store.connection", Status::Failed, |w| {
+        w.facts.location = Tried::Refused(no(Why::NoStore, ""));
+        w.facts.reached = None;
+    }),
     ("store.tls", Status::Failed, |w| {
         w.facts.location = Tried::Refused(no(Why::Tls, ""));
         w.facts.reached = None;
