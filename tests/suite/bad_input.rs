@@ -910,7 +910,7 @@ Hint: Check the endpoint's spelling, and that this machine can resolve names
         says: "\
 Error: No secure connection to `https://127.0.0.1:[PORT]`
 Caused by: What answers there does not speak TLS: TLS handshake failed: received corrupt message of type InvalidContentType
-Hint: If the server speaks plain HTTP, write http:// in the endpoint; if it has a port of its own for HTTPS, write that one
+Hint: If the server speaks plain HTTP, write http:// in the endpoint; if it speaks HTTPS elsewhere, write that port
 ",
     },
     Case {

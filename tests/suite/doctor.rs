@@ -158,11 +158,13 @@ fn a_real_server_is_well_for_who_may_do_everything() {
         .has("store.provider", "ok", "agrees")
         .has("bucket.public-access", "skipped", "does not have it")
         .has("bucket.lifecycle-uploads", "warning", "No lifecycle rule")
-        .has("series.age", "warning", "`www` has no backup yet");
+        .has("series.age", "warning", "`www` has no backup yet")
+        .hints("series.age", "`backup-cli restore www@latest --to ./restored`");
     assert_eq!(checks.0["status"], "warning");
     nothing_is_left(&bucket);
     // The name of the server is enough to know it, and a real backup counts.
     let _ = cli.run(["backup", "www"]).success();
+    let _ = cli.run(["restore", "www@latest", "--to", "./restored"]).success();
     let (checks, outcome) = Checks::of(&cli, &["www"]);
     assert_eq!(outcome.code(), 0, "{outcome}");
     checks
@@ -282,19 +284,19 @@ fn the_role_of_a_writer_leaves_one_version_however_often_it_is_looked_at() {
             .has("store.delete", "warning", "further runs add nothing")
             .hints("store.delete", "s3:DeleteObjectVersion")
             .has("store.multipart", "ok", "");
-        let arguments = [
-            "--endpoint-url",
-            url,
-            "s3api",
-            "list-object-versions",
-            "--bucket",
-            &bucket.name,
-        ];
-        let listed: serde_json::Value = serde_json::from_slice(&aws::run(&bucket.access, &arguments)).unwrap();
-        assert_eq!(listed["Versions"].as_array().unwrap().len(), 1, "{listed}");
-        assert!(listed.get("DeleteMarkers").is_none(), "{listed}");
-        assert_eq!(bucket.uploads(), [""; 0]);
     }
+    let arguments = [
+        "--endpoint-url",
+        url,
+        "s3api",
+        "list-object-versions",
+        "--bucket",
+        &bucket.name,
+    ];
+    let listed: serde_json::Value = serde_json::from_slice(&aws::run(&bucket.access, &arguments)).unwrap();
+    assert_eq!(listed["Versions"].as_array().unwrap().len(), 1, "{listed}");
+    assert!(listed.get("DeleteMarkers").is_none(), "{listed}");
+    assert_eq!(bucket.uploads(), [""; 0]);
 }
 
 #[test]

@@ -24,7 +24,7 @@ impl Insecure {
             true => Self::new(
                 format!("What answers there does not speak TLS: {said}"),
                 &[
-                    "If the server speaks plain HTTP, write http:// in the endpoint; if it has a port of its own for HTTPS, write that one",
+                    "If the server speaks plain HTTP, write http:// in the endpoint; if it speaks HTTPS elsewhere, write that port",
                 ],
             ),
             false => Self::new(said.to_owned(), &[PLAIN, TRUST]),
