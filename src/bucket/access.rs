@@ -7,8 +7,18 @@ use aws_sdk_s3::types::{
     PublicAccessBlockConfiguration,
 };
 
-use super::{Bucket, Reading, Refusal};
+use super::{Bucket, Reading, Refusal, Why};
+use crate::base::failure::{Failure, Kind};
 use crate::store::s3::About;
+
+/// How often what others have set is looked at until two looks agree, before it is written back.
+const AGREEING_LOOKS_MAX: u32 = 3;
+
+/// Two looks at something of others never agree.
+fn changing(what: &str) -> Failure {
+    Failure::new(Kind::Failed, format!("{what} changes while it is worked on"))
+        .hint("Run it again when nobody else changes it")
+}
 
 /// The four blocks of public access.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,6 +124,34 @@ impl Bucket {
     /// The bucket's policy, JSON.
     #[must_use]
     pub fn policy(&self) -> Reading<String> {
+        match self.policy_once() {
+            // Only what makes no sense twice makes none where it lies.
+            Reading::Failed(failure) if failure.kind() == Kind::Failed => self.policy_once(),
+            reading => reading,
+        }
+    }
+
+    /// The policy as two looks agree on it: what is written back with something added has to be what stands.
+    #[must_use]
+    pub fn policy_to_change(&self) -> Reading<String> {
+        let mut before = self.policy();
+        for _ in 1..AGREEING_LOOKS_MAX {
+            let now = self.policy();
+            let agree = match (&before, &now) {
+                (Reading::Is(before), Reading::Is(now)) => before == now,
+                (Reading::NotConfigured, Reading::NotConfigured) => true,
+                (_, Reading::Is(_) | Reading::NotConfigured) => false,
+                _ => true,
+            };
+            if agree {
+                return now;
+            }
+            before = now;
+        }
+        Reading::Failed(changing("The bucket's policy"))
+    }
+
+    fn policy_once(&self) -> Reading<String> {
         self.read(
             "the policy",
             "s3:GetBucketPolicy",
@@ -126,9 +164,20 @@ impl Bucket {
                     .config_override(overrides)
                     .send()
             },
-            |answer| match answer.policy() {
-                None | Some("") => Reading::NotConfigured,
-                Some(policy) => Reading::Is(policy.to_owned()),
+            |answer| match answer.policy().unwrap_or_default() {
+                policy if serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(policy).is_ok() => {
+                    Reading::Is(policy.to_owned())
+                }
+                // A server that does not know the question answers another one.
+                page if page.trim_start().starts_with('<') => Reading::NotSupported,
+                // Nothing is no policy either: taken for none it would be written over.
+                _ => Reading::Failed(
+                    Failure::new(
+                        Kind::Failed,
+                        format!("The policy of `s3://{}` makes no sense", self.name()),
+                    )
+                    .hint("Look at it in the provider's console, or with `aws s3api get-bucket-policy`"),
+                ),
             },
         )
     }
@@ -149,10 +198,10 @@ impl Bucket {
                     .send()
             },
             |answer| {
-                let rule = answer
-                    .ownership_controls()
-                    .and_then(|controls| controls.rules().first());
-                match rule {
+                let Some(controls) = answer.ownership_controls() else {
+                    return Reading::NotSupported;
+                };
+                match controls.rules().first() {
                     None => Reading::NotConfigured,
                     Some(rule) => Reading::Is(rule.object_ownership().as_str().to_owned()),
                 }
@@ -268,7 +317,7 @@ impl Bucket {
     /// # Errors
     /// The refusal; without knowing the rules of others nothing is written.
     pub fn set_cors(&self, origins: &[String], methods: &[String]) -> Result<(), Refusal> {
-        let others = self.cors_as_they_are()?;
+        let others = self.cors_to_change()?;
         let own = SdkCorsRule::builder()
             .id(OWN_CORS_ID)
             .set_allowed_origins(Some(origins.to_vec()))
@@ -301,6 +350,26 @@ impl Bucket {
                     .send()
                     .await
             }
+        })
+    }
+
+    /// The rules as two looks agree on them.
+    fn cors_to_change(&self) -> Result<Vec<SdkCorsRule>, Refusal> {
+        let mut before = self.cors_as_they_are()?;
+        for _ in 1..AGREEING_LOOKS_MAX {
+            let now = self.cors_as_they_are()?;
+            if before == now {
+                return Ok(now);
+            }
+            before = now;
+        }
+        Err(Refusal {
+            why: Why::Rejected,
+            status: None,
+            code: None,
+            is_senseless: false,
+            permission: "s3:GetBucketCORS",
+            failure: changing("What web pages may use the bucket"),
         })
     }
 

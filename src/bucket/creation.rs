@@ -25,6 +25,18 @@ impl Bucket {
     /// # Errors
     /// The refusal. One that is not allowed leaves open whose the bucket is.
     pub fn exists(&self) -> Result<bool, Refusal> {
+        match self.look() {
+            // The answer to a HEAD has no body, so it does not say why. Another question does, and what ailed the server may
+            // have passed with it.
+            Err(refusal) if matches!(refusal.status, Some(400 | 403)) && refusal.code.is_none() => {
+                let _ = self.location();
+                self.look()
+            }
+            looked => looked,
+        }
+    }
+
+    fn look(&self) -> Result<bool, Refusal> {
         let about = About::bucket(format!("look for the bucket `{}`", self.name()), "s3:ListBucket");
         let outcome = self.requests.ask(about, |client, overrides| {
             client

@@ -39,9 +39,10 @@ impl Bucket {
                     .send()
             },
             |answer| {
-                let rule = answer
-                    .server_side_encryption_configuration()
-                    .and_then(|configuration| configuration.rules().first());
+                let Some(configuration) = answer.server_side_encryption_configuration() else {
+                    return Reading::NotSupported;
+                };
+                let rule = configuration.rules().first();
                 let default = rule.and_then(|rule| rule.apply_server_side_encryption_by_default());
                 match default {
                     None => Reading::NotConfigured,

@@ -17,6 +17,22 @@ use super::{Bucket, Reading, Why};
 /// Who is asking is a question to the side: a service that takes longer is taken for absent.
 const CALLER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often it is asked where nothing goes on without the answer.
+const TRIES_MAX: u32 = 4;
+
+/// The wait after the first failure; it doubles with each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// What became of the question.
+enum Asked {
+    /// There is an answer.
+    Answered(Reading<Caller>),
+    /// There is none, or one that says to come again.
+    Passing(Failure),
+    /// There was none in time.
+    Hung(Failure),
+}
+
 /// The credentials that requests are signed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialsFound {
@@ -63,6 +79,38 @@ impl Bucket {
     /// Who the credentials belong to; not supported by a server without a token service.
     #[must_use]
     pub fn caller(&self) -> Reading<Caller> {
+        match self.ask_caller() {
+            // Servers that speak S3 alone answer with anything.
+            Asked::Passing(_) if self.service_elsewhere("STS").is_some() => Reading::NotSupported,
+            Asked::Passing(failure) => Reading::Failed(failure),
+            Asked::Hung(failure) => Reading::Failed(failure),
+            Asked::Answered(reading) => reading,
+        }
+    }
+
+    /// The same, for who cannot go on without: what may pass is tried again.
+    #[must_use]
+    pub fn caller_for_sure(&self) -> Reading<Caller> {
+        let mut wait = FIRST_WAIT;
+        let mut tries = 1;
+        loop {
+            match self.ask_caller() {
+                Asked::Answered(reading) => return reading,
+                Asked::Passing(failure) | Asked::Hung(failure) if tries == TRIES_MAX => {
+                    return Reading::Failed(failure);
+                }
+                Asked::Passing(_) | Asked::Hung(_) => {}
+            }
+            // The timer is one of the runtime's, and can be made only there.
+            if let Err(failure) = self.requests.block_on(async { tokio::time::sleep(wait).await }) {
+                return Reading::Failed(failure);
+            }
+            wait *= 2;
+            tries += 1;
+        }
+    }
+
+    fn ask_caller(&self) -> Asked {
         let endpoint = self.service_elsewhere("STS");
         let is_aws = endpoint.is_none();
         let mut config = aws_sdk_sts::config::Builder::from(&self.requests.sdk())
@@ -77,9 +125,10 @@ impl Bucket {
         let client = aws_sdk_sts::Client::from_conf(config.build());
         let answer = match self.requests.block_on(client.get_caller_identity().send()) {
             Ok(answer) => answer,
-            Err(failure) => return Reading::Failed(failure),
+            Err(failure) if failure.kind() == Kind::Unreachable => return Asked::Hung(failure),
+            Err(failure) => return Asked::Answered(Reading::Failed(failure)),
         };
-        match answer {
+        Asked::Answered(match answer {
             Ok(caller) => match (caller.account(), caller.arn()) {
                 (account, Some(arn)) => Reading::Is(Caller {
                     account: account.unwrap_or_default().to_owned(),
@@ -91,6 +140,9 @@ impl Bucket {
             Err(error) => {
                 let about = About::bucket("ask whose credentials these are", "sts:GetCallerIdentity");
                 let refusal = self.requests.refusal(about, &error);
+                if refusal.why == Why::Unreachable {
+                    return Asked::Passing(refusal.failure);
+                }
                 match refusal.why {
                     Why::NotAllowed if is_aws => Reading::NotAllowed {
                         permission: "sts:GetCallerIdentity",
@@ -100,7 +152,7 @@ impl Bucket {
                     _ => Reading::NotSupported,
                 }
             }
-        }
+        })
     }
 
     /// Where another service of the provider is asked for; `None` is AWS's own, which nobody but AWS's users is sent to.

@@ -17,7 +17,7 @@ impl Bucket {
             format!("ask where the bucket `{}` is", self.name()),
             "s3:GetBucketLocation",
         )
-        .taking_any_answer();
+        .taking_any_answer_twice();
         let outcome = self.requests.ask(about, |client, overrides| {
             client
                 .get_bucket_location()
@@ -28,7 +28,7 @@ impl Bucket {
         });
         let answer = match outcome {
             // Some servers answer in a form of their own, and have only one region.
-            Err(refusal) if refusal.status == Some(200) && refusal.why != Why::NoStore => return Ok(String::new()),
+            Err(refusal) if refusal.is_senseless && refusal.why != Why::NoStore => return Ok(String::new()),
             outcome => outcome?,
         };
         Ok(match answer.location_constraint().map(|place| place.as_str()) {

@@ -111,26 +111,35 @@ impl Bucket {
         self.requests.check()
     }
 
-    /// Asks for a setting: `take` reads the answer, `unset` are the server's words for one that is not made.
+    /// Asks for a setting: `take` reads the answer, `unset` are the server's words for one that is not made. An answer that says
+    /// nothing of the setting counts if it comes twice.
     fn read<Answer, E, F, W, T>(
         &self,
         what: &str,
         permission: &'static str,
         unset: &[&str],
         operation: F,
-        take: impl FnOnce(Answer) -> Reading<T>,
+        take: impl Fn(Answer) -> Reading<T>,
     ) -> Reading<T>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         F: Fn(Client, Builder) -> W,
         W: Future<Output = Result<Answer, SdkError<E, HttpResponse>>>,
     {
-        let about = About::bucket(format!("read {what} of `s3://{}`", self.name()), permission).taking_any_answer();
-        match self.requests.ask(about, operation) {
+        let about =
+            About::bucket(format!("read {what} of `s3://{}`", self.name()), permission).taking_any_answer_twice();
+        let asked = match self.requests.ask(about.clone(), &operation) {
+            Ok(answer) => match take(answer) {
+                Reading::NotSupported => self.requests.ask(about, &operation),
+                reading => return reading,
+            },
+            refused => refused,
+        };
+        match asked {
             Ok(answer) => take(answer),
             Err(refusal) if refusal.says(unset) => Reading::NotConfigured,
             // A server that does not know the question answers another one: with a list of objects, for example.
-            Err(refusal) if refusal.status == Some(200) && refusal.code.is_none() => Reading::NotSupported,
+            Err(refusal) if refusal.is_senseless => Reading::NotSupported,
             Err(refusal) => match refusal.why {
                 Why::NotAllowed => Reading::NotAllowed { permission },
                 // Servers that lack a setting answer with whatever they have for a path that does not exist.

@@ -45,7 +45,7 @@ impl Bucket {
             },
             |answer| {
                 let Some(lock) = answer.object_lock_configuration() else {
-                    return Reading::NotConfigured;
+                    return Reading::NotSupported;
                 };
                 let retention = lock.rule().and_then(|rule| rule.default_retention());
                 Reading::Is(ObjectLock {

@@ -36,6 +36,7 @@ impl Bucket {
             why: Why::Interrupted,
             status: None,
             code: None,
+            is_senseless: false,
             permission: "s3:GetObject",
             failure,
         })?;
@@ -44,6 +45,7 @@ impl Bucket {
             why: Why::Unreachable,
             status: None,
             code: None,
+            is_senseless: false,
             permission: "s3:GetObject",
             failure,
         };

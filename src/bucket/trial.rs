@@ -214,6 +214,7 @@ impl<'a> Trial<'a> {
                 why: Why::Rejected,
                 status: None,
                 code: None,
+                is_senseless: false,
                 permission: "",
                 failure,
             })

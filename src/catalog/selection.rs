@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::layout::{KeyRole, Layout, role_of};
 use super::listing::{Found, is_uncommitted, load_manifest, scan};
 use super::manifest::Manifest;
+use super::notes::Depth;
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::store::{Key, ObjectMeta, Store};
@@ -187,7 +188,7 @@ fn by_age(
         .into_iter()
         .partition(|candidate| candidate.manifest_key.is_some());
     let mut chosen: Option<Chosen> = None;
-    let mut passed_over: Option<String> = None;
+    let mut passed_over: Option<(String, Depth)> = None;
     // What the names in the keys have told so far; the same hint again tells nothing new.
     let mut hints_seen: BTreeSet<String> = BTreeSet::new();
     for candidate in managed {
@@ -210,7 +211,8 @@ fn by_age(
                 if let OnDamage::PassOver(tell) = &mut on_damage {
                     tell(&candidate);
                 }
-                passed_over.get_or_insert(candidate.id);
+                let depth = candidate.known_damage().map_or(Depth::Quick, |known| known.depth);
+                passed_over.get_or_insert((candidate.id, depth));
                 continue;
             }
             // By its key it is of another series, or it cannot change the choice.
@@ -232,10 +234,10 @@ fn by_age(
             continue;
         }
         if let OnDamage::PassOver(tell) = &mut on_damage
-            && candidate.known_damage().is_some()
+            && let Some(known) = candidate.known_damage()
         {
             tell(&candidate);
-            passed_over.get_or_insert(manifest.id);
+            passed_over.get_or_insert((manifest.id, known.depth));
             continue;
         }
         hints_seen.insert(candidate.name_hint.clone());
@@ -250,14 +252,18 @@ fn by_age(
     if let Some(chosen) = chosen {
         return Ok(chosen);
     }
-    if let Some(id) = passed_over {
+    if let Some((id, depth)) = passed_over {
+        let answer = match depth {
+            Depth::Restore => "only a drill that restores, compares and asks as much and passes",
+            _ => "a verification as deep that finds it whole",
+        };
         return Err(Failure::new(
             Kind::Damaged,
             format!("Every {what} in `{}` was found damaged", store.url()),
         )
         .hint(format!("What is not lost can be restored by name, for example `{id}`"))
         .hint(format!(
-            "`backup-cli show {id}` tells what was found; a verification as deep that finds it whole takes that back"
+            "`backup-cli show {id}` tells what was found; {answer} takes that back"
         )));
     }
     let mut chosen: Option<Chosen> = None;

@@ -24,8 +24,8 @@ use crate::ui::escape::escape_text;
 ///
 /// An archive is walked to its end, a dump to its end marker, a database is checked, an archive of pg_dump is read by
 /// pg_restore. What is cut short or damaged is refused (20), and nothing is written. Of content in which nothing tells
-/// whether it is whole, that is said. The time of the backup is the one in the object's name, or else that at which the store
-/// received it. The name of the series has to stand in the key, by which listings look for it.
+/// whether it is whole, that is said. The time of the backup is the one in the object's name (of a day, its first moment, UTC), or
+/// else that at which the store received it. The name of the series has to stand in the key, by which listings look for it.
 ///
 /// A backup of this program whose manifest is damaged gets a new one in the same way; what only that said is lost.
 /// Permissions: s3:ListBucket, s3:GetObject and s3:PutObject.
@@ -79,6 +79,12 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     };
     let outcome = adopt(&store, &key, &options, &run)?;
     context.listener.end();
+    let url = store.url();
+    if url != settings.store.value.to_string() {
+        context.console.note(&format!(
+            "It lies in {url} and not in the store of the settings: with --store {url} `list`, `verify` and `prune` know it."
+        ));
+    }
     if outcome.is_remade && !args.dry_run {
         // Its objects are there, and its manifest names them; whether they hold what they held, nobody can tell.
         let repaired = Repaired {

@@ -65,7 +65,7 @@ struct Document<'a> {
 /// Does it.
 ///
 /// # Errors
-/// [`Kind::Failed`] if the bucket differs; [`Kind::Usage`] if the store is a folder.
+/// [`Kind::Failed`] if the bucket differs; [`Kind::Incomplete`] if a question failed; [`Kind::Usage`] if the store is a folder.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     match &args.action {
         Action::Check => check(context),
@@ -120,7 +120,7 @@ fn check(context: &Context) -> Result<()> {
         false => console.answer(&page(&points))?,
     }
     match different {
-        0 => Ok(()),
+        0 => all_answered(&points, bucket),
         different => Err(Failure::new(
             Kind::Failed,
             format!(
@@ -130,6 +130,23 @@ fn check(context: &Context) -> Result<()> {
         )
         .hint("`backup-cli bucket create --dry-run` shows what it would change, and without --dry-run changes it; rules on old versions and unfinished uploads are those of the bucket's lifecycle")),
     }
+}
+
+/// What could not be asked is not right.
+fn all_answered(points: &[Point], bucket: &str) -> Result<()> {
+    let unanswered: Vec<&Point> = points.iter().filter(|point| point.is_unanswered).collect();
+    if unanswered.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = unanswered.iter().map(|point| point.id).collect();
+    let mut failure = Failure::new(
+        Kind::Incomplete,
+        format!("The bucket `{bucket}` could not be compared in: {}", names.join(", ")),
+    );
+    for point in unanswered {
+        failure = failure.hint(format!("`{}`: {}", point.id, point.found));
+    }
+    Err(failure.hint("Run it again when the server answers"))
 }
 
 fn page(points: &[Point]) -> String {

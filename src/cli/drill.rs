@@ -18,7 +18,8 @@ use crate::base::units::{format_bytes, format_duration};
 use crate::catalog::manifest::Counts;
 use crate::config::{Flags, table};
 use crate::ops::Run;
-use crate::ops::drill::check::Check;
+use crate::ops::drill::check::{Check, CheckOutcome, Open};
+use crate::ops::drill::compare::{Against, Compared};
 use crate::ops::drill::{DrillBody, DrillOptions, DrillPlaces, DrillReport, drill, write_evidence};
 use crate::ops::metrics::Told;
 use crate::ops::verify::{Level, VerifyOptions, count_damaged, find_all, remember_drill};
@@ -39,8 +40,14 @@ pub struct DrillArgs {
     /// A dump goes into a database with a name of its own on the server that --to names, never into one that exists; files
     /// go into a temporary folder, an SQLite database into a temporary file. Tables and rows, or files with their sizes,
     /// times and contents, are compared with what was recorded when the backup was made, and the checks of the profile must
-    /// hold. The result is kept beside the backup, and `list` and `show` tell it. A backup that is not as it should be is
-    /// damage (20); a scratch server that fails is not (1).
+    /// hold: a question is answered by one field of one row. The result is kept beside the backup, and `list` and `show` tell
+    /// it. A backup that is not as it should be is damage (20), which only a drill takes back that restores, compares and asks
+    /// as much. A scratch server that fails, or a question that it does not take, is none (1), and neither is a check that does
+    /// not go with what the backup holds and so is not made (3).
+    ///
+    /// A dump is run with the rights of the role that --to names: give it one that may create databases, and no more. What a
+    /// dump of one database never has (roles, settings of the server, other databases, files and programs of the server) is
+    /// refused (21), as by `restore`, but a function in a dump can do whatever its role may.
     #[arg(long, conflicts_with_all = ["all", "level", "sample", "max_age", "min_size", "max_shrink"])]
     pub restore: bool,
 
@@ -162,9 +169,10 @@ fn prove(target: &Target, args: &DrillArgs, context: &Context, run: &Run) -> Res
     context.listener.end();
     tell_remembered(&target.chosen.found.id, remembered, context)?;
     print(&report, target, evidence.as_ref(), context)?;
-    match report.passed() {
-        true => Ok(()),
-        false => Err(failed(&report, &target.chosen.found.id)),
+    match (report.is_damaged(), report.passed()) {
+        (true, _) => Err(failed(&report, &target.chosen.found.id)),
+        (false, true) => Ok(()),
+        (false, false) => Err(incomplete(&report, &target.chosen.found.id)),
     }
 }
 
@@ -230,17 +238,38 @@ fn failed(report: &DrillReport, id: &str) -> Failure {
     if more > 0 {
         reasons.push(format!("{} more", count(more, "difference", "differences")));
     }
-    let broken = report.checks.iter().filter(|check| !check.holds);
+    let broken = report.checks.iter().filter(|check| check.fails());
     reasons.extend(
         broken
             .take(NAMED_MAX)
             .map(|check| format!("does not hold: {} ({})", check.check, check.found)),
     );
+    reasons.extend(open_checks(report));
     Failure::new(Kind::Damaged, format!("The drill of `{id}` failed"))
         .caused_by(anyhow::anyhow!("{}", reasons.join("; ")))
         .hint(format!(
             "`backup-cli show {id}` tells all that was found; try an older backup, and mend what makes them"
         ))
+}
+
+/// The checks without an answer, and why they have none.
+fn open_checks(report: &DrillReport) -> Vec<String> {
+    let said = |what: &'static str| move |check: &CheckOutcome| format!("{what}: {} ({})", check.check, check.found);
+    let unanswered = report.open(Open::Unanswered).map(said("no answer"));
+    let not_made = report.open(Open::NotMade).map(said("not made"));
+    unanswered.chain(not_made).take(NAMED_MAX).collect()
+}
+
+/// The failure of a drill that found nothing wrong, and not all that was asked.
+fn incomplete(report: &DrillReport, id: &str) -> Failure {
+    let unanswered = report.open(Open::Unanswered).count();
+    let failure = match unanswered {
+        0 => Failure::new(Kind::Incomplete, format!("Not all checks of the drill of `{id}` were made"))
+            .hint("Drop the checks that do not go with this backup, or mend their beginning; nothing was found wrong, and nothing is remembered"),
+        _ => Failure::new(Kind::Failed, format!("Not all checks of the drill of `{id}` have an answer"))
+            .hint("Look at the check, not at the backup: is the question right, and may this role ask it on this server? Nothing was found wrong, and nothing is remembered"),
+    };
+    failure.caused_by(anyhow::anyhow!("{}", open_checks(report).join("; ")))
 }
 
 fn print(report: &DrillReport, target: &Target, evidence: Option<&Key>, context: &Context) -> Result<()> {
@@ -255,16 +284,17 @@ fn print(report: &DrillReport, target: &Target, evidence: Option<&Key>, context:
         summary["kept"] = report.kept.as_deref().into();
         return context.console.json_line(&summary);
     }
-    let mut pairs = vec![(
-        "restored",
-        format!("{} to {}", format_bytes(report.restored_bytes), report.target),
-    )];
+    let mut pairs = Vec::new();
+    if !report.target.is_empty() {
+        let restored = format!("{} to {}", format_bytes(report.restored_bytes), report.target);
+        pairs.push(("restored", restored));
+    }
     if let Some(server) = &report.server {
         let client = format!("{} {}", server.client, server.client_version);
         pairs.push(("server", format!("{}, through {client}", server.version)));
     }
     if report.not_restored.is_empty() {
-        pairs.push(("compared", compared(report)));
+        pairs.push(("compared", in_words(&report.compared)));
     }
     pairs.extend(
         report
@@ -275,7 +305,12 @@ fn print(report: &DrillReport, target: &Target, evidence: Option<&Key>, context:
     );
     if !report.checks.is_empty() {
         let good = report.checks.iter().filter(|check| check.holds).count();
-        pairs.push(("checks", format!("{good} of {} hold", report.checks.len())));
+        let open = report.checks.iter().filter(|check| check.open.is_some()).count();
+        let open = match open {
+            0 => String::new(),
+            open => format!(", {open} without an answer"),
+        };
+        pairs.push(("checks", format!("{good} of {} hold{open}", report.checks.len())));
     }
     if let Some(key) = evidence {
         pairs.push(("evidence", key.to_string()));
@@ -283,7 +318,11 @@ fn print(report: &DrillReport, target: &Target, evidence: Option<&Key>, context:
     if let Some(kept) = &report.kept {
         pairs.push(("kept", kept.clone()));
     }
-    let result = if report.passed() { "passed" } else { "failed" };
+    let result = match (report.is_damaged(), report.passed()) {
+        (true, _) => "failed",
+        (false, true) => "passed",
+        (false, false) => "remained incomplete",
+    };
     let text = format!(
         "The drill of {id} {result} in {}.\n{}",
         format_duration(report.took),
@@ -292,8 +331,8 @@ fn print(report: &DrillReport, target: &Target, evidence: Option<&Key>, context:
     context.console.summary(&escape_text(&text))
 }
 
-fn compared(report: &DrillReport) -> String {
-    let compared = &report.compared;
+/// What was compared with what, and how that ended.
+pub(super) fn in_words(compared: &Compared) -> String {
     let what = super::words::counts(&Counts {
         tables: compared.tables,
         rows: compared.rows,
@@ -301,9 +340,14 @@ fn compared(report: &DrillReport) -> String {
         others: compared.others,
         ..Counts::default()
     });
+    let outcome = match (compared.difference_count, compared.against) {
+        (0, Against::Each) => "all as recorded",
+        (0, Against::Sums) if compared.files.is_some() => "all as in the backup",
+        (0, Against::Sums) => "as many in all as recorded",
+        (0, Against::Nothing) if what.is_empty() => return "nothing".to_owned(),
+        (0, Against::Nothing) => return format!("nothing: {what} were restored, and none were recorded"),
+        (differences, _) => return format!("{what}: {}", count(differences, "difference", "differences")),
+    };
     let what = if what.is_empty() { "nothing".to_owned() } else { what };
-    match compared.difference_count {
-        0 => format!("{what}: all as recorded"),
-        differences => format!("{what}: {}", count(differences, "difference", "differences")),
-    }
+    format!("{what}: {outcome}")
 }

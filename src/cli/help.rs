@@ -308,7 +308,7 @@ const CLOSINGS: &[Closing] = &[
     },
     Closing {
         command: "bucket check",
-        exit_status: &[0, 1, 2, 10, 130],
+        exit_status: &[0, 1, 2, 3, 10, 130],
         examples: &[(
             "backup-cli --store s3://my-backups/web bucket check --json",
             "The same for a program; exit status 1 if anything differs",

@@ -491,7 +491,7 @@ fn shown(wanted: &Wanted, plan: &Plan) -> String {
 
 /// The account that the credentials belong to.
 fn account(bucket: &Bucket) -> Result<String> {
-    match bucket.caller() {
+    match bucket.caller_for_sure() {
         Reading::Is(caller) => Ok(caller.account),
         Reading::Failed(failure) => Err(failure),
         Reading::NotAllowed { permission } => Err(Failure::new(Kind::Denied, "Could not learn the account")

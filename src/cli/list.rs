@@ -126,6 +126,7 @@ fn drill(backup: &Listed, now: Timestamp) -> String {
     let result = match drill.passed {
         Some(true) => "passed",
         Some(false) => "FAILED",
+        None if drill.incomplete => "incomplete",
         None => "unreadable",
     };
     format!("{result}, {}", age(drill.time, now))

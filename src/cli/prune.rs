@@ -14,7 +14,7 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::base::units::format_bytes;
 use crate::config::{Flags, Settings, table};
 use crate::ops::Run;
-use crate::ops::prune::{Planned, PruneOptions, PrunePlan, Removal, SeriesPlan, plan_prune, prune};
+use crate::ops::prune::{LEFTOVERS_HINT, Planned, PruneOptions, PrunePlan, Removal, SeriesPlan, plan_prune, prune};
 use crate::store::Store;
 use crate::ui::escape::escape_text;
 use crate::ui::table::{Column, render_long};
@@ -100,13 +100,13 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     context.listener.end();
     print_plan(&plan, &options, args.dry_run, &store.url(), context)?;
     if args.dry_run || plan.is_idle() {
-        return match context.console.is_json() {
-            true => context.console.answer_json_streamed(&Groups {
+        if context.console.is_json() {
+            context.console.answer_json_streamed(&Groups {
                 plan: &plan,
                 removal: None,
-            }),
-            false => Ok(()),
-        };
+            })?;
+        }
+        return unread(&plan);
     }
     if !args.confirm {
         let question = format!(
@@ -130,7 +130,27 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
             removal: Some(&removal),
         })?;
     }
-    finish(&removal, &plan, &options, &store, context)
+    finish(&removal, &plan, &options, &store, context)?;
+    unread(&plan)
+}
+
+/// What could not be looked at makes the run incomplete, whatever else it did: rules that nobody can apply keep everything.
+fn unread(plan: &PrunePlan) -> Result<()> {
+    let Some(unread) = &plan.unread else {
+        return Ok(());
+    };
+    let failure = Failure::new(
+        Kind::Incomplete,
+        format!(
+            "{} not be looked at, and so nothing of it is removed",
+            count(unread.count, "backup could", "backups could")
+        ),
+    )
+    .caused_by(anyhow::anyhow!("{}", unread.why));
+    Err(match &unread.hint {
+        Some(hint) => failure.hint(hint.clone()),
+        None => failure.hint("Run it again; `backup-cli verify` tells whether the manifest can be read"),
+    })
 }
 
 /// Prunes the series of a backup that was just made.
@@ -140,10 +160,11 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
 pub fn after_backup(store: &Arc<dyn Store>, options: &PruneOptions, context: &Context, run: &Run) -> Result<()> {
     let plan = plan_prune(store, options, run)?;
     if plan.is_idle() {
-        return Ok(());
+        return unread(&plan);
     }
     let removal = prune(store, &plan, options, run)?;
-    finish(&removal, &plan, options, store, context)
+    finish(&removal, &plan, options, store, context)?;
+    unread(&plan)
 }
 
 fn what_goes(plan: &PrunePlan) -> String {
@@ -197,8 +218,13 @@ fn print_plan(plan: &PrunePlan, options: &PruneOptions, is_dry_run: bool, url: &
     } else {
         "to be removed"
     };
+    let locked = match plan.locked_count() as u64 {
+        0 => String::new(),
+        1 => " 1 of these is locked, and stays until its lock ends.".to_owned(),
+        locked => format!(" {locked} of these are locked, and stay until their locks end."),
+    };
     console.summary(&format!(
-        "{} kept; {} of {} {verb}.",
+        "{} kept; {} of {} {verb}.{locked}",
         count(kept as u64, "backup is", "backups are"),
         what_goes(plan),
         format_bytes(plan.removal_bytes())
@@ -232,8 +258,10 @@ fn print_series(series: &SeriesPlan, context: &Context) -> Result<()> {
 
 /// That it cannot go yet; nothing of what is kept anyway.
 fn locked(backup: &Planned) -> Option<String> {
-    let until = backup.locked_until.filter(|_| !backup.decision.keep)?;
-    Some(format!("locked until {}", time(until)))
+    backup.retained.map(|retained| match retained.until {
+        Some(until) => format!("locked until {}", time(until)),
+        None => "locked".to_owned(),
+    })
 }
 
 /// The reasons in the words of people: backups are no snapshots here.
@@ -279,8 +307,9 @@ impl Group<'_> {
             "tags": backup.tags,
             "stored_bytes": backup.bytes,
         });
-        if let Some(until) = backup.locked_until {
-            snapshot["locked_until"] = serde_json::json!(until);
+        if let Some(retained) = backup.retained {
+            snapshot["locked"] = true.into();
+            snapshot["locked_until"] = serde_json::json!(retained.until);
         }
         snapshot
     }
@@ -346,11 +375,18 @@ fn finish(
             )
         ));
     }
+    match removal.unlisted.len() as u64 {
+        0 => {}
+        1 => text.push_str(" 1 more is in no list any more, and something of it could not be removed."),
+        more => text.push_str(&format!(
+            " {more} more are in no list any more, and something of them could not be removed."
+        )),
+    }
     console.summary(&escape_text(&text))?;
     print_retained(removal, context);
     if removal.covered > 0 && !options.purge_versions {
         console.note(&format!(
-            "The bucket keeps versions: {} only hidden and still cost money. A rule of the bucket on noncurrent versions removes them, or next time --purge-versions.",
+            "The bucket keeps versions: {} only hidden and still cost money. A rule of the bucket on noncurrent versions removes them; with --purge-versions the versions go together with what is removed.",
             count(removal.covered, "object is", "objects are")
         ));
     }
@@ -416,5 +452,8 @@ pub fn incomplete(removal: &Removal, backups_left: usize, context: &Context) -> 
     if let Some(hint) = removal.failed.first().and_then(|(_, failure)| failure.hints().first()) {
         failure = failure.hint(hint.clone());
     }
-    Err(failure.hint("What has lost its manifest is no backup any more; run it again for the rest"))
+    Err(match removal.unlisted.is_empty() {
+        true => failure.hint("Run it again for the rest"),
+        false => failure.hint(LEFTOVERS_HINT),
+    })
 }

@@ -4,6 +4,7 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use super::assemble::keys;
+use super::drill::in_words;
 use super::target::{Target, find_even_damaged};
 use super::words::{count, counts, lines, sizes, time, until};
 use super::{Context, help};
@@ -11,11 +12,12 @@ use crate::base::failure::{Kind, Result};
 use crate::base::units::{format_bytes, format_duration};
 use crate::catalog::codec::Codec;
 use crate::catalog::listing::contradiction;
-use crate::catalog::manifest::{Counts, Manifest, State};
+use crate::catalog::manifest::{Manifest, State};
 use crate::catalog::notes::{FoundNote, KnownDamage, Note, NoteKind, known_damage, load_note, notes_beside};
 use crate::catalog::selection::Chosen;
 use crate::ops::Run;
 use crate::ops::drill::DrillBody;
+use crate::ops::drill::check::Open;
 use crate::ops::pin::pin_of;
 use crate::ops::reveal::reveal;
 use crate::ops::shape::flag_of;
@@ -171,6 +173,10 @@ fn drills_of(target: &Target, notes: &[FoundNote]) -> Vec<Note<DrillBody>> {
 fn describe_drills(drills: &[Note<DrillBody>]) -> String {
     let mut text = String::new();
     for Note { body, .. } in drills {
+        let open = match body.checks_open {
+            0 => String::new(),
+            open => format!(", {} without an answer", count(open, "check", "checks")),
+        };
         let checks = match body.checks_made {
             0 => String::new(),
             made => format!(
@@ -180,24 +186,24 @@ fn describe_drills(drills: &[Note<DrillBody>]) -> String {
             ),
         };
         text.push_str(&format!(
-            "  drill    {} {} in {}: {}, {}{checks}\n",
+            "  drill    {} {} in {}: {}{checks}{open}\n",
             time(body.started),
             body.result,
-            format_duration(std::time::Duration::from_secs(body.seconds)),
-            counts(&Counts {
-                tables: body.compared.tables,
-                rows: body.compared.rows,
-                files: body.compared.files,
-                others: body.compared.others,
-                ..Counts::default()
-            }),
-            count(body.compared.difference_count, "difference", "differences"),
+            format_duration(std::time::Duration::try_from_secs_f64(body.seconds).unwrap_or_default()),
+            match body.not_restored.is_empty() {
+                true => in_words(&body.compared),
+                false => "not restored".to_owned(),
+            },
         ));
         let broken = body.checks.iter().filter(|check| !check.holds);
         let details = std::iter::once(body.not_restored.join(": "))
             .filter(|why| !why.is_empty())
             .chain(body.compared.differences.iter().map(ToString::to_string))
-            .chain(broken.map(|check| format!("{} does not hold: {}", check.check, check.found)));
+            .chain(broken.map(|check| match check.open {
+                None => format!("{} does not hold: {}", check.check, check.found),
+                Some(Open::Unanswered) => format!("{} has no answer: {}", check.check, check.found),
+                Some(Open::NotMade) => format!("{} was not made: {}", check.check, check.found),
+            }));
         for detail in details.take(PROBLEMS_SHOWN) {
             text.push_str(&format!("             {detail}\n"));
         }

@@ -75,14 +75,18 @@ impl Started {
         }
         let loaded = Arc::new(loaded);
         let mut contexts = Vec::new();
+        let console = match loaded.profiles.len() {
+            0 | 1 => self.console.clone(),
+            _ => self.console.with_documents_in_lines(),
+        };
         for profile in loaded.runs() {
             let settings = loaded.settings(flags, profile, Secrets::Read).map_err(first_problem)?;
             contexts.push(Context {
                 settings,
                 loaded: loaded.clone(),
-                console: self.console.clone(),
+                console: console.clone(),
                 cancel: self.cancel.clone(),
-                listener: Arc::new(Listener::new(&self.console)),
+                listener: Arc::new(Listener::new(&console)),
             });
         }
         if let Some(first) = contexts.first() {

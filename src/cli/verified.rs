@@ -71,10 +71,12 @@ fn loss_in_words(loss: &Loss, id: &str) -> String {
             if more > 0 {
                 text.push_str(&format!("    and {more} more\n"));
             }
-            text.push_str(&format!(
+            if loss.entries_whole > 0 {
+                text.push_str(&format!(
                 "  Not lost: {}. Choose among them: `backup-cli restore {id} PATH --to DIR`, or --table for a dump.\n",
                 count(loss.entries_whole, "other entry", "other entries")
-            ));
+                ));
+            }
         }
     }
     match &loss.older {
@@ -136,7 +138,10 @@ pub fn tell_remembered(id: &str, remembered: Result<Remembered>, context: &Conte
         Ok(Remembered::Whole(_, Some(depth)) | Remembered::Stands(depth)) => console.note(&format!(
             "`{id}` goes on counting as damaged: {} answers what was found there.",
             match depth {
-                Depth::Restore => "only a drill, `verify --restore`,".to_owned(),
+                Depth::Restore => {
+                    "only a drill, `verify --restore`, that restores it as that one did and makes its comparison and its checks again"
+                        .to_owned()
+                }
                 Depth::Stored => "only `verify --level data`".to_owned(),
                 depth => format!("only `verify --level {depth}`"),
             }

@@ -21,8 +21,8 @@ use crate::config::Flags;
 use crate::ops::Run;
 use crate::ops::metrics::Told;
 use crate::ops::verify::{
-    Alarm, Checked, Guards, Known, Level, Sample, Subject, VerifyOptions, count_damaged, find_all, newest_of_each,
-    remember, verify, watch, worse,
+    Alarm, Checked, Guards, Known, Level, Reached, Sample, Subject, VerifyOptions, count_damaged, find_all,
+    newest_of_each, remember, verify, watch, worse,
 };
 use crate::store::Store;
 use crate::ui::escape::escape_text;
@@ -206,6 +206,8 @@ struct Totals {
     objects: u64,
     stored_bytes: u64,
     plain_bytes: u64,
+    /// Of how many nothing vouches for the content after a look.
+    untagged: u64,
 }
 
 /// Checks the backups.
@@ -268,6 +270,17 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         }
     }
     context.listener.end();
+    if let Some(name) = name.filter(|_| args.backups.is_empty() && tale.totals.checked == 0) {
+        // Whoever watches over a series wants to hear that there is none: its name may be misspelt.
+        tale.names.insert(name.to_owned());
+        tale.bad_names.insert(name.to_owned());
+        if tale.failures.is_empty() && tale.alarms.is_empty() {
+            let store = &context.settings.store.value;
+            tale.failures.push(no_backups(Some(name), &store.to_string()));
+        }
+    }
+    let alarmed = tale.alarms.iter().map(|alarm| alarm.name.clone());
+    tale.bad_names.extend(alarmed.collect::<Vec<_>>());
     tale.tell_metrics(&run)?;
     tale.finish(began.elapsed(), &options)
 }
@@ -275,9 +288,15 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
 /// The backups that are named; why one is not found is told.
 fn named(args: &Args, tale: &mut Tale<'_>, context: &Context, run: &Run) -> Result<Vec<(Arc<dyn Store>, Chosen)>> {
     let mut chosen = Vec::new();
+    let mut places = BTreeSet::new();
     for text in &args.backups {
         match find_even_damaged(text, context, run) {
-            Ok(target) => chosen.push((target.store, target.chosen)),
+            Ok(target) => {
+                let place = (target.store.url(), target.chosen.found.data_key.clone());
+                if places.insert(place) {
+                    chosen.push((target.store, target.chosen));
+                }
+            }
             Err(failure) if failure.kind() == Kind::Interrupted => return Err(failure),
             Err(failure) => tale.tell(text, Err(failure))?,
         }
@@ -312,13 +331,15 @@ fn unnamed(
         false => newest_of_each(store, found.to_vec(), name, run)?,
     };
     if subjects.is_empty() {
-        let of = name.map(|name| format!(" of `{name}`")).unwrap_or_default();
-        return Err(
-            Failure::new(Kind::NotFound, format!("No backups{of} in {}", store.url()))
-                .hint("`backup-cli list` shows what is there; check --store, --profile and --name"),
-        );
+        return Err(no_backups(name, &store.url()));
     }
     Ok(subjects)
+}
+
+fn no_backups(name: Option<&str>, url: &str) -> Failure {
+    let of = name.map(|name| format!(" of `{name}`")).unwrap_or_default();
+    Failure::new(Kind::NotFound, format!("No backups{of} in {url}"))
+        .hint("`backup-cli list` shows what is there; check --store, --profile and --name")
 }
 
 impl Tale<'_> {
@@ -353,6 +374,7 @@ impl Tale<'_> {
         totals.incomplete += u64::from(checked.is_incomplete);
         totals.findings += checked.damage_count;
         totals.objects += checked.amount.objects;
+        totals.untagged += u64::from(checked.has_unknown_tags && checked.reached == Reached::Quick);
         totals.stored_bytes += checked.amount.stored_bytes;
         totals.plain_bytes += checked.amount.plain_bytes;
         let console = &self.context.console;
@@ -435,6 +457,7 @@ impl Tale<'_> {
                 "objects": totals.objects,
                 "bytes_read": totals.stored_bytes,
                 "bytes_checked": totals.plain_bytes,
+                "backups_without_tags": totals.untagged,
                 "alarms": self.alarms.iter().map(|alarm| serde_json::json!({
                     "name": alarm.name,
                     "code": alarm.kind.exit_code(),
@@ -454,6 +477,11 @@ impl Tale<'_> {
                     damaged => count(damaged, "is damaged", "are damaged"),
                 }
             ))?;
+        }
+        if totals.untagged > 0 {
+            console.note(
+                "The content was not compared, not even by entity tags: this server is not known to compute them from it. `backup-cli doctor` tells whether it does, and --provider says so; --level data compares every byte.",
+            );
         }
         self.judge()
     }
@@ -493,9 +521,15 @@ impl Tale<'_> {
             .position(|failure| failure.kind() == worst)
             .unwrap_or(0);
         let last = self.failures.remove(at);
-        self.failures
-            .iter()
-            .for_each(|failure| self.context.console.failure(failure));
+        let console = &self.context.console;
+        for failure in &self.failures {
+            match console.is_json() {
+                // The last line alone tells of the end; alarms stand in the summary.
+                true if matches!(failure.kind(), Kind::TooOld | Kind::Refused) => {}
+                true => console.item_failed("", "check", &failure.in_one_line()),
+                false => console.failure(failure),
+            }
+        }
         Err(last)
     }
 }

@@ -35,6 +35,8 @@ pub struct LockSettings {
     /// For how many days the policy keeps a backup at most.
     days_kept: Option<u64>,
     policy: String,
+    /// Whether a tag alone keeps backups.
+    keeps_by_tag: bool,
     days_max: u64,
 }
 
@@ -86,6 +88,7 @@ impl LockSettings {
     /// For how long the policy may keep a backup.
     fn days_kept(&self) -> Result<u64> {
         let why = match (self.days_kept, self.policy.as_str()) {
+            (_, rules) if self.keeps_by_tag => format!("what has the tags is kept for ever: {rules}"),
             (Some(days), _) if days < FOREVER_DAYS => return Ok(days),
             (Some(_), rules) => format!("these rules keep some backups for ever: {rules}"),
             (None, "") => "no rule says how long backups are kept".to_owned(),
@@ -148,6 +151,7 @@ impl Resolver<'_> {
             terms,
             days_kept: policy.days_max(),
             policy: policy.to_string(),
+            keeps_by_tag: policy.needs_tags(),
             days_max: days_max.value,
         }
     }
@@ -165,6 +169,7 @@ mod tests {
             terms: terms.iter().map(|term| (format!("`{term:?}`"), *term)).collect(),
             days_kept: None,
             policy: String::new(),
+            keeps_by_tag: false,
             days_max: 3660,
         }
     }
@@ -193,6 +198,7 @@ mod tests {
             LockSettings {
                 days_kept: policy.days_max(),
                 policy: policy.to_string(),
+                keeps_by_tag: policy.needs_tags(),
                 ..settings(None, &[Term::Retention])
             }
             .request()
@@ -207,5 +213,9 @@ mod tests {
         assert_eq!((request.mode, request.span), (LockMode::Governance, LockSpan::Days(28)));
         policy.counts[5] = Count::Unlimited;
         assert!(of(&policy).unwrap_err().causes()[0].contains("for ever"));
+        // What has the tag stays for ever, whatever the other rules say.
+        policy.tags.push(vec!["release".to_owned()]);
+        let tagged = of(&policy).unwrap_err();
+        assert!(tagged.causes().join(" ").contains("for ever"), "{tagged:?}");
     }
 }

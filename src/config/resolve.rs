@@ -111,7 +111,7 @@ impl Resolver<'_> {
                     "when_required" => ChecksumMode::WhenRequired,
                     _ => ChecksumMode::Auto,
                 }),
-            tags: self.required(&table::TAGS),
+            tags: self.tags(),
             level: self.level(compression.value),
             compression,
             recipients: self.required(&table::RECIPIENTS),

@@ -2,7 +2,7 @@
 
 use super::resolve::Resolver;
 use super::table::{self, Spec};
-use super::value::{Setting, Value};
+use super::value::{Origin, Setting, Value};
 use crate::retention::{Count, KeepSpan, Policy};
 
 impl Resolver<'_> {
@@ -33,8 +33,26 @@ impl Resolver<'_> {
                 self.span(&table::KEEP_WITHIN_MONTHLY),
                 self.span(&table::KEEP_WITHIN_YEARLY),
             ],
-            tags: tags.value.iter().filter_map(|list| self.tags_of(list, &tags)).collect(),
+            tags: tags
+                .value
+                .iter()
+                .filter_map(|list| self.tags_in(&table::KEEP_TAGS, list, &tags.origin))
+                .collect(),
         }
+    }
+
+    /// The tags of a backup. Those of a rule are separated by commas, so that a comma separates these, too.
+    pub(super) fn tags(&mut self) -> Setting<Vec<String>> {
+        let setting: Setting<Vec<String>> = self.required(&table::TAGS);
+        let mut tags: Vec<String> = Vec::new();
+        for text in &setting.value {
+            for tag in self.tags_in(&table::TAGS, text, &setting.origin).into_iter().flatten() {
+                if !tags.contains(&tag) {
+                    tags.push(tag);
+                }
+            }
+        }
+        setting.map(|_| tags)
     }
 
     fn text(&mut self, spec: &'static Spec) -> Option<String> {
@@ -45,8 +63,8 @@ impl Resolver<'_> {
         self.text(spec).and_then(|text| text.parse().ok())
     }
 
-    /// The tags of one list. A list of none would keep everything, which nobody can mean.
-    fn tags_of(&mut self, list: &str, setting: &Setting<Vec<String>>) -> Option<Vec<String>> {
+    /// The tags of one list. A rule of none would keep everything, and a tag of no letters tells nothing: nobody can mean it.
+    fn tags_in(&mut self, spec: &'static Spec, list: &str, origin: &Origin) -> Option<Vec<String>> {
         let tags: Vec<String> = list
             .split(',')
             .map(str::trim)
@@ -56,8 +74,8 @@ impl Resolver<'_> {
         if tags.is_empty() {
             let found = Value::Text(list.to_owned()).display();
             self.problem(
-                &table::KEEP_TAGS,
-                &setting.origin,
+                spec,
+                origin,
                 &format!("Expected tags, separated by commas, found `{found}`"),
             );
             return None;

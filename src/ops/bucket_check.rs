@@ -48,6 +48,9 @@ pub struct Point {
     pub wanted: &'static str,
     /// Why it matters.
     pub why: &'static str,
+    /// Whether the question failed, so that nobody knows; whoever may not ask has an answer.
+    #[serde(skip)]
+    pub is_unanswered: bool,
 }
 
 /// Compares a bucket; what begins with `folder` is what backups lie in.
@@ -252,6 +255,7 @@ fn point<T>(
         found,
         wanted,
         why,
+        is_unanswered: matches!(reading, Reading::Failed(_)),
     }
 }
 

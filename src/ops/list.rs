@@ -13,7 +13,7 @@ use crate::base::failure::{Kind, Result};
 use crate::catalog::layout::Layout;
 use crate::catalog::listing::{Found, Slim, contradiction, is_uncommitted, load_manifest, scan_slim};
 use crate::catalog::manifest::{Manifest, State};
-use crate::catalog::notes::{NoteKind, load_note};
+use crate::catalog::notes::{Note, NoteKind, load_note};
 use crate::store::archive::ThawState;
 use crate::store::object_lock::ObjectLock;
 use crate::store::{Key, Store};
@@ -108,8 +108,11 @@ pub struct Listed {
 pub struct ListedDrill {
     /// When it began.
     pub time: Timestamp,
-    /// Whether the backup proved good; `None` if the evidence cannot be read.
+    /// Whether the backup proved good; `None` if the evidence cannot be read, or says neither.
     pub passed: Option<bool>,
+    /// Whether nothing was found wrong, and not all that was asked had an answer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
 }
 
 /// The list, newest first.
@@ -333,19 +336,25 @@ fn newest_drill(store: &dyn Store, found: &Found) -> Result<Option<ListedDrill>>
     let Some((time, key)) = drills.max() else {
         return Ok(None);
     };
-    let passed = match load_note::<DrillBody>(store, key) {
-        Ok(note) => Some(note.body.passed()),
+    let listed = |time, passed, incomplete| ListedDrill {
+        time,
+        passed,
+        incomplete,
+    };
+    // The key of the second of two drills in one second is a second ahead; what the note says is the time itself.
+    Ok(Some(match load_note::<DrillBody>(store, key) {
+        Ok(Note { body, .. }) if body.is_incomplete() => listed(body.started, None, true),
+        Ok(Note { body, .. }) => listed(body.started, Some(body.passed()), false),
         Err(failure)
             if matches!(
                 failure.kind(),
                 Kind::NotFound | Kind::Damaged | Kind::Unsupported | Kind::Denied
             ) =>
         {
-            None
+            listed(time, None, false)
         }
         Err(failure) => return Err(failure),
-    };
-    Ok(Some(ListedDrill { time, passed }))
+    }))
 }
 
 fn flag_in(manifest: &Manifest) -> Option<String> {

@@ -4,6 +4,7 @@ use std::io::{Cursor, Read};
 use std::sync::Arc;
 
 use super::Run;
+use super::reveal::judge_key;
 use crate::base::failure::{Failure, Kind, Result, from_io};
 use crate::catalog::layout::{ENCRYPTED_SUFFIX, index_key_of, place_of};
 use crate::catalog::manifest::Manifest;
@@ -211,7 +212,8 @@ impl Plaintext {
             segment_ends: segment_ends(&data.streams),
             threads,
         };
-        let streams = StreamsReader::open(objects, data).map_err(|failure| run.interruption_or(failure))?;
+        let streams = StreamsReader::open(objects, data)
+            .map_err(|failure| judge_key(store, chosen, run.interruption_or(failure), run))?;
         let mut reader = MembersReader::open(streams, options, &run.cancel)?;
         let mut head = Vec::new();
         (&mut reader)

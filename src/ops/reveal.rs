@@ -7,6 +7,7 @@ use super::Run;
 use super::plaintext::index_key;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::index_file::IndexReader;
+use crate::catalog::manifest::Manifest;
 use crate::catalog::selection::Chosen;
 use crate::pipeline::crypt::Sealed;
 use crate::pipeline::streams::decrypt;
@@ -34,6 +35,23 @@ pub(super) fn decrypted<'a>(
         recipients: recipients.unwrap_or_default(),
     };
     Ok(Box::new(decrypt(input, &run.keys, &sealed)?))
+}
+
+/// A failure in the light of the index: the key that opens it is right, so that data which it does not open is damaged.
+pub(super) fn judge_key(store: &Arc<dyn Store>, chosen: &Chosen, failure: Failure, run: &Run) -> Failure {
+    let is_encrypted = chosen.manifest.as_ref().is_some_and(Manifest::is_encrypted);
+    if failure.kind() != Kind::WrongKey || !is_encrypted || reveal(store, &mut chosen.clone(), run).is_err() {
+        return failure;
+    }
+    Failure::new(
+        Kind::Damaged,
+        format!(
+            "The header of the encryption of `{}` was changed: the key that opens its index does not open its data",
+            chosen.found.data_key
+        ),
+    )
+    .caused_by(anyhow::anyhow!("{}", failure.in_one_line()))
+    .hint("Choose an older backup: `backup-cli list` shows them")
 }
 
 /// Completes the manifest of an encrypted backup; does nothing for one that is not encrypted.

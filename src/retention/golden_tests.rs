@@ -325,13 +325,13 @@ fn every_backup_has_its_reasons() {
         told,
         [
             "2026-01-02T14: last snapshot, daily snapshot, monthly within 1d / ",
-            "2026-01-02T02:  / 1 newer are kept, a newer daily one is kept, a newer monthly one is kept",
-            "2026-01-01T14: daily snapshot / 1 newer are kept, older than 1d",
-            "2026-01-01T02:  / 1 newer are kept, a newer daily one is kept, older than 1d",
-            "2025-12-31T14: daily snapshot / 1 newer are kept, older than 1d",
-            "2025-12-31T02:  / 1 newer are kept, 3 newer daily ones are kept, older than 1d",
-            "2025-12-30T14:  / 1 newer are kept, 3 newer daily ones are kept, older than 1d",
-            "2025-12-30T02:  / 1 newer are kept, 3 newer daily ones are kept, older than 1d",
+            "2026-01-02T02:  / a newer one is kept, a newer daily one is kept, a newer monthly one is kept",
+            "2026-01-01T14: daily snapshot / a newer one is kept, older than 1d",
+            "2026-01-01T02:  / a newer one is kept, a newer daily one is kept, older than 1d",
+            "2025-12-31T14: daily snapshot / a newer one is kept, older than 1d",
+            "2025-12-31T02:  / a newer one is kept, 3 newer daily ones are kept, older than 1d",
+            "2025-12-30T14:  / a newer one is kept, 3 newer daily ones are kept, older than 1d",
+            "2025-12-30T02:  / a newer one is kept, 3 newer daily ones are kept, older than 1d",
         ]
     );
     let oldest = judge("keep-daily 7", &HISTORY[..2]);

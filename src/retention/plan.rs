@@ -100,7 +100,7 @@ impl fmt::Display for Reason {
             Self::Flagged => f.write_str("flagged"),
             Self::Damaged => f.write_str("found damaged"),
             Self::Missed(miss) => miss.fmt(f),
-            Self::NoTag => f.write_str("has none of the tags"),
+            Self::NoTag => f.write_str("has not the tags that keep one"),
         }
     }
 }

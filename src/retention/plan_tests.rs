@@ -55,7 +55,7 @@ fn told(rules: &str, entries: Vec<Entry>) -> Vec<String> {
 fn the_newest_complete_one_stays_whatever_the_policy_says() {
     assert_eq!(
         told("keep-tag none", vec![good("2026-01-01"), good("2026-01-02")]),
-        ["+02 newest complete", "-01 has none of the tags"]
+        ["+02 newest complete", "-01 has not the tags that keep one"]
     );
     // However old it is.
     assert_eq!(told("keep-tag none", vec![good("2019-01-01")]), ["+01 newest complete"]);
@@ -82,7 +82,7 @@ fn so_many_of_the_newest_complete_ones_stay_as_is_asked_for() {
             "+04 last snapshot, one of the newest 2 complete",
             "+03 partial, last snapshot",
             "+02 one of the newest 2 complete",
-            "-01 1 newer are kept",
+            "-01 a newer one is kept",
         ]
     );
 }
@@ -110,7 +110,7 @@ fn nights_of_partial_backups_push_no_good_one_out() {
     // They are thinned out among themselves, so that they do not pile up.
     let kept = told[..16].iter().filter(|line| line.starts_with('+')).count();
     assert_eq!(kept, 3, "{told:?}");
-    assert_eq!(told[5], "-20 partial, older than 3d, 2 newer are kept");
+    assert_eq!(told[5], "-20 partial, older than 3d, 2 newer ones are kept");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_series_of_partial_backups_alone_keeps_its_newest() {
         told("keep-tag none", vec![partial("2026-01-01"), partial("2026-01-02")]),
         [
             "+02 partial, the series has no complete one",
-            "-01 partial, has none of the tags"
+            "-01 partial, has not the tags that keep one"
         ]
     );
 }
@@ -152,7 +152,7 @@ fn damaged_ones_push_nothing_out_and_count_for_nothing() {
             "02 last snapshot",
         ]
     );
-    assert_eq!(lines[2], "-18 found damaged, 2 newer are kept");
+    assert_eq!(lines[2], "-18 found damaged, 2 newer ones are kept");
     // The last good one stays, however many damaged ones are newer.
     assert_eq!(
         told_with(
@@ -162,7 +162,7 @@ fn damaged_ones_push_nothing_out_and_count_for_nothing() {
         ),
         [
             "+03 found damaged, last snapshot",
-            "-02 found damaged, 1 newer are kept",
+            "-02 found damaged, a newer one is kept",
             "+01 last snapshot, one of the newest 2 complete",
         ]
     );
@@ -171,7 +171,7 @@ fn damaged_ones_push_nothing_out_and_count_for_nothing() {
         told("keep-tag none", vec![damaged("2026-01-01"), damaged("2026-01-02")]),
         [
             "+02 found damaged, the series has no complete one",
-            "-01 found damaged, has none of the tags"
+            "-01 found damaged, has not the tags that keep one"
         ]
     );
     assert_eq!(
@@ -233,9 +233,9 @@ fn while_the_newest_is_flagged_nothing_older_goes() {
             "+06 last snapshot, newest complete",
             "+05 damaged",
             "+04 flagged, last snapshot",
-            "-03 1 newer are kept",
-            "-02 1 newer are kept",
-            "-01 1 newer are kept",
+            "-03 a newer one is kept",
+            "-02 a newer one is kept",
+            "-01 a newer one is kept",
         ]
     );
 }
@@ -269,7 +269,7 @@ fn what_cannot_be_read_stays_and_counts_for_nothing() {
         [
             "+03 of a newer format",
             "+02 last snapshot, newest complete",
-            "-01 1 newer are kept"
+            "-01 a newer one is kept"
         ]
     );
 }
@@ -285,7 +285,7 @@ fn pinned_ones_stay_and_count() {
         ),
         [
             "+03 last snapshot, newest complete",
-            "-02 1 newer are kept",
+            "-02 a newer one is kept",
             "+01 pinned"
         ]
     );
@@ -314,7 +314,7 @@ fn what_was_begun_just_now_stays() {
         [
             "+31 last snapshot, newest complete, begun just now",
             "+31 begun just now",
-            "-31 1 newer are kept"
+            "-31 a newer one is kept"
         ]
     );
 }

@@ -52,7 +52,8 @@ pub enum Miss {
 impl fmt::Display for Miss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UsedUp(Period::Each, kept) => write!(f, "{kept} newer are kept"),
+            Self::UsedUp(Period::Each, 1) => f.write_str("a newer one is kept"),
+            Self::UsedUp(Period::Each, kept) => write!(f, "{kept} newer ones are kept"),
             Self::UsedUp(period, kept) => write!(f, "{kept} newer {} ones are kept", period.word()),
             Self::SamePeriod(period) => write!(f, "a newer {} one is kept", period.word()),
             Self::Older(span) => write!(f, "older than {span}"),

@@ -22,5 +22,14 @@ pub struct ScratchServer {
     pub client_version: String,
 }
 
+/// What a question to a scratch database came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The rows, each with its fields.
+    Rows(Vec<Vec<String>>),
+    /// None: the question cannot be asked so, or not there, in the words of who was asked. It says nothing of the data.
+    None(String),
+}
+
 /// How many tables are counted by one question.
 pub(super) const TABLES_AT_ONCE: usize = 100;

@@ -48,7 +48,17 @@ pub struct ConsoleSettings {
 
 /// Where output goes. Clones share it.
 #[derive(Clone)]
-pub struct Console(Arc<Inner>);
+pub struct Console(Arc<Inner>, Form);
+
+/// How a JSON document is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Form {
+    /// Indented.
+    #[default]
+    Pretty,
+    /// In one line.
+    Line,
+}
 
 struct Inner {
     settings: ConsoleSettings,
@@ -141,7 +151,7 @@ impl Console {
             sink: stdout,
             closed: false,
         };
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             settings,
             stdout: Mutex::new(stdout),
             stderr: Mutex::new(stderr),
@@ -149,7 +159,14 @@ impl Console {
             stdout_is_data,
             color,
             bar: Mutex::new(None),
-        }))
+        });
+        Self(inner, Form::Pretty)
+    }
+
+    /// The same console for a command that answers with several documents: each takes a line, so that they can be told apart.
+    #[must_use]
+    pub fn with_documents_in_lines(&self) -> Self {
+        Self(self.0.clone(), Form::Line)
     }
 
     /// How to talk to the user.
@@ -168,6 +185,16 @@ impl Console {
     #[must_use]
     pub fn has_terminal(&self) -> bool {
         self.0.stderr_is_terminal && !self.0.settings.dumb_terminal
+    }
+
+    /// How many columns a line of the answer has on the terminal; `None` if it goes elsewhere.
+    #[must_use]
+    pub fn answer_columns(&self) -> Option<usize> {
+        let stdout = std::io::stdout();
+        let size = stdout
+            .is_terminal()
+            .then(|| rustix::termios::tcgetwinsize(&stdout).ok())??;
+        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
     }
 
     fn headings(&self) -> Headings {
@@ -207,8 +234,11 @@ impl Console {
     /// # Errors
     /// If it cannot be written.
     pub fn answer_json<T: Serialize>(&self, document: &T) -> Result<()> {
-        let text = serde_json::to_string_pretty(document).map_err(not_json)?;
-        self.answer(&text)
+        let text = match self.1 {
+            Form::Pretty => serde_json::to_string_pretty(document),
+            Form::Line => serde_json::to_string(document),
+        };
+        self.answer(&text.map_err(not_json)?)
     }
 
     /// Prints a command's one JSON document, an array, item by item: in the same form as [`Console::answer_json`], in
@@ -226,6 +256,9 @@ impl Console {
     /// # Errors
     /// If it cannot be written; the failure among the items.
     pub fn answer_json_rows<T: Serialize>(&self, items: impl Iterator<Item = Result<T>>) -> Result<()> {
+        if self.1 == Form::Line {
+            return self.answer_rows_in_a_line(items);
+        }
         let mut text = String::from("[");
         let mut is_empty = true;
         for item in items {
@@ -252,13 +285,30 @@ impl Console {
         }
     }
 
+    fn answer_rows_in_a_line<T: Serialize>(&self, items: impl Iterator<Item = Result<T>>) -> Result<()> {
+        let mut pieces = std::io::BufWriter::with_capacity(ARRAY_TEXT_BYTES, Pieces(self));
+        let doing = || "write to standard output";
+        pieces.write_all(b"[").doing(doing)?;
+        for (place, item) in items.enumerate() {
+            if place > 0 {
+                pieces.write_all(b",").doing(doing)?;
+            }
+            serde_json::to_writer(&mut pieces, &item?).map_err(not_json)?;
+        }
+        pieces.write_all(b"]\n").and_then(|()| pieces.flush()).doing(doing)
+    }
+
     /// Prints a command's one JSON document as it comes to be, in memory for a small part of it.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn answer_json_streamed<T: Serialize>(&self, document: &T) -> Result<()> {
         let mut pieces = std::io::BufWriter::with_capacity(ARRAY_TEXT_BYTES, Pieces(self));
-        serde_json::to_writer_pretty(&mut pieces, document).map_err(not_json)?;
+        match self.1 {
+            Form::Pretty => serde_json::to_writer_pretty(&mut pieces, document),
+            Form::Line => serde_json::to_writer(&mut pieces, document),
+        }
+        .map_err(not_json)?;
         pieces
             .write_all(b"\n")
             .and_then(|()| pieces.flush())

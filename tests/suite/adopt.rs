@@ -11,7 +11,7 @@ use backup_cli::ops::adopt::{AdoptOptions, AdoptOutcome, adopt};
 use backup_cli::ops::list::ListedState;
 use backup_cli::ops::verify::{Checked, Level, Subject, VerifyOptions, verify};
 use backup_cli::pipeline::crypt::{Keys, KeysOptions, Recipients, Sealer, generate_identity};
-use backup_cli::store::faulty::{Fault, FaultyStore, Method};
+use backup_cli::store::faulty::{Fault, FaultyStore, Method, When};
 use backup_cli::store::memory::MemoryStore;
 use backup_cli::store::{Key, Store};
 
@@ -219,6 +219,13 @@ fn a_key_that_listings_of_the_series_would_not_find_is_refused() {
     assert!(outcome.remarks.iter().any(|remark| remark.contains("tells no time")));
     assert_eq!(find(&store, "shop@latest", &run).unwrap().found.id, "shop");
     assert!(find(&store, "shop@latest", &run).unwrap().manifest.is_some());
+    // A day is a time.
+    let key = Key::new("nightly/www-20250128.tar.gz");
+    let outcome = adopt(&store, &key, &adopt_options(None, layout()), &run).unwrap();
+    assert_eq!(outcome.manifest.name, "www");
+    assert_eq!(outcome.manifest.started.to_string(), "2025-01-28T00:00:00Z");
+    assert!(outcome.remarks.iter().any(|remark| remark.contains("tells the day")));
+    assert!(find(&store, "www@latest", &run).unwrap().manifest.is_some());
 }
 
 #[test]
@@ -285,6 +292,85 @@ fn a_damaged_manifest_of_our_own_is_made_anew() {
             );
             let checked = check(&store, "app@latest", Level::Deep, &run).unwrap();
             assert_eq!(checked.damage, [], "{damage}");
+        }
+    }
+}
+
+#[test]
+fn a_manifest_that_was_taken_keeps_its_index_however_often_the_store_denies_it() {
+    let key = "20250128/www_backup_20250128_143000.tar.gz";
+    // The looks at the manifest, the object, and the index come before; and there is an end.
+    for nth in 1..=8 {
+        let (memory, behind) = memory();
+        memory.set_body(key, gz(&tar()));
+        let faulty = FaultyStore::new(behind.clone());
+        let store: Arc<dyn Store> = Arc::new(faulty.clone());
+        faulty.fail(Method::Head, When::From(nth), Fault::Lie);
+        let (run, _) = run_at(LATER);
+        let outcome = adopted(&store, key, &run);
+        let has = |suffix: &str| memory.keys().contains(&format!("{key}{suffix}"));
+        assert!(
+            has(".index.gz") || !has(".manifest.json"),
+            "look {nth}: {:?}",
+            outcome.as_ref().err()
+        );
+        if outcome.is_ok() {
+            assert!(read_back(&behind, "www@latest", &run).unwrap() == tar(), "look {nth}");
+        }
+    }
+}
+
+#[test]
+fn an_object_that_is_told_to_be_another_one_is_looked_at_again() {
+    let key = "20250128/www_backup_20250128_143000.tar.gz";
+    let (memory, behind) = memory();
+    memory.set_body(key, gz(&tar()));
+    let faulty = FaultyStore::new(behind.clone());
+    let store: Arc<dyn Store> = Arc::new(faulty.clone());
+    faulty.fail_nth(Method::Head, 2, Fault::Lie);
+    let (run, _) = run_at(LATER);
+    let outcome = adopted(&store, key, &run).unwrap();
+    assert_eq!(outcome.manifest.objects[0].bytes, gz(&tar()).len() as u64);
+    // While it is read, it becomes another one of the same length.
+    let (memory, behind) = self::memory();
+    memory.set_body(key, gz(&tar()));
+    let faulty = FaultyStore::new(behind);
+    let store: Arc<dyn Store> = Arc::new(faulty.clone());
+    let behind_its_back = memory.clone();
+    let other = gz(&tar()).len();
+    let change = move || behind_its_back.set_body(key, vec![7; other]);
+    faulty.fail_nth(Method::Get, 1, Fault::Hook(Arc::new(change)));
+    assert!(adopted(&store, key, &run).is_err());
+    assert_eq!(memory.keys(), [key]);
+}
+
+#[test]
+fn an_index_that_may_be_right_is_never_gone_while_a_damaged_manifest_is_made_anew() {
+    for (method, fault) in [
+        (Method::ReplaceIf, Fault::Before(Kind::Unreachable)),
+        (Method::StartUpload, Fault::Before(Kind::Unreachable)),
+        (Method::Put, Fault::Before(Kind::Denied)),
+    ] {
+        for nth in 1..=2 {
+            let (memory, behind) = memory();
+            let (run, _) = run_at("2026-01-31T02:00:00Z");
+            let outcome = back_up(&behind, Bytes::new(DUMP), &options("app", None), &run).unwrap();
+            let (run, _) = run_at(LATER);
+            let [data, index] = [0, 1].map(|place| outcome.manifest.objects[place].key.clone());
+            memory.set_body(outcome.manifest_key.as_str(), b"{".to_vec());
+            let faulty = FaultyStore::new(behind.clone());
+            let store: Arc<dyn Store> = Arc::new(faulty.clone());
+            faulty.fail_nth(method, nth, fault.clone());
+            let adopt_it = |store| adopt(store, &data, &adopt_options(None, layout()), &run);
+            let failed = adopt_it(&store).is_err();
+            assert_eq!(failed, method == Method::ReplaceIf, "call {nth} of {method:?}");
+            assert_eq!(faulty.calls(Method::Delete), 0, "call {nth} of {method:?}");
+            assert!(memory.body(index.as_str()).is_some(), "call {nth} of {method:?}");
+            if failed {
+                let _ = adopt_it(&behind).unwrap();
+            }
+            let checked = check(&behind, "app@latest", Level::Deep, &run).unwrap();
+            assert_eq!(checked.damage, [], "call {nth} of {method:?}");
         }
     }
 }

@@ -193,3 +193,78 @@ fn a_second_signal_ends_what_cannot_be_ended_in_order() {
     };
     assert_eq!(status.code(), Some(130));
 }
+
+/// What stands in the README as code: the lines of its blocks, and what stands between backticks, without `backup-cli`.
+fn commands_in_the_readme() -> Vec<(bool, Vec<String>)> {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README");
+    let mut found = Vec::new();
+    let mut is_block = false;
+    for line in readme.lines() {
+        if line.starts_with("```") {
+            is_block = !is_block;
+        } else if is_block {
+            let Some((_, command)) = line.split_once("backup-cli ") else {
+                continue;
+            };
+            let command = command.split([';', '|', '>', '#']).next().unwrap_or_default();
+            let command = command.split(" &&").next().unwrap_or_default();
+            if let Ok(words) = shell_words::split(command) {
+                found.push((true, words));
+            }
+        } else {
+            for span in line.split('`').skip(1).step_by(2) {
+                let is_ours = span.starts_with("backup-cli ");
+                let command = span.strip_prefix("backup-cli ").unwrap_or(span);
+                let words = shell_words::split(command);
+                found.push((is_ours, words.unwrap_or_default()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_command_that_the_readme_names_is_one() {
+    use clap::CommandFactory;
+    let root = backup_cli::cli::Cli::command();
+    let has = |command: &clap::Command, option: &str| {
+        let is_it = |argument: &clap::Arg| {
+            argument.get_long() == Some(option) || argument.get_all_aliases().is_some_and(|all| all.contains(&option))
+        };
+        command.get_arguments().any(is_it)
+    };
+    let mut named = 0;
+    for (is_ours, words) in commands_in_the_readme() {
+        let mut command = &root;
+        let mut rest = words.as_slice();
+        while let Some((word, more)) = rest.split_first() {
+            let Some(below) = command.find_subcommand(word) else {
+                break;
+            };
+            (command, rest) = (below, more);
+        }
+        if command.get_name() == root.get_name() {
+            // `backup-cli COMMAND --help` and options that go with every command.
+            let is_place = rest
+                .first()
+                .is_none_or(|word| word.starts_with('-') || word.chars().all(char::is_uppercase));
+            assert!(!is_ours || is_place, "no command of ours: {words:?}");
+            continue;
+        }
+        assert!(
+            !command.has_subcommands() || rest.is_empty() || rest[0].starts_with('-'),
+            "no command of ours: {words:?}"
+        );
+        named += 1;
+        for option in rest.iter().filter_map(|word| word.strip_prefix("--")) {
+            let option = option.split('=').next().unwrap_or_default();
+            let option = option.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+            assert!(
+                option.is_empty() || option == "help" || has(command, option) || has(&root, option),
+                "`{}` has no --{option}: {words:?}",
+                command.get_name()
+            );
+        }
+    }
+    assert!(named > 60, "only {named} commands were found");
+}

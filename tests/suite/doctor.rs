@@ -131,6 +131,7 @@ fn a_real_server_is_well_for_who_may_do_everything() {
         "store.list",
         "store.delete",
         "store.create-only",
+        "store.replace",
         "store.multipart",
         "store.create-only-multipart",
         "store.abort",

@@ -107,6 +107,7 @@ fn a_dump_of_postgres_is_proved_in_a_database_that_is_gone_afterwards() {
     cli.run(&verify)
         .exits_with(20)
         .stderr_has("does not hold: select count(*) > 1000 from users (f)")
+        .stderr_has("not made: www/index.html")
         .stderr_has("1 of 2 checks do not go with");
     assert!(scratch_of(&server.databases(), &["shop"]).is_empty());
     let notes = evidence(&place);
@@ -137,13 +138,26 @@ fn a_dump_of_postgres_is_proved_in_a_database_that_is_gone_afterwards() {
     );
 
     // However it was dumped.
-    for (name, option, value) in [("custom", "--format", "custom"), ("jobs", "--jobs", "2")] {
+    for (name, option, value, compared, against) in [
+        (
+            "custom",
+            "--format",
+            "custom",
+            "nothing: 5 tables, 124 rows were restored, and none were recorded",
+            "nothing",
+        ),
+        ("jobs", "--jobs", "2", "5 tables, 124 rows: all as recorded", "each"),
+    ] {
         cli.run(["backup", &source.url(), "--name", name, option, value])
             .success();
         let reference = format!("{name}@latest");
         cli.run(["verify", "--restore", &reference, "--to", &to])
             .success()
-            .stdout_has("5 tables, 124 rows: all as recorded");
+            .stdout_has(compared);
+        cli.run(["show", &reference]).success().stdout_has(compared);
+        let shown = cli.run(["show", &reference, "--json"]).success().json();
+        assert_eq!(shown["drills"][0]["compared"]["against"], against, "{shown}");
+        assert!(shown["drills"][0]["seconds"].as_f64().unwrap() > 0.0, "{shown}");
     }
     assert!(scratch_of(&server.databases(), &["custom", "jobs"]).is_empty());
 
@@ -156,7 +170,11 @@ fn a_dump_of_postgres_is_proved_in_a_database_that_is_gone_afterwards() {
     assert_eq!(source.psql("SELECT count(*) FROM users").trim(), "120");
     cli.run(["verify", "--restore", "shop@latest"])
         .exits_with(2)
-        .stderr_has("no server for a scratch database was named");
+        .stderr_has("no PostgreSQL server for a scratch database was named");
+    let other = "mysql://admin@127.0.0.1:1/";
+    cli.run(["verify", "--restore", "shop@latest", "--to", other])
+        .exits_with(2)
+        .stderr_has("only one of MySQL or MariaDB");
     cli.run([
         "verify",
         "--restore",
@@ -213,6 +231,15 @@ fn what_a_dump_of_postgres_has_lost_is_found_and_every_way_out_drops_the_scratch
     drill("broken", "INSERT INTO public.nowhere VALUES (1);")
         .exits_with(20)
         .stderr_has("nowhere");
+    // What would stay on the server when its database is gone comes to no server.
+    drill("role", "CREATE ROLE left_by_a_drill SUPERUSER;")
+        .exits_with(21)
+        .stderr_has("`CREATE ROLE`");
+    let roles = server.psql(
+        "postgres",
+        "SELECT count(*) FROM pg_roles WHERE rolname = 'left_by_a_drill'",
+    );
+    assert_eq!(roles.trim(), "0");
     assert!(
         scratch_of(&server.databases(), &SERIES).is_empty(),
         "{:?}",
@@ -243,6 +270,86 @@ fn what_a_dump_of_postgres_has_lost_is_found_and_every_way_out_drops_the_scratch
     );
     // What never ended left no evidence.
     assert_eq!(evidence(&place).len(), 5);
+
+    // What a drill could not drop, the next one drops at once.
+    let mut slow = verify.to_vec();
+    slow.extend(["--check", "select pg_sleep(1)::text = ''"]);
+    let mut running = cli.command(slow).time_max(Duration::from_secs(60)).start();
+    running.wait_until("the check", |_| is_asking());
+    let databases = server.databases();
+    let [name] = scratch_of(&databases, &SERIES)[..] else {
+        panic!("{databases:?}");
+    };
+    let is_template = |is| server.psql("postgres", &format!("ALTER DATABASE \"{name}\" IS_TEMPLATE {is}"));
+    is_template(true);
+    let stuck = running.wait().success().stderr_has("could not be dropped");
+    assert!(stuck.stderr().contains(name.as_str()), "{stuck}");
+    is_template(false);
+    cli.run(verify).success().stderr_has("or one that could not drop it");
+    assert!(
+        scratch_of(&server.databases(), &SERIES).is_empty(),
+        "{:?}",
+        server.databases()
+    );
+}
+
+#[test]
+fn a_check_without_an_answer_is_neither_damage_nor_a_pass() {
+    let server = PostgresServer::shared();
+    let source = server.fresh_database();
+    source.psql("CREATE TABLE users (id int); INSERT INTO users VALUES (1), (2), (3)");
+    let place = Place::fresh(PlaceKind::Folder);
+    let cli = place.cli();
+    let to = server.url("");
+    cli.run(["backup", &source.url(), "--name", "asked"]).success();
+    let drill = |checks: &[&str]| {
+        let checks = checks.iter().flat_map(|check| ["--check", *check]);
+        let verify = ["verify", "--restore", "asked@latest", "--to", &to];
+        cli.run(verify.into_iter().chain(checks))
+    };
+    let verdicts = || {
+        let mut keys = place.keys();
+        keys.retain(|key| key.contains(".damaged-") || key.contains(".whole-"));
+        keys.len()
+    };
+    // The question's own fault.
+    drill(&["select count(*) > 0 from users", "select 1/0", "select true, false"])
+        .exits_with(1)
+        .stdout_has("1 of 3 hold, 2 without an answer")
+        .stderr_has("select 1/0 (ERROR: division by zero)")
+        .stderr_has("select true, false (2 fields")
+        .stderr_has("Look at the check");
+    drill(&["select count(*) > 0 from user_table"])
+        .exits_with(1)
+        .stderr_has("user_table");
+    // What is no question at all is not passed over.
+    drill(&["selct 1", "(select true)", "explain select 1", "users/x"])
+        .exits_with(3)
+        .stderr_has("4 of 4 checks do not go with")
+        .stderr_has("a question begins with select");
+    assert_eq!(verdicts(), 0);
+    assert!(evidence(&place).iter().all(|note| note["result"] == "incomplete"));
+    let listed = cli.run(["list"]).success().stdout_has("incomplete, ");
+    assert!(!listed.stdout().contains("future"), "{listed}");
+    cli.run(["show", "asked@latest"])
+        .success()
+        .stdout_has("selct 1 was not made");
+
+    // An answer that is wrong is damage, until the same question is asked again and answered well.
+    let check = "select count(*) = 1 from pg_roles where rolname = 'drill_answer'";
+    drill(&[check]).exits_with(20).stderr_has("It is remembered");
+    assert_eq!(verdicts(), 1);
+    drill(&[]).success().stderr_has("goes on counting as damaged");
+    drill(&["select null"]).exits_with(20).stderr_has("(null or empty)");
+    drill(&["selct 1"]).exits_with(3);
+    assert_eq!(verdicts(), 2);
+    server.psql("postgres", "CREATE ROLE drill_answer");
+    drill(&[check]).success().stderr_has("goes on counting as damaged");
+    server.psql("postgres", "DROP ROLE drill_answer");
+    assert_eq!(verdicts(), 2);
+    cli.run(["restore", "latest", "--to", "x.sql"])
+        .exits_with(20)
+        .stderr_has("only a drill that restores");
 }
 
 #[test]
@@ -261,8 +368,9 @@ fn a_dump_of_mariadb_is_proved_and_what_it_has_lost_is_found() {
         .stdout_has("1 of 1 hold")
         .nowhere(mariadb::PASSWORD);
     cli.run(verify.iter().chain(&["--check", "select nothing from nowhere"]))
-        .exits_with(20)
-        .stderr_has("no answer");
+        .exits_with(1)
+        .stderr_has("no answer")
+        .stderr_has("nowhere");
     cli.run(["verify", "--restore", "shop@latest", "--to", &source.url()])
         .exits_with(21)
         .nowhere(mariadb::PASSWORD);
@@ -337,6 +445,15 @@ fn an_sqlite_database_is_proved_in_a_file_that_is_gone_afterwards() {
     cli.run(verify.iter().chain(&["--check", "select count(*) > 2 from t"]))
         .exits_with(20)
         .stderr_has("(0)");
+    for (check, why) in [
+        ("select y from nowhere", "no such table"),
+        ("select 1, 1", "2 fields"),
+        ("select x from t", "more than one row"),
+    ] {
+        cli.run(verify.iter().chain(&["--check", check]))
+            .exits_with(1)
+            .stderr_has(why);
+    }
     assert_eq!(files_below(&scratch), Vec::<String>::new());
 }
 
@@ -392,6 +509,9 @@ fn files_are_proved_in_a_folder_that_is_gone_afterwards() {
     drill(&["www@latest", "--check", "www/gone"])
         .exits_with(20)
         .stderr_has("www/gone (nothing matches)");
+    drill(&["www@latest", "--check", "select 1"])
+        .exits_with(3)
+        .stderr_has("select 1 (an archive of files was restored as files");
     assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 0);
     // Beside an encrypted backup nothing says what is in it.
     let sealed = evidence(&place)
@@ -429,7 +549,10 @@ fn files_are_proved_in_a_folder_that_is_gone_afterwards() {
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    cli.run(["verify", "--restore", "any@latest", "--to", to])
+    // What cannot even be looked at was restored nowhere.
+    let nowhere = cli
+        .run(["verify", "--restore", "any@latest", "--to", to])
         .exits_with(20);
+    assert!(!nowhere.stdout().contains("  restored "), "{nowhere}");
     assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 1);
 }

@@ -9,6 +9,10 @@
 mod cell;
 mod commands;
 mod kinds;
+mod listed;
+mod mended;
+mod papers;
+mod site;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -20,7 +24,7 @@ use commands::COMMANDS;
 /// Runs wait most of their time.
 const WORKERS: usize = 16;
 
-/// One of so many cells runs by default.
+/// One of so many cells runs by default; of the commands whose cells take several runs one of twice as many.
 const SHARE: u64 = 10;
 
 /// The selection that runs unless told otherwise.
@@ -62,7 +66,8 @@ fn selection() -> Vec<Cell> {
                     0 => Times::Once,
                     _ => Times::ForEver,
                 };
-                if only.is_some() || (turn >> 40).is_multiple_of(SHARE) {
+                let share = if command.is_run_again() { 2 * SHARE } else { SHARE };
+                if only.is_some() || (turn >> 40).is_multiple_of(share) {
                     cells.push(cell((turn >> 33) % count + 1, times));
                 }
             }
@@ -72,6 +77,8 @@ fn selection() -> Vec<Cell> {
         only.as_ref()
             .is_none_or(|text| cell.to_string().contains(text.as_str()))
     });
+    // What takes longest is not to be waited for at the end.
+    cells.sort_by_key(|cell| !cell.kind.waits());
     cells
 }
 

@@ -6,6 +6,7 @@ use backup_cli::base::failure::{Failure, Kind};
 use backup_cli::catalog::listing::load_manifest;
 use backup_cli::catalog::notes::{Depth, NoteKind, known_damage, notes_beside};
 use backup_cli::catalog::selection::{BackupRef, Choice, OnDamage, choose_with};
+use backup_cli::ops::drill::check::{CheckOutcome, Open};
 use backup_cli::ops::drill::{DrillOptions, drill};
 use backup_cli::ops::list::ListedState;
 use backup_cli::ops::prune::{PruneOptions, plan_prune};
@@ -346,6 +347,62 @@ fn a_failed_drill_counts_if_what_was_restored_is_wrong_and_not_for_bytes_that_ch
         "{remembered:?}"
     );
     assert_eq!(stands(&behind), None);
+}
+
+#[test]
+fn a_drill_that_asks_less_takes_back_nothing() {
+    let folder = fresh_folder("known-damage-asked");
+    let drill_options = DrillOptions {
+        places: backup_cli::ops::drill::DrillPlaces {
+            folder: Some(folder.path().to_owned()),
+            ..Default::default()
+        },
+        threads: 1,
+        lock_folder: folder.path().join("locks"),
+        ..DrillOptions::default()
+    };
+    let (memory, store) = two_backups();
+    let (run, _) = run_at("2026-02-01T00:00:00Z");
+    let chosen = find(&store, NEWER, &run).unwrap();
+    let whole = drill(&store, chosen.clone(), &drill_options, &run).unwrap();
+    let asked = |checks: &[(&str, bool)]| {
+        let mut report = whole.clone();
+        report.checks = checks
+            .iter()
+            .map(|(check, holds)| CheckOutcome {
+                check: (*check).to_owned(),
+                holds: *holds,
+                found: "f".to_owned(),
+                open: None,
+            })
+            .collect();
+        report
+    };
+    let told = |report: &backup_cli::ops::drill::DrillReport, time: &str| {
+        let (run, _) = run_at(time);
+        remember_drill(&store, &chosen, report, &look(Level::Deep), "here", &run).unwrap()
+    };
+    let stands = Remembered::Stands(Depth::Restore);
+    let Remembered::Damaged(key) = told(&asked(&[("a", false), ("b", true)]), "2026-02-01T00:00:00Z") else {
+        panic!("it was not remembered");
+    };
+    let text = String::from_utf8(memory.body(key.as_str()).unwrap().to_vec()).unwrap();
+    assert!(text.contains("\"failed_checks\""), "{text}");
+    assert_eq!(told(&whole, "2026-02-02T00:00:00Z"), stands);
+    assert_eq!(told(&asked(&[("b", true)]), "2026-02-02T00:00:00Z"), stands);
+    // The same again is nothing new, and another check is.
+    assert_eq!(
+        told(&asked(&[("a", false)]), "2026-02-03T00:00:00Z"),
+        Remembered::Nothing
+    );
+    let more = told(&asked(&[("a", true), ("c", false)]), "2026-02-04T00:00:00Z");
+    assert!(matches!(more, Remembered::Damaged(_)), "{more:?}");
+    assert_eq!(told(&asked(&[("a", true)]), "2026-02-05T00:00:00Z"), stands);
+    let mut incomplete = asked(&[("a", true), ("c", true), ("d", false)]);
+    incomplete.checks[2].open = Some(Open::Unanswered);
+    assert_eq!(told(&incomplete, "2026-02-05T00:00:00Z"), stands);
+    let good = told(&asked(&[("a", true), ("c", true)]), "2026-02-06T00:00:00Z");
+    assert!(matches!(good, Remembered::Whole(_, None)), "{good:?}");
 }
 
 #[test]

@@ -209,7 +209,7 @@ fn whatever_goes_wrong_is_told_and_nothing_of_others_is_lost() {
         },
         Wrong {
             method: "GET",
-            faults: vec![Fault::Says("<ListBucketResult></ListBucketResult>")],
+            faults: vec![Fault::Says("<ListBucketResult></ListBucketResult>"); 2],
             code: 1,
             says: "has no lifecycle rules",
             is_as_before: true,

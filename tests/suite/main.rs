@@ -67,6 +67,7 @@ mod s3_faults;
 mod s3_stalls;
 mod samples;
 mod seeds;
+mod settings_faults;
 mod several_stores;
 mod shape;
 mod signals;

@@ -279,12 +279,12 @@ fn what_is_locked_is_kept_whole_until_its_lock_ends() {
         let (run, _) = run_at(time);
         let asked = prune_options(options.clone());
         let plan = plan_prune(&store, &asked, &run).unwrap();
-        let until = plan.series[0].removals().map(|backup| backup.locked_until).next();
+        let until = plan.series[0].removals().map(|backup| backup.retained).next();
         (until, prune(&store, &plan, &asked, &run).unwrap())
     };
     let ends = at("2026-02-07T03:00:00Z");
     let (until, removal) = prune_at("2026-02-06T00:00:00Z");
-    assert_eq!(until, Some(Some(ends)));
+    assert_eq!(until.flatten().and_then(|retained| retained.until), Some(ends));
     assert_eq!(removal.retained.len(), 1);
     assert_eq!(removal.retained[0].1.until, Some(ends));
     assert!(removal.removed.is_empty() && removal.is_complete());
@@ -354,7 +354,7 @@ fn a_locked_backup_stands_until_its_lock_is_lifted() {
         // No version of any of them can be removed.
         assert_eq!(client.delete_versions(&bucket.name, "backups/", false).len(), 6);
         let ancient = ancient_backup(mode, &bucket);
-        let is_retained = format!("`{ancient}` is retained until ");
+        let is_retained = format!("`{ancient}.manifest.json` is retained until ");
         let shown = cli.run(["prune", "--keep-last", "1", "--dry-run"]).success();
         assert!(shown.stdout().contains(", locked until "), "{shown}");
         for purge in [None, Some("--purge-versions")] {

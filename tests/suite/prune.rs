@@ -379,6 +379,8 @@ fn manifests_that_cannot_be_read_keep_their_backups_and_count_for_nothing() {
     assert_eq!(told[2], "last snapshot, newest complete");
     assert!(told[4].starts_with("damaged: "), "{told:?}");
     assert_eq!(told[5], "its manifest is damaged");
+    // What the store did not give is no news of the backup; damage and newer formats are.
+    assert_eq!(plan.unread.map(|unread| unread.count), Some(1));
 }
 
 #[test]
@@ -472,6 +474,25 @@ fn objects_that_cannot_be_removed_are_named_and_what_keeps_its_manifest_stays_wh
         assert!(removal.is_complete());
         assert_eq!(scene.memory.keys().len(), 3);
     }
+}
+
+#[test]
+fn what_has_lost_its_manifest_and_not_its_data_is_told() {
+    // The third batch is that of the data.
+    let scene = Scene::with_days(1..=4);
+    scene.faulty.fail_nth(Method::DeleteMany, 3, Fault::Cut { after: 1 });
+    let removal = scene.prune(&prune_options(keep_last(1))).unwrap();
+    assert_eq!((removal.removed.len(), removal.unlisted.len()), (1, 2));
+    let scene = Scene::with_days(1..=4);
+    scene
+        .faulty
+        .fail_nth(Method::DeleteMany, 3, Fault::Before(Kind::Unreachable));
+    let failure = scene.prune(&prune_options(keep_last(1))).unwrap_err();
+    assert!(
+        failure.message().contains("3 backups are in no list any more"),
+        "{failure:?}"
+    );
+    assert!(failure.hints().join(" ").contains("backup-cli cleanup"), "{failure:?}");
 }
 
 #[test]

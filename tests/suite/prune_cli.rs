@@ -83,8 +83,8 @@ Kept by: keep-last 2, keep-weekly 3
         ID                          TIME                  STORED  WHY
 keep    app_backup_20200105_020000  2020-01-05 02:00:00Z    38 B  last, weekly, newest complete
 keep    app_backup_20200104_020000  2020-01-04 02:00:00Z    38 B  last
-remove  app_backup_20200103_020000  2020-01-03 02:00:00Z    38 B  2 newer are kept, a newer weekly one is kept
-remove  app_backup_20200102_020000  2020-01-02 02:00:00Z    38 B  2 newer are kept, a newer weekly one is kept
+remove  app_backup_20200103_020000  2020-01-03 02:00:00Z    38 B  2 newer ones are kept, a newer weekly one is kept
+remove  app_backup_20200102_020000  2020-01-02 02:00:00Z    38 B  2 newer ones are kept, a newer weekly one is kept
 keep    app_backup_20200101_020000  2020-01-01 02:00:00Z    38 B  oldest weekly
 3 backups are kept; 2 backups of 76 B would be removed, but this is a dry run.
 ",
@@ -125,7 +125,7 @@ fn rules_come_from_flags_environment_and_profile_together() {
     assert_eq!(group["remove"].as_array().unwrap().len(), 3);
     assert_eq!(group["reasons"][0]["matches"][0], "within 3d");
     assert_eq!(group["reasons"][0]["snapshot"]["id"], "app_backup_20200106_020000");
-    assert_eq!(group["remove_reasons"][0]["matches"][1], "1 newer are kept");
+    assert_eq!(group["remove_reasons"][0]["matches"][1], "a newer one is kept");
     let _ = cli
         .run(["config", "show", "-p", "app"])
         .success()
@@ -237,13 +237,90 @@ fn what_is_locked_is_retained_and_no_error() {
         access: weed.access().clone(),
     };
     fill(&bucket, &days("app", 3));
-    let locked = "backups/20200101/app_backup_20200101_020000.bin.gz";
-    bucket.client().lock(&bucket.name, locked);
+    // The manifest is written last, so that its lock may end after that of the data.
+    let locked = [
+        "backups/20200101/app_backup_20200101_020000.bin.gz.manifest.json",
+        "backups/20200102/app_backup_20200102_020000.bin.gz",
+    ];
+    for key in locked {
+        bucket.client().lock(&bucket.name, key);
+    }
     let cli = Cli::new().envs(bucket.environment());
+    let prune = ["prune", "--keep-last", "1"];
+    // No manifest tells of these locks, and the plan shows them all the same.
+    let plan = cli.run(prune.iter().chain(&["--dry-run"])).success();
+    assert_eq!(plan.stdout().matches(", locked until ").count(), 2, "{plan}");
+    let _ = plan.stdout_has(" 2 of these are locked, and stay until their locks end.");
+    let plan = cli.run(prune.iter().chain(&["--dry-run", "--json"])).success().json();
+    assert_eq!(plan[0]["remove"][0]["locked"], true, "{plan:#}");
+    for purge in [None, Some(&"--purge-versions")] {
+        let outcome = cli.run(prune.iter().chain(&["-y"]).chain(purge)).success();
+        for key in locked {
+            let is_told = outcome.stderr().contains(&format!("`{key}` is retained until "));
+            assert!(is_told, "{key}: {outcome}");
+        }
+        assert_eq!(ids(&cli), ["20200103_020000", "20200102_020000", "20200101_020000"]);
+        assert_eq!(bucket.client().versions(&bucket.name).len(), 9);
+    }
+}
+
+#[test]
+fn several_profiles_answer_in_a_line_each() {
+    let cli = with_folder(2);
+    let folder = cli.home().join(".config/backup-cli");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(
+        folder.join("config.toml"),
+        "[profile.app]\n[profile.web]\nname = \"web\"\n",
+    )
+    .unwrap();
+    for command in [
+        &["prune", "--keep-last", "1", "-n"][..],
+        &["list"],
+        &["cost"],
+        &["cleanup", "-n"],
+    ] {
+        let both = ["-p", "app", "-p", "web", "--json"];
+        let outcome = cli.run(command.iter().chain(&both)).success();
+        let documents: Vec<serde_json::Value> = outcome
+            .stdout()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {outcome}")))
+            .collect();
+        assert_eq!(documents.len(), 2, "{outcome}");
+    }
+}
+
+#[test]
+fn a_comma_separates_the_tags_of_a_backup_as_it_does_those_of_a_rule() {
+    let cli = with_folder(0);
+    std::fs::write(cli.home().join("x"), "x").unwrap();
+    let backup = ["backup", "x", "--name", "t", "--tag", "release, prod", "--tag", "prod"];
+    let _ = cli.run(backup).success();
+    let listed = cli.run(["list", "--json"]).success().json();
+    assert_eq!(listed[0]["tags"], serde_json::json!(["release", "prod"]), "{listed:#}");
+    let _ = cli.run(["backup", "x", "--name", "t"]).success();
     let _ = cli
-        .run(["prune", "--keep-last", "1", "-y", "--purge-versions"])
+        .run(["prune", "--keep-tag", "release,prod", "-n"])
         .success()
-        .stderr_has(&format!("`{locked}` is retained until "));
-    assert_eq!(ids(&cli), ["20200103_020000", "20200101_020000"]);
-    assert_eq!(bucket.client().versions(&bucket.name).len(), 6);
+        .stdout_has("has tags [release, prod]");
+    let _ = cli
+        .run(["backup", "x", "--tag", " , "])
+        .exits_with(2)
+        .stderr_has("Expected tags");
+}
+
+#[test]
+fn a_clock_that_is_not_that_of_the_disk_removes_nothing() {
+    use backup_cli::ops::prune::plan_prune;
+    use backup_cli::store::local::LocalStore;
+    let cli = with_folder(3);
+    let store: std::sync::Arc<dyn Store> = std::sync::Arc::new(LocalStore::open(cli.home().join("store")).unwrap());
+    let now = Timestamp::now();
+    for (minutes, is_refused) in [(-6, true), (-4, false), (4, false), (6, true)] {
+        let at = now.checked_add(SignedDuration::from_mins(minutes)).unwrap();
+        let (run, _) = super::support::library::run_at(&at.to_string());
+        let plan = plan_prune(&store, &super::prune::prune_options(super::prune::keep_last(1)), &run);
+        assert_eq!(plan.is_err(), is_refused, "{minutes}");
+    }
 }

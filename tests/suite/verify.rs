@@ -364,3 +364,128 @@ fn an_encrypted_backup_is_checked_as_far_as_its_key_goes() {
         scene.verify(more).exits_with(20);
     }
 }
+
+#[test]
+fn a_series_without_a_backup_is_no_success() {
+    let scene = Scene::new();
+    scene.back_up(&["--name", "web"]);
+    for more in [&["--all"][..], &["--all", "--level", "data"], &[]] {
+        let named = [&["--name", "wbe"], more].concat();
+        scene.verify(&named).exits_with(10).stderr_has("No backups of `wbe`");
+        scene
+            .verify(&[&named[..], &["--json"]].concat())
+            .exits_with(10)
+            .stderr_has("exit_error");
+    }
+    // Nothing was said of an age.
+    let small = ["--all", "--name", "wbe", "--min-size", "1"];
+    scene.verify(&small).exits_with(21).stderr_has("has no complete backup");
+    let old = ["--all", "--name", "wbe", "--max-age", "1d", "--json"];
+    let outcome = scene.verify(&old).exits_with(22);
+    assert_eq!(outcome.stderr().matches("exit_error").count(), 1, "{outcome}");
+    // Who names a backup twice means it once.
+    scene
+        .verify(&["latest", "web@latest"])
+        .success()
+        .stdout_has("Checked 1 backup ");
+    let metrics = scene.folder.path().join("m.prom");
+    let watched = [
+        "--name",
+        "web",
+        "--max-age",
+        "0s",
+        "--metrics-file",
+        metrics.to_str().unwrap(),
+    ];
+    scene.verify(&watched).exits_with(22);
+    let told = std::fs::read_to_string(&metrics).unwrap();
+    assert!(
+        told.contains("backup_cli_last_verify_success{profile=\"\",source=\"web\"} 0\n"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_key_that_opens_the_index_is_the_right_one() {
+    let scene = Scene::new();
+    let key = crate::encryption::KeyPair::generate(scene.folder.path(), "key.txt");
+    scene.back_up(&["--recipient", &key.public, "--name", "web"]);
+    let data = scene.stored(".tar.gz.age");
+    let mut body = std::fs::read(&data).unwrap();
+    // In the line that names the recipient's share of the key.
+    body[30] ^= 4;
+    std::fs::write(&data, body).unwrap();
+    let target = scene.folder.path().join("back");
+    let target = target.to_str().unwrap();
+    let identity = ["--identity", key.path()];
+    for arguments in [
+        &["restore", "web@latest", "--to", target][..],
+        &["restore", "web@latest", "--to", target, "--include", "**"],
+        &["verify", "--restore", "web@latest"],
+        &["verify", "web@latest"],
+    ] {
+        let outcome = scene.cli.run([arguments, &identity].concat()).exits_with(20);
+        assert!(!std::path::Path::new(target).exists(), "{outcome}");
+    }
+    let shares = (1..=7)
+        .map(|share| scene.verify(&[&["web@latest", "--sample", &format!("{share}/7")], &identity[..]].concat()));
+    let codes: Vec<i32> = shares.map(|outcome| outcome.code()).collect();
+    assert!(
+        codes.contains(&20) && codes.iter().all(|code| [0, 20].contains(code)),
+        "{codes:?}"
+    );
+}
+
+#[test]
+fn of_what_has_no_manifest_no_more_is_said_than_is_known() {
+    let scene = Scene::new();
+    scene.back_up(&["--name", "web"]);
+    let manifest = scene.stored(".manifest.json");
+    std::fs::remove_file(&manifest).unwrap();
+    let id = manifest
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .split('.')
+        .next()
+        .unwrap()
+        .to_owned();
+    scene
+        .verify(&[&id])
+        .success()
+        .stdout_has("its manifest was lost, unless")
+        .stdout_has("backup-cli adopt");
+    let folder = scene.folder.path().join("store/20250101");
+    std::fs::create_dir_all(&folder).unwrap();
+    let _ = std::fs::write(folder.join("none_backup_20250101_000000.sql.gz"), "");
+    scene
+        .verify(&["none_backup_20250101_000000"])
+        .exits_with(20)
+        .stdout_has("It is empty");
+    let _ = std::fs::write(folder.join("some_backup_20250101_000000.sql"), "select 1;\n");
+    scene
+        .verify(&["some_backup_20250101_000000", "--level", "deep"])
+        .success()
+        .stdout_has("nothing can tell whether it is whole");
+}
+
+#[test]
+fn a_look_at_a_bucket_says_what_it_could_not_see_and_what_is_only_hidden() {
+    use crate::support::place::{Place, PlaceKind};
+    let place = Place::fresh(PlaceKind::UnknownS3);
+    let bucket = place.bucket();
+    bucket.client().enable_versioning(&bucket.name);
+    let cli = place.cli();
+    std::fs::write(cli.home().join("x"), "x").unwrap();
+    let _ = cli.run(["backup", "x", "--name", "x"]).success();
+    let _ = cli.run(["verify"]).success().stderr_has("The content was not compared");
+    let known = cli.run(["verify", "--provider", "seaweedfs"]).success();
+    assert!(!known.stderr().contains("not compared"), "{known}");
+    let data = place.data_key();
+    bucket.client().delete(&bucket.name, &data);
+    let _ = cli
+        .run(["verify", "x@latest", "--level", "quick"])
+        .exits_with(20)
+        .stdout_has("is only hidden, by the delete marker");
+}

@@ -277,8 +277,16 @@ impl IdentityService {
         let mut tries = 1;
         loop {
             self.bucket.check()?;
-            match self.bucket.requests.block_on(self.attempt(&form))?? {
-                Ok((200..=299, body)) => return Ok(Ok(body)),
+            let attempt = match self.bucket.requests.block_on(self.attempt(&form)) {
+                // What hangs may answer the next time.
+                Err(failure) if failure.kind() == Kind::Unreachable => Err(failure.to_string()),
+                attempt => attempt??,
+            };
+            match attempt {
+                Ok((200..=299, body)) if is_answer_to(asked.action, &body) => return Ok(Ok(body)),
+                // Whatever answers so is not the service, or something between here and there has lost its words.
+                Ok((200..=299, _)) if tries < TRIES_MAX => {}
+                Ok((200..=299, _)) => return Err(self.senseless(asked)),
                 Ok((status, body)) if tries < TRIES_MAX && passes(status, &body) => {}
                 Ok((status, body)) => {
                     return Ok(Err(Refused {
@@ -296,7 +304,10 @@ impl IdentityService {
                     );
                 }
             }
-            self.bucket.requests.block_on(tokio::time::sleep(wait))?;
+            // The timer is one of the runtime's, and can be made only there.
+            self.bucket
+                .requests
+                .block_on(async { tokio::time::sleep(wait).await })?;
             wait *= 2;
             tries += 1;
         }
@@ -383,6 +394,9 @@ impl IdentityService {
                     .caused_by(said)
                     .hint("Check the credentials, and that they are of this partition's account")
             }
+            "EntityAlreadyExists" => Failure::new(Kind::Conflict, could_not)
+                .caused_by(said)
+                .hint("Somebody else has made it meanwhile; run this again, which starts from what is there now"),
             "MalformedPolicyDocument" | "LimitExceeded" => Failure::new(Kind::Failed, could_not).caused_by(said).hint(
                 "The account does not take the document: look at its limits, or write it by hand from `backup-cli iam policy`",
             ),
@@ -401,6 +415,15 @@ impl IdentityService {
     }
 }
 
+/// Whether an answer is one to this action: every one says so in the name of its outermost element.
+fn is_answer_to(action: &str, body: &str) -> bool {
+    let mut document = Document::new(body);
+    let Ok(root) = document.root_element() else {
+        return false;
+    };
+    root.start_el().local().strip_suffix("Response") == Some(action)
+}
+
 /// Whether the same request may succeed later.
 fn passes(status: u16, body: &str) -> bool {
     let code = text(body, "Code").unwrap_or_default();
@@ -408,7 +431,11 @@ fn passes(status: u16, body: &str) -> bool {
         || status == 429
         || matches!(
             code.as_str(),
-            "Throttling" | "ThrottlingException" | "ConcurrentModification" | "EntityTemporarilyUnmodifiable"
+            "RequestTimeout"
+                | "Throttling"
+                | "ThrottlingException"
+                | "ConcurrentModification"
+                | "EntityTemporarilyUnmodifiable"
         )
 }
 
@@ -485,6 +512,21 @@ mod tests {
         let list = "<A><B><Url>x</Url><ClientIDList><member>one</member><member>two</member></ClientIDList></B></A>";
         assert_eq!(members(list, "ClientIDList"), ["one", "two"]);
         assert_eq!(members(list, "Other"), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_no_answer_to_the_question_is_none() {
+        let body = "<?xml version=\"1.0\"?><PutRolePolicyResponse xmlns=\"https://iam\"/>";
+        assert!(is_answer_to("PutRolePolicy", body));
+        assert!(!is_answer_to("GetRole", body));
+        for other in [
+            "",
+            "no XML",
+            "<html><body/></html>",
+            "<Error><Code>InternalError</Code></Error>",
+        ] {
+            assert!(!is_answer_to("PutRolePolicy", other), "{other}");
+        }
     }
 
     #[test]

@@ -32,12 +32,20 @@ impl Bucket {
     /// The lifecycle, to the byte.
     #[must_use]
     pub fn lifecycle_document(&self) -> Reading<LifecycleDocument> {
+        match self.lifecycle_once() {
+            // Only what makes no sense twice makes none where it lies.
+            Reading::Failed(failure) if failure.kind() == Kind::Failed => self.lifecycle_once(),
+            reading => reading,
+        }
+    }
+
+    fn lifecycle_once(&self) -> Reading<LifecycleDocument> {
         let kept = KeptAnswer::default();
         let about = About::bucket(
             format!("read the lifecycle rules of `s3://{}`", self.name()),
             GET_PERMISSION,
         )
-        .taking_any_answer();
+        .taking_any_answer_twice();
         let asked = self.requests.ask(about, |client, overrides| {
             client
                 .get_bucket_lifecycle_configuration()
@@ -49,7 +57,7 @@ impl Bucket {
         let refusal = match asked {
             Ok(_) => None,
             // The text may make sense although the SDK sees none in it.
-            Err(refusal) if refusal.status == Some(200) && refusal.code.is_none() => Some(refusal),
+            Err(refusal) if refusal.is_senseless => Some(refusal),
             Err(refusal) => return unread(refusal),
         };
         match (kept.take().read(), refusal) {

@@ -226,3 +226,11 @@ proptest! {
         let _ = LifecycleDocument::read(text, None);
     }
 }
+
+#[test]
+fn text_around_the_elements_is_no_document() {
+    let rules = "<?xml version=\"1.0\"?>*<LifecycleConfiguration></LifecycleConfiguration>";
+    assert!(LifecycleDocument::read(rules.to_owned(), None).is_err());
+    assert!(LifecycleDocument::read(rules.replace('*', "\n"), None).is_ok());
+    assert!(LifecycleDocument::read(format!("{} x", rules.replace('*', "")), None).is_err());
+}

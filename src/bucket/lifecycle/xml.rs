@@ -109,8 +109,10 @@ pub(super) fn parse(text: &str) -> Result<Element, String> {
             }),
             Event::Text(piece) => {
                 let piece = piece.decode().map_err(|error| error.to_string())?;
-                if let Some(element) = open.last_mut() {
-                    element.text.push_str(&piece);
+                match open.last_mut() {
+                    Some(element) => element.text.push_str(&piece),
+                    None if piece.trim().is_empty() => {}
+                    None => return Err("there is text around the elements".to_owned()),
                 }
                 None
             }

@@ -266,9 +266,11 @@ fn print_outcome(outcome: &CreateOutcome, plan: &CreatePlan, bucket: &Bucket, co
         .filter(|point| point.verdict == Verdict::Different)
         .cloned()
         .collect();
-    match different.is_empty() {
-        true => console.summary("`bucket check` finds it right in every point."),
-        false => console.answer(&page(&different)),
+    let is_unknown = outcome.points.iter().any(|point| point.verdict == Verdict::Unknown);
+    match (different.is_empty(), is_unknown) {
+        (true, false) => console.summary("`bucket check` finds it right in every point."),
+        (true, true) => console.summary("`bucket check` finds nothing wrong in those points that could be looked at."),
+        (false, _) => console.answer(&page(&different)),
     }
 }
 

@@ -244,7 +244,7 @@ specs! {
         shape: Shape::List,
         environment: &["BACKUP_TAG", "BACKUP_TAGS"],
         chapter: Chapter::Objects,
-        doc: "Words that are recorded with a backup.",
+        doc: "Words that are recorded with a backup, for `keep-tag`; a comma separates two.",
         example: r#"["nightly"]"#,
     }
 }

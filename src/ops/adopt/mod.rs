@@ -3,7 +3,6 @@
 //! The object itself is never moved or written. It is read whole and judged as a source would be; what is cut short or
 //! damaged stays what it was. A backup of this program whose manifest is damaged gets a new one in the same way.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,24 +10,27 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+mod describe;
+mod naming;
+
+use describe::{describe, recall};
+
+use self::naming::{Told, series_and_time_of};
 use super::Run;
-use super::commit::{IndexUpload, put_options, upload_index};
+use super::commit::{IndexUpload, put_options, roll_back, upload_index};
 use super::lock::SeriesLock;
 use super::plaintext::stored_data;
 use super::prune::SETTLING;
 use super::rebuild_index::read::{How, Reading, read_all};
-use super::rebuild_index::{by_passphrase, put_index, replace_manifest};
-use super::reveal::reveal;
+use super::rebuild_index::{replace_index, replace_manifest};
 use super::thaw::require_readable;
 use crate::base::failure::{Failure, Kind, Result, from_io};
 use crate::base::report::Phase;
-use crate::catalog::layout::{
-    KeyRole, Layout, MANIFEST_SUFFIX, check_name, id_of, index_key_of, name_and_time_of, name_from, role_of,
-};
+use crate::catalog::layout::{KeyRole, Layout, MANIFEST_SUFFIX, check_name, index_key_of, name_from, role_of};
 use crate::catalog::listing::{Found, load_manifest, scan};
-use crate::catalog::manifest::{Adopted, Manifest, ObjectRecord, SourceInfo, State, TimeFrom};
+use crate::catalog::manifest::{Manifest, ObjectRecord, TimeFrom};
 use crate::catalog::selection::Chosen;
-use crate::pipeline::crypt::{PublicKey, Recipients, is_age};
+use crate::pipeline::crypt::is_age;
 use crate::pipeline::stored::{StoredData, StoredStream};
 use crate::source::detect::{Content, SqlDialect};
 use crate::store::{Key, ObjectMeta, Role, Store};
@@ -38,9 +40,6 @@ const HEAD_BYTES: u64 = 64 * 1024;
 
 /// What stands in the header of what is encrypted by a passphrase.
 const SCRYPT_STANZA: &[u8] = b"\n-> scrypt ";
-
-/// The kind of source of what was adopted: nobody knows what made it.
-const SOURCE_KIND: &str = "adopted";
 
 /// What is asked of an adoption.
 #[derive(Clone, Debug)]
@@ -142,6 +141,9 @@ pub fn adopt(store: &Arc<dyn Store>, key: &Key, options: &AdoptOptions, run: &Ru
     if reading.members.is_none() && reading.plain.plain_bytes > 0 {
         remarks.push("A part of it is restored by reading all of it: its stream is not cut into members.".to_owned());
     }
+    if let (_, Told::Day(_)) = series_and_time_of(key) {
+        remarks.push("Its name tells the day and no time of it, so that its first moment counts, UTC.".to_owned());
+    }
     if manifest
         .adopted
         .as_ref()
@@ -176,7 +178,7 @@ pub fn adopt(store: &Arc<dyn Store>, key: &Key, options: &AdoptOptions, run: &Ru
     let index_key = index_key_of(key, recipients.is_some());
     let record = match store.head(&index_key)? {
         None => upload_index(store, key, &index, &upload, run)?,
-        Some(meta) if meta.token.is_some() => put_index(store, key, &index_key, &index, &upload, run)?,
+        Some(meta) if meta.token.is_some() => replace_index(store, key, &index_key, &index, &meta, &upload, run)?,
         Some(_) => {
             return Err(Failure::new(
                 Kind::Conflict,
@@ -190,7 +192,7 @@ pub fn adopt(store: &Arc<dyn Store>, key: &Key, options: &AdoptOptions, run: &Ru
         Before::Damaged(standing) => {
             replace_manifest(store.as_ref(), &manifest_key, &standing, outcome.manifest.clone(), run)?;
         }
-        Before::Nothing => put_manifest(store.as_ref(), &manifest_key, &index_key, &mut outcome.manifest, run)?,
+        Before::Nothing => put_manifest(store.as_ref(), &manifest_key, &mut outcome.manifest, run)?,
     }
     Ok(outcome)
 }
@@ -204,7 +206,7 @@ fn series_of(store: &dyn Store, key: &Key, options: &AdoptOptions) -> Result<Str
         )
         .hint("Name the data itself: the object without .index.gz, .manifest.json or .part-0002 at its end"));
     }
-    let (hint, _) = name_and_time_of(key);
+    let (hint, _) = series_and_time_of(key);
     let name = match &options.name {
         Some(name) => name.clone(),
         None => name_from(&hint),
@@ -258,12 +260,27 @@ fn metas_of(store: &dyn Store, found: &Found) -> Result<Vec<ObjectMeta>> {
     found
         .data
         .iter()
-        .map(|(key, _)| {
-            store
-                .head(key)?
-                .ok_or_else(|| Failure::new(Kind::NotFound, format!("The object `{key}` was removed meanwhile")))
+        .map(|(key, bytes)| match store.head(key)? {
+            Some(meta) if meta.bytes == *bytes => Ok(meta),
+            // Only what is wrong twice is wrong where it lies.
+            _ => match store.head(key)? {
+                Some(meta) if meta.bytes == *bytes => Ok(meta),
+                Some(_) => Err(changed(key)),
+                None => Err(
+                    Failure::new(Kind::NotFound, format!("The object `{key}` was removed meanwhile"))
+                        .hint("`backup-cli list` shows what is there"),
+                ),
+            },
         })
         .collect()
+}
+
+fn changed(key: &Key) -> Failure {
+    Failure::new(
+        Kind::Failed,
+        format!("The object `{key}` changes while it is looked at"),
+    )
+    .hint("Nothing was written; run this again when nothing writes to it any more")
 }
 
 /// Data of this program without a manifest may be that of a run that goes on.
@@ -397,189 +414,36 @@ fn judge(reading: &Reading, found: &Found, is_uncommitted: bool, remarks: &mut V
     Ok(())
 }
 
-/// The manifest, without the index, and for whom that is encrypted.
-fn describe(
-    name: &str,
-    found: &Found,
-    metas: &[ObjectMeta],
-    reading: &Reading,
-    sealing: &Sealing,
-    run: &Run,
-) -> Result<(Manifest, Option<Recipients>)> {
-    let (_, named) = name_and_time_of(&found.data_key);
-    let modified = metas.iter().filter_map(|meta| meta.modified).max();
-    let now = run.clock.now();
-    let (started, time_from) = match named {
-        Some(named) => (named, TimeFrom::Name),
-        None => (modified.unwrap_or(now), TimeFrom::Modified),
-    };
-    let recipients = match (sealing.is_encrypted, sealing.is_by_passphrase) {
-        (false, _) => None,
-        (true, true) => Some(by_passphrase(run)?),
-        (true, false) => {
-            let keys: Vec<String> = run.keys.public_keys()?.into_iter().map(|PublicKey(key)| key).collect();
-            Some(Recipients::of_keys(&keys)?)
-        }
-    };
-    let objects = metas
-        .iter()
-        .zip(&reading.objects)
-        .map(|(meta, object)| record(meta, object.sha256, object.md5))
-        .collect::<Result<Vec<_>>>()?;
-    let manifest = Manifest {
-        // Raised to what the content needs when it is written.
-        format: 1,
-        id: id_of(&found.data_key),
-        name: name.to_owned(),
-        host: String::new(),
-        source: SourceInfo {
-            kind: SOURCE_KIND.to_owned(),
-            ..SourceInfo::default()
-        },
-        started,
-        finished: modified.unwrap_or(started).max(started),
-        state: State::Complete,
-        problems: Vec::new(),
-        problem_count: 0,
-        objects,
-        extension: extension_of(reading.content, &found.data_key),
-        plain_bytes: reading.plain.plain_bytes,
-        plain_sha256: reading.plain.plain_sha256s.first().map(hex::encode),
-        streams: Vec::new(),
-        codec: reading.plain.codec,
-        // Nothing tells the level by which a stream was compressed.
-        level: 0,
-        members: match &reading.members {
-            Some(members) => members.iter().sum(),
-            None => reading.plain.members,
-        },
-        recipients: recipients.as_ref().map(Recipients::names).unwrap_or_default(),
-        tags: Vec::new(),
-        warnings: Vec::new(),
-        counts: reading.counts.clone(),
-        shape: None,
-        lock: None,
-        copied_from: None,
-        adopted: Some(Adopted {
-            time: now,
-            time_from,
-            ranged: reading.members.is_some(),
-        }),
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        other: BTreeMap::new(),
-    };
-    Ok((manifest, recipients))
-}
-
-fn record(meta: &ObjectMeta, sha256: Option<[u8; 32]>, md5: Option<[u8; 16]>) -> Result<ObjectRecord> {
-    let (Some(sha256), Some(md5)) = (sha256, md5) else {
-        return Err(Failure::new(
-            Kind::Damaged,
-            format!("The object `{}` was not read to its end", meta.key),
-        ));
-    };
-    let parts = meta.etag.as_ref().and_then(|etag| etag.rsplit_once('-'));
-    Ok(ObjectRecord {
-        role: Role::Data,
-        key: meta.key.clone(),
-        version_id: meta.version_id.clone(),
-        bytes: meta.bytes,
-        sha256: hex::encode(sha256),
-        md5: hex::encode(md5),
-        etag: meta.etag.clone(),
-        part_bytes: 0,
-        parts: parts.and_then(|(_, parts)| parts.parse().ok()).unwrap_or(0),
-        token: meta.token.clone().unwrap_or_default(),
-    })
-}
-
-fn extension_of(content: Content, key: &Key) -> String {
-    let known = match content {
-        Content::Tar => "tar",
-        Content::Sql => "sql",
-        Content::PgDumpCustom => "dump",
-        Content::Sqlite => "sqlite",
-        _ => "",
-    };
-    if !known.is_empty() {
-        return known.to_owned();
-    }
-    let stem = key.file_name().trim_end_matches(".age");
-    let stem = [".gz", ".zst"]
-        .iter()
-        .fold(stem, |stem, codec| stem.trim_end_matches(codec));
-    match stem.rsplit_once('.') {
-        Some((_, extension)) if !extension.is_empty() && extension.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
-            extension.to_owned()
-        }
-        _ => "bin".to_owned(),
-    }
-}
-
-/// What the index of a backup with a damaged manifest still says, if it is encrypted; and what is lost.
-fn recall(
-    store: &Arc<dyn Store>,
-    chosen: &Chosen,
-    manifest: &mut Manifest,
-    remarks: &mut Vec<String>,
-    run: &Run,
-) -> Result<()> {
-    remarks.push(
-        "What only the damaged manifest said is lost: the host, tags, the source of a backup that is not encrypted, and whether it was partial."
-            .to_owned(),
-    );
-    if !manifest.is_encrypted() {
-        return Ok(());
-    }
-    let mut known = Chosen {
-        found: chosen.found.clone(),
-        manifest: Some(manifest.clone()),
-    };
-    match reveal(store, &mut known, run) {
-        Err(failure) if matches!(failure.kind(), Kind::NotFound | Kind::Damaged | Kind::WrongKey) => return Ok(()),
-        other => other?,
-    }
-    if let Some(known) = known.manifest {
-        manifest.problem_count = known.problems.len() as u64;
-        if !known.problems.is_empty() {
-            manifest.state = State::Partial;
-        }
-        manifest.source = known.source;
-        manifest.problems = known.problems;
-        manifest.warnings = known.warnings;
-    }
-    Ok(())
-}
-
 /// Commits: from here on it is a backup. If that fails, the index goes again; the object is never touched.
-fn put_manifest(
-    store: &dyn Store,
-    manifest_key: &Key,
-    index_key: &Key,
-    manifest: &mut Manifest,
-    run: &Run,
-) -> Result<()> {
+fn put_manifest(store: &dyn Store, manifest_key: &Key, manifest: &mut Manifest, run: &Run) -> Result<()> {
     let put = put_options(Role::Manifest, &manifest.name);
     let written = run.cancel.check().and_then(|()| manifest.to_json()).and_then(|json| {
         let bytes = json.len() as u64;
-        let written = store.put(manifest_key, Bytes::from(json), &put);
-        match (written, store.head(manifest_key)) {
-            (_, Ok(Some(meta))) if meta.token.as_deref() == Some(&put.token) && meta.bytes == bytes => Ok(()),
-            (Ok(_), Err(_)) => Ok(()),
-            (Ok(_), Ok(_)) => Err(Failure::new(
-                Kind::Failed,
-                format!("The store acknowledged `{manifest_key}` and does not have it"),
-            )),
-            (Err(failure), _) => Err(failure),
+        let stands = || {
+            let meta = store.head(manifest_key);
+            meta.map(|meta| meta.is_some_and(|meta| meta.token.as_deref() == Some(&put.token) && meta.bytes == bytes))
+        };
+        match store.put(manifest_key, Bytes::from(json), &put) {
+            // It was acknowledged, and nothing speaks against it; only what is wrong twice does.
+            Ok(_) => match stands().and_then(|stands_now| if stands_now { Ok(true) } else { stands() }) {
+                Ok(true) | Err(_) => Ok(()),
+                Ok(false) => Err(Failure::new(
+                    Kind::Failed,
+                    format!("The store acknowledged `{manifest_key}` and does not have it"),
+                )),
+            },
+            Err(failure) => match stands() {
+                Ok(true) => Ok(()),
+                _ => Err(failure),
+            },
         }
     });
     let Err(failure) = written else { return Ok(()) };
     // What is not certain to be without a manifest keeps its index.
-    let is_free = matches!(store.head(manifest_key), Ok(None));
-    if is_free && let Err(left) = store.delete(index_key) {
-        run.warn(format!(
-            "`{index_key}` belongs to no backup and could not be removed: {left}."
-        ));
+    let is_free = failure.kind() != Kind::Conflict && matches!(store.head(manifest_key), Ok(None));
+    if is_free {
+        let index: Vec<ObjectRecord> = manifest.index_object().cloned().into_iter().collect();
+        roll_back(store, &index, None, run);
     }
     Err(failure
         .context("The index was stored but the manifest could not be")

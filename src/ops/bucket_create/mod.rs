@@ -20,6 +20,9 @@ pub use plan::{CreatePlan, Left, LeftBecause, Planned, Step, Surroundings, Wante
 /// How often it is looked whether the changes have come about: large providers take some seconds to agree on them.
 const LOOKS_MAX: u32 = 5;
 
+/// How often it is looked once more after what had no effect was made again.
+const LAST_LOOKS: u32 = 2;
+
 /// How long to wait between two looks.
 const LOOK_WAIT: Duration = Duration::from_millis(500);
 
@@ -123,24 +126,55 @@ pub fn create_bucket(bucket: &Bucket, wanted: &Wanted, run: &Run) -> Result<Crea
     bucket.check()?;
     let now = plan(Some(&settings), wanted, &around);
     outcome.left = now.left;
+    let said_to_lack: Vec<&'static str> = outcome
+        .left
+        .iter()
+        .filter(|left| left.because == LeftBecause::NotThere)
+        .map(|left| left.point)
+        .collect();
     for planned in now.steps {
-        run.cancel.check()?;
-        let point = planned.step.point();
-        if planned.step == Step::Tidy {
-            match tidy::tidy(bucket, wanted, run) {
-                Ok(()) => outcome.done.push(point),
-                Err(failure) => outcome.left.push(tidy::left(point, failure, wanted)?),
-            }
-            continue;
-        }
-        match make(bucket, &planned.step, wanted, &around) {
-            Ok(()) => outcome.done.push(point),
-            Err(refusal) => outcome.left.push(left(point, refusal, wanted)?),
+        match carry_out(bucket, &planned.step, wanted, &around, run)? {
+            None => outcome.done.push(planned.step.point()),
+            Some(left) => outcome.left.push(left),
         }
     }
     let settings = look_again(bucket, wanted, &around, &mut outcome, run)?;
+    let open = plan(Some(&settings), wanted, &around).steps;
+    for left in outcome
+        .left
+        .iter_mut()
+        .filter(|left| said_to_lack.contains(&left.point))
+    {
+        if open.iter().any(|planned| planned.step.point() == left.point) {
+            left.because = LeftBecause::Failed;
+            left.why = "This server said that it does not have it, and has it".to_owned();
+        }
+    }
     outcome.points = compare(&settings, &wanted.folder);
     Ok(outcome)
+}
+
+/// Makes one change, or says why it could not be made.
+///
+/// # Errors
+/// What makes it pointless to go on.
+fn carry_out(
+    bucket: &Bucket,
+    step: &Step,
+    wanted: &Wanted,
+    around: &Surroundings<'_>,
+    run: &Run,
+) -> Result<Option<Left>> {
+    run.cancel.check()?;
+    let point = step.point();
+    let outcome = match step {
+        Step::Tidy => tidy::tidy(bucket, wanted, run).map_err(|failure| tidy::left(point, failure, wanted)),
+        step => make(bucket, step, wanted, around).map_err(|refusal| left(point, refusal, wanted)),
+    };
+    match outcome {
+        Ok(()) => Ok(None),
+        Err(left) => left.map(Some),
+    }
 }
 
 fn taken(bucket: &Bucket) -> Failure {
@@ -175,7 +209,7 @@ fn add_to_policy(
     around: &Surroundings<'_>,
     of_tls: bool,
 ) -> std::result::Result<(), Refusal> {
-    let known = match bucket.policy() {
+    let known = match bucket.policy_to_change() {
         Reading::Is(policy) => Some(policy),
         Reading::NotConfigured => None,
         other => return Err(unread(other)),
@@ -201,6 +235,7 @@ fn unread<T>(reading: Reading<T>) -> Refusal {
         why: Why::Rejected,
         status: None,
         code: None,
+        is_senseless: false,
         permission: "s3:GetBucketPolicy",
         failure,
     }
@@ -245,7 +280,7 @@ fn left(point: &'static str, refusal: Refusal, wanted: &Wanted) -> Result<Left> 
     })
 }
 
-/// Reads everything again. What was accepted and is not there is told.
+/// Reads everything again. What was accepted and is not there is made once more, and told if that is in vain, too.
 fn look_again(
     bucket: &Bucket,
     wanted: &Wanted,
@@ -254,21 +289,28 @@ fn look_again(
     run: &Run,
 ) -> Result<BucketSettings> {
     let mut looks = 0;
+    let mut looks_max = LOOKS_MAX;
     loop {
         looks += 1;
         let settings = bucket.settings();
         bucket.check()?;
-        let missing: Vec<&'static str> = plan(Some(&settings), wanted, around)
-            .steps
+        let open = plan(Some(&settings), wanted, around).steps;
+        let missing: Vec<&Planned> = open
             .iter()
-            .map(|planned| planned.step.point())
-            .filter(|point| outcome.done.contains(point))
+            .filter(|planned| outcome.done.contains(&planned.step.point()))
             .collect();
         if missing.is_empty() {
             return Ok(settings);
         }
-        if looks >= LOOKS_MAX {
-            for point in missing {
+        if looks == LOOKS_MAX {
+            for planned in &missing {
+                // Whatever comes of it is what the next look finds.
+                let _ = carry_out(bucket, &planned.step, wanted, around, run)?;
+            }
+            looks_max += LAST_LOOKS;
+        }
+        if looks >= looks_max {
+            for point in missing.iter().map(|planned| planned.step.point()) {
                 outcome.done.retain(|done| *done != point);
                 outcome.left.push(Left {
                     point,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::units::parse_bytes;
 use crate::source::directory::PathSelection;
+use crate::source::scratch::Answer;
 
 /// How a question to a database may begin: with what returns rows and changes nothing.
 const QUERY_WORDS: &[&str] = &["select", "with", "values", "table", "show"];
@@ -20,11 +21,11 @@ const VALUE_CHARS_MAX: usize = 200;
 /// Something that must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Check {
-    /// A question whose first field must be as expected.
+    /// A question whose answer, one field of one row, must be as expected.
     Query {
         /// The question, without a semicolon at its end.
         query: String,
-        /// What its first field must be; `None` if it must be true.
+        /// What it must be; `None` if it must be true.
         expect: Option<Expectation>,
     },
     /// A path of an archive of files that must be there.
@@ -215,38 +216,61 @@ impl Check {
         })
     }
 
-    /// Judges the rows that a database answered.
+    /// Judges what a database answered.
     #[must_use]
-    pub fn judge_rows(&self, rows: &[Vec<String>]) -> CheckOutcome {
-        let found = rows.first().and_then(|row| row.first());
-        let holds = match (self, found) {
-            (
-                Self::Query {
-                    expect: Some(expect), ..
-                },
-                Some(found),
-            ) => expect.holds(found),
-            (Self::Query { expect: None, .. }, Some(found)) => is_true(found),
-            _ => false,
+    pub fn judge(&self, answer: &Answer) -> CheckOutcome {
+        let rows = match answer {
+            Answer::None(why) => return self.unanswered(why),
+            Answer::Rows(rows) => rows,
         };
+        let row = match rows.as_slice() {
+            [] => return self.outcome(false, "no row"),
+            [row] => row.as_slice(),
+            _ => return self.unanswered("more than one row, of which none is meant more than the others"),
+        };
+        let [found] = row else {
+            return self.unanswered(&format!("{} fields, where one is to be judged", row.len()));
+        };
+        let holds = match self {
+            Self::Query {
+                expect: Some(expect), ..
+            } => expect.holds(found),
+            Self::Query { expect: None, .. } => is_true(found),
+            Self::Path { .. } => false,
+        };
+        self.outcome(holds, if found.is_empty() { "null or empty" } else { found })
+    }
+
+    fn outcome(&self, holds: bool, found: &str) -> CheckOutcome {
         CheckOutcome {
             check: self.to_string(),
             holds,
-            found: match found {
-                Some(found) => found.chars().take(VALUE_CHARS_MAX).collect(),
-                None => "no row".to_owned(),
-            },
+            found: found.chars().take(VALUE_CHARS_MAX).collect(),
+            open: None,
         }
     }
 
-    /// The outcome of a question that was not answered.
-    #[must_use]
-    pub fn unanswered(&self, failure: &Failure) -> CheckOutcome {
-        let why = failure.causes().join(": ");
+    /// The outcome of a question that has no answer, and why.
+    fn unanswered(&self, why: &str) -> CheckOutcome {
         CheckOutcome {
-            check: self.to_string(),
-            holds: false,
-            found: format!("no answer: {}", why.chars().take(VALUE_CHARS_MAX).collect::<String>()),
+            open: Some(Open::Unanswered),
+            ..self.outcome(false, why.lines().next().unwrap_or_default())
+        }
+    }
+
+    /// The outcome of a check that does not go with `content` and is not made.
+    #[must_use]
+    pub fn not_made(&self, content: &str) -> CheckOutcome {
+        let why = match self {
+            Self::Query { .. } => format!("{content} was restored as files, which answer no questions"),
+            Self::Path { .. } => format!(
+                "{content} has no paths, and a question begins with {}",
+                QUERY_WORDS.join(", ")
+            ),
+        };
+        CheckOutcome {
+            open: Some(Open::NotMade),
+            ..self.outcome(false, &why)
         }
     }
 }
@@ -282,8 +306,29 @@ pub struct CheckOutcome {
     pub check: String,
     /// Whether it holds.
     pub holds: bool,
-    /// What was found.
+    /// What was found, or why nothing was.
     pub found: String,
+    /// Why it says nothing of the backup, where it does not hold and does not fail either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<Open>,
+}
+
+impl CheckOutcome {
+    /// Whether the backup is not as it must be by this check.
+    #[must_use]
+    pub fn fails(&self) -> bool {
+        !self.holds && self.open.is_none()
+    }
+}
+
+/// Why a check says nothing of the backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Open {
+    /// The question has no answer: it is wrong, or the server does not take it.
+    Unanswered,
+    /// It does not go with what the backup holds, so that it was not made.
+    NotMade,
 }
 
 /// Collects what the paths of a tree say to the checks of paths.
@@ -324,6 +369,7 @@ impl<'a> PathChecks<'a> {
             .map(|(check, _, bytes_min, largest)| CheckOutcome {
                 check: check.to_string(),
                 holds: largest.is_some_and(|bytes| bytes >= bytes_min),
+                open: None,
                 found: match largest {
                     None => "nothing matches".to_owned(),
                     Some(bytes) => format!("{bytes} bytes"),
@@ -339,7 +385,10 @@ mod tests {
     use super::*;
 
     fn holds(check: &str, found: &str) -> bool {
-        Check::parse(check).unwrap().judge_rows(&[vec![found.to_owned()]]).holds
+        let answer = Answer::Rows(vec![vec![found.to_owned()]]);
+        let outcome = Check::parse(check).unwrap().judge(&answer);
+        assert_eq!(outcome.fails(), !outcome.holds);
+        outcome.holds
     }
 
     #[test]
@@ -374,8 +423,26 @@ mod tests {
         ] {
             assert_eq!(holds(check, found), is, "{check} of {found}");
         }
-        let none = Check::parse("select 1").unwrap().judge_rows(&[]);
-        assert_eq!((none.holds, none.found.as_str()), (false, "no row"));
+    }
+
+    #[test]
+    fn only_one_field_of_one_row_is_an_answer() {
+        let check = Check::parse("select x from t").unwrap();
+        let judged = |rows: &[&[&str]]| {
+            let texts = |row: &&[&str]| row.iter().map(|field| (*field).to_owned()).collect();
+            let outcome = check.judge(&Answer::Rows(rows.iter().map(texts).collect()));
+            (outcome.fails(), outcome.open, outcome.found)
+        };
+        assert_eq!(judged(&[&["t"]]), (false, None, "t".to_owned()));
+        assert_eq!(judged(&[]), (true, None, "no row".to_owned()));
+        assert_eq!(judged(&[&[""]]), (true, None, "null or empty".to_owned()));
+        for rows in [&[&["t", "f"][..]][..], &[&["t"], &["f"]], &[&[]]] {
+            let (fails, open, _) = judged(rows);
+            assert_eq!((fails, open), (false, Some(Open::Unanswered)), "{rows:?}");
+        }
+        let refused = check.judge(&Answer::None("ERROR: no such table\nLINE 1".to_owned()));
+        assert_eq!((refused.fails(), refused.holds), (false, false));
+        assert_eq!(refused.found, "ERROR: no such table");
     }
 
     #[test]

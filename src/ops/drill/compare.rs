@@ -32,13 +32,29 @@ impl std::fmt::Display for Difference {
     }
 }
 
+/// With what was recorded a restored backup was compared, from the least to the most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Against {
+    /// Nothing was recorded, or it cannot be read.
+    #[default]
+    Nothing,
+    /// What was recorded of all tables together, or the size of a file; of an archive of files without an index, the archive.
+    Sums,
+    /// Each table with its rows, each file with its content.
+    Each,
+}
+
 /// The result of a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compared {
-    /// Tables that were compared.
+    /// With what.
+    #[serde(default)]
+    pub against: Against,
+    /// Tables that were restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tables: Option<u64>,
-    /// Their rows, as restored.
+    /// Their rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
     /// Files that were compared, each with its content.
@@ -141,6 +157,7 @@ pub(super) fn compare_tables(recorded: &RecordedTables, restored: &[TableRows]) 
         ..Compared::default()
     };
     if let Some(by_table) = &recorded.by_table {
+        compared.against = Against::Each;
         let mut left: BTreeMap<&[u8], &TableRows> =
             restored.iter().map(|table| (table.path.as_slice(), table)).collect();
         for (path, expected) in by_table {
@@ -164,9 +181,11 @@ pub(super) fn compare_tables(recorded: &RecordedTables, restored: &[TableRows]) 
         // A dump of the same kind was counted as a whole.
         if let Some(expected) = recorded.counts.rows
             && restored.iter().all(|table| !table.is_shared)
-            && expected != total
         {
-            compared.differs("all tables", rows(expected), rows(total));
+            compared.against = Against::Sums;
+            if expected != total {
+                compared.differs("all tables", rows(expected), rows(total));
+            }
         }
         if recorded.counts.rows.is_none() && recorded.trouble.is_none() {
             compared
@@ -261,9 +280,13 @@ mod tests {
         assert_eq!(said(&was, &[table("a", 3)]), ["rows in all: 3 instead of 4"]);
         was.by_table = None;
         assert_eq!(said(&was, &[table("a", 3)]), ["all tables: 3 rows instead of 4 rows"]);
+        let against = |was: &RecordedTables| compare_tables(was, &[table("a", 3)]).against;
+        assert_eq!(against(&was), Against::Sums);
         was.counts.rows = None;
         assert!(said(&was, &[table("a", 3)]).is_empty());
         assert_eq!(compare_tables(&was, &[]).not_compared.len(), 1);
+        assert_eq!(against(&was), Against::Nothing, "nothing was recorded");
+        assert_eq!(against(&recorded(&[("a", 3)])), Against::Each);
     }
 
     #[test]

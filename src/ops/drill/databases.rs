@@ -5,13 +5,13 @@ use super::super::located::Backup;
 use super::super::restore::RestoreTarget;
 use super::check::Check;
 use super::compare::{compare_tables, recorded_tables};
-use super::scratch::{RunningDrill, database_name, forget, leftovers, refused};
-use super::{DrillOptions, DrillReport, judged, restore_to};
+use super::scratch::{RunningDrill, database_name, forget, is_of_drill, leftovers, refused};
+use super::{DrillOptions, DrillReport, restore_to};
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::source::mysql::{MysqlOptions, MysqlScratch, MysqlUrl};
 use crate::source::postgres::{PostgresScratch, PostgresUrl};
-use crate::source::scratch::{ScratchServer, TableRows};
+use crate::source::scratch::{Answer, ScratchServer, TableRows};
 
 /// The databases that a URL of a server may name because it has to name one: nobody's data is in them.
 const HARMLESS_DATABASES: &[&str] = &["postgres"];
@@ -110,7 +110,7 @@ impl Server {
         }
     }
 
-    fn query(&self, query: &str, cancel: &Cancel) -> Result<Vec<Vec<String>>> {
+    fn query(&self, query: &str, cancel: &Cancel) -> Result<Answer> {
         match self {
             Self::Postgres(server) => server.query(query, cancel),
             Self::Mysql(server) => server.query(query, cancel),
@@ -175,19 +175,32 @@ pub(super) fn drill(
         name: &name,
         is_open: !options.keeps,
     };
+    // A database that is to stay is none to clear up after.
+    drill.may_leave(!options.keeps);
     let outcome = prove(backup, &scratch, &server, options, report);
     if options.keeps {
         report.kept = Some(report.target.clone());
         return outcome;
     }
-    if let Err(failure) = dropped.close() {
+    let closed = dropped.close();
+    drill.may_leave(closed.is_err() || (outcome.is_err() && leaves(&server, &drill.tag)));
+    if let Err(failure) = closed {
         // Said at once: a drill that failed for another reason has no report.
         backup.run.warn(format!(
-            "The scratch database `{name}` could not be dropped: {}. Drop it by hand.",
+            "The scratch database `{name}` could not be dropped: {}. The next drill on that server tries again.",
             failure.causes().join(": ")
         ));
     }
     outcome
+}
+
+/// Whether a database of this drill stands on the server, or may stand there: a restore that failed may have left the one
+/// that it was filling.
+fn leaves(server: &Server, tag: &str) -> bool {
+    match server.databases(&Cancel::new()) {
+        Ok(databases) => databases.iter().any(|(name, _)| is_of_drill(name, tag)),
+        Err(_) => true,
+    }
 }
 
 fn prove(
@@ -212,7 +225,7 @@ fn prove(
     for check in &options.checks {
         cancel.check()?;
         if let Check::Query { query, .. } = check {
-            report.checks.push(judged(check, server.query(query, cancel))?);
+            report.checks.push(check.judge(&server.query(query, cancel)?));
         }
     }
     Ok(())
@@ -253,10 +266,12 @@ fn clear_leftovers(server: &Server, options: &DrillOptions, run: &Run) -> Result
         match server.drop_database(&name) {
             Ok(()) => {
                 forget(&name, &options.lock_folder);
-                run.note(format!("Dropped `{name}`, which a drill that was killed had left."));
+                run.note(format!(
+                    "Dropped `{name}`, which a drill that was killed had left, or one that could not drop it."
+                ));
             }
             Err(failure) => run.warn(format!(
-                "`{name}` was left by a drill that was killed, and could not be dropped: {}.",
+                "`{name}` was left by an earlier drill, and could not be dropped: {}.",
                 failure.causes().join(": ")
             )),
         }

@@ -20,12 +20,12 @@ use crate::store::{Key, Store};
 const FREE_KEY_TRIES_MAX: i64 = 60;
 
 /// What the note of a drill says, beside what all notes say. Of an encrypted backup no names, questions or answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DrillBody {
     /// The backup's id.
     pub id: String,
-    /// `passed` or `failed`.
+    /// `passed`, `failed`, or `incomplete` if nothing is wrong and not all that was asked has an answer.
     pub result: String,
     /// What the backup holds, for people.
     pub content: String,
@@ -34,8 +34,8 @@ pub struct DrillBody {
     pub target: String,
     /// When the drill began.
     pub started: Timestamp,
-    /// How long it took, in seconds.
-    pub seconds: u64,
+    /// How long it took, in seconds, to the millisecond.
+    pub seconds: f64,
     /// Plaintext bytes that were restored.
     pub restored_bytes: u64,
     /// The scratch server's version.
@@ -49,11 +49,13 @@ pub struct DrillBody {
     pub not_restored: Vec<String>,
     /// What was compared.
     pub compared: Compared,
-    /// How many of the user's checks were made.
+    /// How many of the user's checks have an answer.
     pub checks_made: u64,
     /// How many of them do not hold.
     pub checks_failed: u64,
-    /// Each of them.
+    /// How many checks beside these were not made, or have no answer.
+    pub checks_open: u64,
+    /// Each check.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckOutcome>,
 }
@@ -65,17 +67,28 @@ impl DrillBody {
         self.result == PASSED
     }
 
+    /// Whether nothing was found wrong and not all that was asked has an answer.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.result == INCOMPLETE
+    }
+
     /// What a drill found out, for everybody who may read the store if `is_public`, else for its user.
     #[must_use]
     pub fn of(id: &str, report: &DrillReport, is_public: bool) -> Self {
         let clean = |text: &String| redact(text);
         let mut body = Self {
             id: id.to_owned(),
-            result: if report.passed() { PASSED } else { FAILED }.to_owned(),
+            result: match (report.is_damaged(), report.passed()) {
+                (true, _) => FAILED,
+                (false, true) => PASSED,
+                (false, false) => INCOMPLETE,
+            }
+            .to_owned(),
             content: report.content.clone(),
             target: clean(&report.target),
             started: report.started,
-            seconds: report.took.as_secs(),
+            seconds: report.took.as_millis() as f64 / 1000.0,
             restored_bytes: report.restored_bytes,
             server_version: report.server.as_ref().map(|server| server.version.clone()),
             client: report
@@ -84,8 +97,9 @@ impl DrillBody {
                 .map(|server| format!("{} {}", server.client, server.client_version)),
             not_restored: report.not_restored.iter().map(clean).collect(),
             compared: report.compared.clone(),
-            checks_made: report.checks.len() as u64,
-            checks_failed: report.checks.iter().filter(|check| !check.holds).count() as u64,
+            checks_made: report.checks.iter().filter(|check| check.open.is_none()).count() as u64,
+            checks_failed: report.checks.iter().filter(|check| check.fails()).count() as u64,
+            checks_open: report.checks.iter().filter(|check| check.open.is_some()).count() as u64,
             checks: report.checks.clone(),
         };
         if is_public {
@@ -108,6 +122,7 @@ impl DrillBody {
 
 const PASSED: &str = "passed";
 const FAILED: &str = "failed";
+const INCOMPLETE: &str = "incomplete";
 
 /// Writes the note; `None` for an object without a manifest, which is somebody else's.
 ///

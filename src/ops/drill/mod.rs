@@ -27,18 +27,20 @@ pub mod check;
 pub mod compare;
 mod databases;
 mod evidence;
+mod grounds;
 mod scratch;
 mod tree;
 
 pub use evidence::{DrillBody, write_evidence};
+pub use grounds::{Grounds, RestoredAs};
 
-use check::{Check, CheckOutcome, PathChecks};
-use compare::Compared;
+use check::{Check, CheckOutcome, Open, PathChecks};
+use compare::{Against, Compared};
 use databases::ScratchDatabase;
 use scratch::ScratchFolder;
 
-/// How many rows of an answer are read; the first one is judged.
-const ANSWER_ROWS_MAX: usize = 1;
+/// How many rows of an answer are read: one is judged, and a second one is one too many.
+const ANSWER_ROWS_MAX: usize = 2;
 
 /// Where drills may restore into.
 #[derive(Clone, Debug, Default)]
@@ -75,8 +77,10 @@ pub struct DrillOptions {
 pub struct DrillReport {
     /// What the backup holds, for people.
     pub content: String,
-    /// Where it was restored to, without secrets.
+    /// Where it was restored to, without secrets; empty if it did not come to that.
     pub target: String,
+    /// As what it was restored, if it came to that.
+    pub restored_as: Option<RestoredAs>,
     /// When the drill began.
     pub started: Timestamp,
     /// How long it took.
@@ -98,12 +102,23 @@ pub struct DrillReport {
 }
 
 impl DrillReport {
-    /// Whether the backup has proved good.
+    /// Whether the backup has proved good in all that was asked.
     #[must_use]
     pub fn passed(&self) -> bool {
-        self.not_restored.is_empty()
-            && self.compared.difference_count == 0
-            && self.checks.iter().all(|check| check.holds)
+        !self.is_damaged() && self.checks.iter().all(|check| check.holds)
+    }
+
+    /// Whether the backup is not as it should be.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        !self.not_restored.is_empty()
+            || self.compared.difference_count > 0
+            || self.checks.iter().any(CheckOutcome::fails)
+    }
+
+    /// The checks that say nothing of the backup for this reason.
+    pub fn open(&self, why: Open) -> impl Iterator<Item = &CheckOutcome> {
+        self.checks.iter().filter(move |check| check.open == Some(why))
     }
 }
 
@@ -163,6 +178,12 @@ fn drill_chosen(
         run,
     };
     note_unused_checks(&way, options, report);
+    report.restored_as = Some(match way {
+        Way::Postgres(_) | Way::Mysql(_) => RestoredAs::Database,
+        Way::Sqlite => RestoredAs::Sqlite,
+        Way::Tree => RestoredAs::Files,
+        Way::File => RestoredAs::File,
+    });
     match way {
         Way::Postgres(url) => databases::drill(&backup, ScratchDatabase::Postgres(url), options, report),
         Way::Mysql(url) => databases::drill(&backup, ScratchDatabase::Mysql(url), options, report),
@@ -197,25 +218,34 @@ fn way_of(
         (Content::Sql, _) if kind == GLOBALS_KIND => as_a_file(report, "The dump of roles"),
         (Content::Sql, SqlDialect::Postgres) | (Content::PgDumpCustom, _) => match &places.postgres {
             Some(url) => Ok(Way::Postgres(url.clone())),
-            None if kind == "postgresql" => Err(no_server(chosen, "PostgreSQL", "postgres://admin@host/")),
+            None if kind == "postgresql" => Err(no_server(
+                chosen,
+                "PostgreSQL",
+                places.mysql.as_ref().map(|_| "MySQL or MariaDB"),
+                "postgres://admin@host/",
+            )),
             None => as_a_file(report, "The dump"),
         },
         (Content::Sql, SqlDialect::Mysql) => match &places.mysql {
             Some(url) => Ok(Way::Mysql(url.clone())),
-            None if matches!(kind, "mysql" | "mariadb") => {
-                Err(no_server(chosen, "MySQL or MariaDB", "mysql://admin@host/"))
-            }
+            None if matches!(kind, "mysql" | "mariadb") => Err(no_server(
+                chosen,
+                "MySQL or MariaDB",
+                places.postgres.as_ref().map(|_| "PostgreSQL"),
+                "mysql://admin@host/",
+            )),
             None => as_a_file(report, "The dump"),
         },
         _ => Ok(Way::File),
     }
 }
 
-fn no_server(chosen: &Chosen, make: &str, example: &str) -> Failure {
+fn no_server(chosen: &Chosen, make: &str, other: Option<&str>, example: &str) -> Failure {
+    let other = other.map(|other| format!(", only one of {other}")).unwrap_or_default();
     Failure::new(
         Kind::Usage,
         format!(
-            "`{}` is a dump of {make}, and no server for a scratch database was named",
+            "`{}` is a dump of {make}, and no {make} server for a scratch database was named{other}",
             chosen.found.id
         ),
     )
@@ -224,21 +254,23 @@ fn no_server(chosen: &Chosen, make: &str, example: &str) -> Failure {
     ))
 }
 
-/// Checks that this kind of backup cannot answer are said rather than passed over.
+/// Checks that do not go with this kind of backup leave the drill incomplete: nobody would notice a question with a slip of
+/// the pen that is passed over for ever.
 fn note_unused_checks(way: &Way, options: &DrillOptions, report: &mut DrillReport) {
-    let unused = options
+    let is_unused = |check: &&Check| {
+        !matches!(
+            (way, check),
+            (Way::Postgres(_) | Way::Mysql(_) | Way::Sqlite, Check::Query { .. }) | (Way::Tree, Check::Path { .. })
+        )
+    };
+    let unused = options.checks.iter().filter(is_unused);
+    report
         .checks
-        .iter()
-        .filter(|check| {
-            !matches!(
-                (way, check),
-                (Way::Postgres(_) | Way::Mysql(_) | Way::Sqlite, Check::Query { .. }) | (Way::Tree, Check::Path { .. })
-            )
-        })
-        .count();
-    if unused > 0 {
+        .extend(unused.map(|check| check.not_made(&report.content)));
+    if !report.checks.is_empty() {
         report.warnings.push(format!(
-            "{unused} of {} checks do not go with {} and were not made.",
+            "{} of {} checks do not go with {} and were not made.",
+            report.checks.len(),
             options.checks.len(),
             report.content
         ));
@@ -327,7 +359,7 @@ fn drill_tree(backup: &Backup<'_>, target: &Path, options: &DrillOptions, report
     let not_compared = std::mem::take(&mut report.compared.not_compared);
     report.compared = tree::compare_tree(backup, target, &log, &mut checks)?;
     report.compared.not_compared.extend(not_compared);
-    report.checks = checks.outcomes();
+    report.checks.extend(checks.outcomes());
     Ok(())
 }
 
@@ -342,7 +374,7 @@ fn drill_sqlite(backup: &Backup<'_>, target: &Path, options: &DrillOptions, repo
     for check in &options.checks {
         if let Check::Query { query, .. } = check {
             let answer = database.query(query, ANSWER_ROWS_MAX, cancel);
-            report.checks.push(judged(check, answer)?);
+            report.checks.push(check.judge(&answer?));
         }
     }
     Ok(())
@@ -367,6 +399,10 @@ fn drill_file(backup: &Backup<'_>, target: &Path, options: &DrillOptions, report
             .push("It has no manifest, so that nothing was recorded to compare with.".to_owned()),
         Some(manifest) => {
             let found = hex::encode(sha256);
+            report.compared.against = match manifest.plain_sha256 {
+                Some(_) => Against::Each,
+                None => Against::Sums,
+            };
             if manifest.plain_bytes != bytes {
                 report.compared.differs(
                     "content",
@@ -379,13 +415,4 @@ fn drill_file(backup: &Backup<'_>, target: &Path, options: &DrillOptions, report
         }
     }
     Ok(())
-}
-
-/// The outcome of a question; a database that answers that it is none fails the check, any other failure the drill.
-fn judged(check: &Check, answer: Result<Vec<Vec<String>>>) -> Result<CheckOutcome> {
-    match answer {
-        Ok(rows) => Ok(check.judge_rows(&rows)),
-        Err(failure) if failure.kind() == Kind::Damaged => Ok(check.unanswered(&failure)),
-        Err(failure) => Err(failure),
-    }
 }

@@ -1,5 +1,6 @@
 //! Names and places of what a drill makes and removes again, and what drills that were killed have left.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -40,6 +41,7 @@ pub(super) struct RunningDrill {
     /// Six random hexadecimal digits, which stand in the names of what the drill makes.
     pub tag: String,
     path: PathBuf,
+    may_leave: Cell<bool>,
     _file: File,
 }
 
@@ -65,15 +67,33 @@ impl RunningDrill {
         flock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(std::io::Error::from)
             .doing(|| format!("take the lock `{}`", path.display()))?;
-        Ok(Self { tag, path, _file: file })
+        Ok(Self {
+            tag,
+            path,
+            may_leave: Cell::new(false),
+            _file: file,
+        })
+    }
+
+    /// Says whether a database of this drill may be on its server when the drill has ended.
+    pub(super) fn may_leave(&self, may_leave: bool) {
+        self.may_leave.set(may_leave);
     }
 }
 
 impl Drop for RunningDrill {
     fn drop(&mut self) {
-        // What stays of it does no harm.
-        let _ = std::fs::remove_file(&self.path);
+        // The file that stays, and that nobody holds, tells the next drill that what has its tag is left over.
+        if !self.may_leave.get() {
+            // What stays of it does no harm.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
+}
+
+/// Whether a database was made by the drill of this tag, not to stay.
+pub(super) fn is_of_drill(name: &str, tag: &str) -> bool {
+    read_name(name).is_some_and(|(found, _)| found == tag)
 }
 
 fn lock_path(lock_folder: &Path, tag: &str) -> PathBuf {
@@ -315,6 +335,25 @@ mod tests {
         );
         forget("a__drill_00000a_20260131_115959", locks.path());
         assert!(!lock_path(locks.path(), "00000a").exists());
+    }
+
+    #[test]
+    fn what_a_drill_could_not_drop_is_a_leftover_for_the_next_one_at_once() {
+        let locks = tempfile::tempdir().unwrap();
+        let now = at("2026-01-31T12:00:00Z");
+        for may_leave in [true, false] {
+            let drill = RunningDrill::begin(locks.path()).unwrap();
+            let name = database_name("shop", &drill, false, now, |_| false);
+            assert!(is_of_drill(&name, &drill.tag) && !is_of_drill(&name, "00000a"));
+            drill.may_leave(true);
+            drill.may_leave(may_leave);
+            let databases = [(name.clone(), 1)];
+            assert!(leftovers(&databases, locks.path(), now).is_empty(), "it runs");
+            let path = drill.path.clone();
+            drop(drill);
+            assert_eq!(path.exists(), may_leave);
+            assert_eq!(leftovers(&databases, locks.path(), now).len(), usize::from(may_leave));
+        }
     }
 
     #[test]

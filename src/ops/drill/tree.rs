@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::super::located::{Backup, is_index_trouble};
 use super::super::ls::{IndexItem, read_index};
 use super::check::PathChecks;
-use super::compare::Compared;
+use super::compare::{Against, Compared};
 use crate::base::failure::Result;
 use crate::catalog::index::{Entry, EntryKind};
 use crate::source::directory::ContentLog;
@@ -102,6 +102,7 @@ pub(super) fn compare_tree(
             .not_compared
             .push(format!("The content of {holes} files with holes; their sizes are."));
     }
+    compared.against = if has_index { Against::Each } else { Against::Sums };
     compared.files = Some(if has_index { files } else { logged });
     compared.others = has_index.then_some(others);
     compared.bytes = Some(bytes);

@@ -156,12 +156,18 @@ pub fn plan(service: &IdentityService, wanted: &Wanted) -> Result<Plan> {
 pub fn apply(service: &IdentityService, wanted: &Wanted, plan: &Plan) -> Result<()> {
     match &plan.provider {
         Step::Stays => {}
-        Step::Made { .. } => service.create_provider(&wanted.trust.url(), &wanted.audience())?,
+        Step::Made { .. } => {
+            let made = service.create_provider(&wanted.trust.url(), &wanted.audience());
+            made.or_else(|failure| unless_ours(failure, service, wanted, |now| now.provider.is_idle()))?;
+        }
         Step::Changed { .. } => service.add_audience(&wanted.provider_arn(), &wanted.audience())?,
     }
     if let Some(document) = plan.role.document() {
         match plan.role {
-            Step::Made { .. } => service.create_role(&wanted.role, document, DESCRIPTION)?,
+            Step::Made { .. } => {
+                let made = service.create_role(&wanted.role, document, DESCRIPTION);
+                made.or_else(|failure| unless_ours(failure, service, wanted, |now| now.role.is_idle()))?;
+            }
             _ => service.set_trust(&wanted.role, document)?,
         }
     }
@@ -169,6 +175,23 @@ pub fn apply(service: &IdentityService, wanted: &Wanted, plan: &Plan) -> Result<
         service.put_role_policy(&wanted.role, &wanted.policy_name, document)?;
     }
     Ok(())
+}
+
+/// What is there already when it is to be made may be what an attempt has made whose answer was lost: then it is as it is
+/// wanted, and the failure is none.
+fn unless_ours(
+    failure: Failure,
+    service: &IdentityService,
+    wanted: &Wanted,
+    is_as_wanted: impl FnOnce(&Plan) -> bool,
+) -> Result<()> {
+    if failure.kind() != Kind::Conflict {
+        return Err(failure);
+    }
+    match is_as_wanted(&plan(service, wanted)?) {
+        true => Ok(()),
+        false => Err(failure),
+    }
 }
 
 /// What a new role says it is.

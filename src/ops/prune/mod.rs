@@ -16,14 +16,15 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::layout::Layout;
 use crate::catalog::listing::Family;
 use crate::retention::{Decision, Guards, Policy};
+use crate::store::removal::Retained;
 use crate::store::{Key, Store};
 
 mod plan;
 mod remove;
 
 pub use plan::plan_prune;
-pub use remove::Removal;
 pub(super) use remove::remove_families;
+pub use remove::{LEFTOVERS_HINT, Removal};
 
 /// How far this machine's clock may be from the store's. What is in the future, and what was begun just now, is told by
 /// clocks; beyond this nothing of it can be believed.
@@ -69,8 +70,8 @@ pub struct Planned {
     pub host: String,
     /// What becomes of it.
     pub decision: Decision,
-    /// Until when it is locked, by its manifest: until then it stays, whatever is decided.
-    pub locked_until: Option<Timestamp>,
+    /// The lock of what is to go: until its end it stays, whatever is decided.
+    pub retained: Option<Retained>,
     /// Its objects, in the order in which they go; known only of what is to be removed.
     objects: Objects,
 }
@@ -133,6 +134,17 @@ impl SeriesPlan {
     }
 }
 
+/// Manifests that are there and could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// How many.
+    pub count: u64,
+    /// Why the first of them could not be read.
+    pub why: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
 /// What a prune would do.
 #[derive(Clone, Debug, Default)]
 pub struct PrunePlan {
@@ -142,6 +154,8 @@ pub struct PrunePlan {
     pub leftovers: Vec<Leftover>,
     /// Objects of somebody else, which stay.
     pub unmanaged: u64,
+    /// What could not be read, so that nothing is known of it and it stays.
+    pub unread: Option<Unread>,
     /// Whether the store keeps versions, as far as the newest of what is to be removed tells.
     pub keeps_versions: bool,
 }
@@ -159,6 +173,13 @@ impl PrunePlan {
         let removals = self.series.iter().flat_map(SeriesPlan::removals);
         let leftovers = self.leftovers.iter().map(|leftover| leftover.bytes);
         removals.map(|backup| backup.bytes).chain(leftovers).sum()
+    }
+
+    /// How many of the backups to be removed are locked, so that they stay.
+    #[must_use]
+    pub fn locked_count(&self) -> usize {
+        let removals = self.series.iter().flat_map(SeriesPlan::removals);
+        removals.filter(|backup| backup.retained.is_some()).count()
     }
 
     /// Whether there is nothing to do.

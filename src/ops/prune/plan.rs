@@ -6,8 +6,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::super::leftovers::is_left_behind;
+use super::remove::retained;
 use super::{
-    LockHint, Objects, Planned, PruneOptions, PrunePlan, SeriesPlan, common_time, find_leftovers, guards, refused,
+    LockHint, Objects, Planned, PruneOptions, PrunePlan, SeriesPlan, Unread, common_time, find_leftovers, guards,
+    refused,
 };
 use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::layout::name_and_time_of;
@@ -17,6 +19,7 @@ use crate::catalog::notes::{NoteKind, known_damage};
 use crate::ops::Run;
 use crate::ops::many::in_parallel;
 use crate::retention::{Entry, Standing, plan_series};
+use crate::store::removal::Retained;
 use crate::store::{Key, Store};
 
 /// How many manifests are read before their facts are kept and they are let go: a manifest may be megabytes long.
@@ -28,6 +31,7 @@ struct Fact {
     bytes: u64,
     host: String,
     locked_until: Option<Timestamp>,
+    unread: Option<Failure>,
     entry: Entry,
 }
 
@@ -45,7 +49,7 @@ pub fn plan_prune(store: &Arc<dyn Store>, options: &PruneOptions, run: &Run) -> 
         None => format!("{}/", store.prefix()),
     };
     let mut plan = PrunePlan::default();
-    let mut facts: BTreeMap<String, Vec<Fact>> = BTreeMap::new();
+    let mut seen = Seen::default();
     let mut committed: Vec<Family> = Vec::new();
     let mut abandoned: Vec<Family> = Vec::new();
     visit_families(store.as_ref(), &prefix, &run.cancel, &mut |family| {
@@ -67,13 +71,14 @@ pub fn plan_prune(store: &Arc<dyn Store>, options: &PruneOptions, run: &Run) -> 
             None => {}
         }
         if committed.len() >= CHUNK {
-            read_facts(store.as_ref(), &mut committed, options, now, &mut facts, run)?;
+            read_facts(store.as_ref(), &mut committed, options, now, &mut seen, run)?;
         }
         Ok(())
     })
     .map_err(refused)?;
-    read_facts(store.as_ref(), &mut committed, options, now, &mut facts, run)?;
-    for (name, facts) in facts {
+    read_facts(store.as_ref(), &mut committed, options, now, &mut seen, run)?;
+    plan.unread = seen.unread;
+    for (name, facts) in seen.facts {
         plan.series.push(plan_one(name, facts, options, now));
     }
     let (leftovers, others) = find_leftovers(store.as_ref(), abandoned, run).map_err(refused)?;
@@ -86,6 +91,7 @@ pub fn plan_prune(store: &Arc<dyn Store>, options: &PruneOptions, run: &Run) -> 
         for backup in backups.filter(|backup| backup.objects.lock == LockHint::Unlikely) {
             backup.objects.lock = LockHint::Possible;
         }
+        look_at_locks(store.as_ref(), &mut plan, run)?;
     }
     Ok(plan)
 }
@@ -104,13 +110,39 @@ fn check_policy(options: &PruneOptions) -> Result<()> {
     }
 }
 
+/// What the manifests tell.
+#[derive(Default)]
+struct Seen {
+    /// By series.
+    facts: BTreeMap<String, Vec<Fact>>,
+    unread: Option<Unread>,
+}
+
+/// Asks the store for the locks of what is to go: those of a bucket's own default stand in no manifest. Who may not ask is
+/// told after the fact.
+fn look_at_locks(store: &dyn Store, plan: &mut PrunePlan, run: &Run) -> Result<()> {
+    let backups = plan.series.iter_mut().flat_map(|series| &mut series.backups);
+    let mut doomed: Vec<&mut Planned> = backups.filter(|backup| !backup.decision.keep).collect();
+    let looked = in_parallel(&doomed, |backup| {
+        run.cancel.check()?;
+        Ok(retained(store, &backup.objects))
+    });
+    run.cancel.check()?;
+    for (backup, looked) in doomed.iter_mut().zip(looked) {
+        if let Ok(found) = looked? {
+            backup.retained = found.map(|(_, retained)| retained);
+        }
+    }
+    Ok(())
+}
+
 /// Reads the manifests, several at once, and keeps what the plan needs.
 fn read_facts(
     store: &dyn Store,
     committed: &mut Vec<Family>,
     options: &PruneOptions,
     now: Timestamp,
-    facts: &mut BTreeMap<String, Vec<Fact>>,
+    seen: &mut Seen,
     run: &Run,
 ) -> Result<()> {
     let families = std::mem::take(committed);
@@ -120,8 +152,16 @@ fn read_facts(
     });
     run.cancel.check()?;
     for fact in read {
-        if let Some((name, fact)) = fact? {
-            facts.entry(name).or_default().push(fact);
+        if let Some((name, mut fact)) = fact? {
+            if let Some(failure) = fact.unread.take() {
+                let unread = seen.unread.get_or_insert_with(|| Unread {
+                    count: 0,
+                    why: failure.in_one_line(),
+                    hint: failure.hints().first().cloned(),
+                });
+                unread.count += 1;
+            }
+            seen.facts.entry(name).or_default().push(fact);
         }
     }
     Ok(())
@@ -137,6 +177,7 @@ fn fact_of(store: &dyn Store, family: &Family, options: &PruneOptions, now: Time
         }
         Err(failure) if failure.kind() == Kind::NotFound => None,
         Err(failure) => {
+            let is_content = matches!(failure.kind(), Kind::Unsupported | Kind::Damaged);
             let (hint, time) = name_and_time_of(&family.data_key);
             let name = options.layout.own_series_of(&family.data_key).unwrap_or(hint);
             let why = match failure.kind() {
@@ -151,7 +192,11 @@ fn fact_of(store: &dyn Store, family: &Family, options: &PruneOptions, now: Time
                 tags: Vec::new(),
                 is_pinned: has_note(family, NoteKind::Pin),
             };
-            is_wanted(&name).then(|| (name, fact(family, String::new(), entry)))
+            is_wanted(&name).then(|| {
+                let mut fact = fact(family, String::new(), entry);
+                fact.unread = (!is_content).then_some(failure);
+                (name, fact)
+            })
         }
     }
 }
@@ -190,6 +235,7 @@ fn fact(family: &Family, host: String, entry: Entry) -> Fact {
         bytes: first.chain(family.continuations.iter().map(|(_, bytes)| *bytes)).sum(),
         host,
         locked_until: None,
+        unread: None,
         entry,
     }
 }
@@ -219,8 +265,10 @@ fn plan_one(name: String, mut facts: Vec<Fact>, options: &PruneOptions, now: Tim
             bytes,
             tags: entry.tags,
             host,
+            retained: locked_until
+                .filter(|_| !decision.keep)
+                .map(|until| Retained { until: Some(until) }),
             decision,
-            locked_until,
             objects,
         })
         .collect();

@@ -14,6 +14,9 @@ use crate::store::{Key, Store};
 /// before that.
 const BACKUPS_AT_ONCE: usize = 300;
 
+/// What to do about the rest of a backup without a manifest.
+pub const LEFTOVERS_HINT: &str = "`backup-cli cleanup` removes what is left of them once it is old enough; --older-than 0s at once, if no backup is running";
+
 /// What a removal did.
 #[derive(Debug, Default)]
 pub struct Removal {
@@ -27,6 +30,8 @@ pub struct Removal {
     pub failed: Vec<(Key, Failure)>,
     /// The objects that are locked.
     pub retained: Vec<(Key, Retained)>,
+    /// The backups that have lost their manifests, so that no list has them, and of which something is left.
+    pub unlisted: BTreeSet<Key>,
     /// How many objects are only covered: their versions stay.
     pub covered: u64,
     /// The series that were left alone because another run has them, and how many backups of each were to go.
@@ -105,14 +110,14 @@ fn unlocked<'a>(
     removal: &mut Removal,
     run: &Run,
 ) -> Result<Vec<&'a Objects>> {
-    let looked = in_parallel(families, |family| -> Result<Option<Retained>> {
+    let looked = in_parallel(families, |family| -> Result<Option<(Key, Retained)>> {
         if family.lock == LockHint::Unlikely {
             return Ok(None);
         }
         run.cancel.check()?;
-        match (store.retained(&family.data_key), family.lock) {
+        match (retained(store, family), family.lock) {
             (Err(failure), LockHint::Recorded(until)) if failure.kind() == Kind::Denied => {
-                Ok(Some(Retained { until: Some(until) }))
+                Ok(Some((family.data_key.clone(), Retained { until: Some(until) })))
             }
             (Err(failure), _) if failure.kind() == Kind::Denied => Ok(None),
             (looked, _) => looked,
@@ -122,11 +127,26 @@ fn unlocked<'a>(
     let mut free = Vec::with_capacity(families.len());
     for (family, looked) in families.iter().zip(looked) {
         match looked? {
-            Some(retained) => removal.retained.push((family.data_key.clone(), retained)),
+            Some(retained) => removal.retained.push(retained),
             None => free.push(*family),
         }
     }
     Ok(free)
+}
+
+/// What keeps a backup from going: a lock of its data, or of its manifest, which is written last and so may be locked for
+/// longer.
+///
+/// # Errors
+/// If the store cannot tell.
+pub(super) fn retained(store: &dyn Store, family: &Objects) -> Result<Option<(Key, Retained)>> {
+    let manifest = family.keys().next().filter(|key| step_of(key) == 0);
+    for key in manifest.into_iter().chain([family.data_key.clone()]) {
+        if let Some(retained) = store.retained(&key)? {
+            return Ok(Some((key, retained)));
+        }
+    }
+    Ok(None)
 }
 
 /// What stands at the front of the queue, in this order: nothing of a later step goes before all of an earlier one.
@@ -146,6 +166,7 @@ fn remove_batch(store: &dyn Store, families: &[&Objects], removal: &mut Removal)
     // What keeps its manifest stays as a whole; so does data of which something else could not be removed, so that the
     // next run finds it.
     let mut stuck: BTreeSet<&Key> = BTreeSet::new();
+    let mut unlisted: BTreeSet<Key> = BTreeSet::new();
     for step in 0..STEPS {
         let mut keys = Vec::new();
         let mut owners = Vec::new();
@@ -159,8 +180,10 @@ fn remove_batch(store: &dyn Store, families: &[&Objects], removal: &mut Removal)
             continue;
         }
         let doomed: Vec<Doomed> = keys.iter().map(Doomed::object).collect();
-        let outcomes = store.delete_many(&doomed)?;
-        check_number(&outcomes, doomed.len())?;
+        let deleted = store.delete_many(&doomed);
+        let outcomes = deleted
+            .and_then(|outcomes| check_number(&outcomes, doomed.len()).map(|()| outcomes))
+            .map_err(|failure| half_way(failure, unlisted.len()))?;
         let all = keys.clone();
         let gone = removal.take(keys, outcomes);
         stuck.extend(
@@ -169,10 +192,31 @@ fn remove_batch(store: &dyn Store, families: &[&Objects], removal: &mut Removal)
                 .filter(|(key, _)| !gone.contains(*key))
                 .map(|(_, owner)| owner),
         );
+        if step == 0 {
+            unlisted.extend(gone.iter().filter_map(|key| match role_of(key) {
+                KeyRole::Manifest { of } => Some(of),
+                _ => None,
+            }));
+        }
     }
+    removal
+        .unlisted
+        .extend(unlisted.into_iter().filter(|key| stuck.contains(key)));
     let done = families.iter().filter(|family| !stuck.contains(&family.data_key));
     removal.removed.extend(done.map(|family| family.data_key.clone()));
     Ok(())
+}
+
+/// What a failure in the midst of a removal leaves.
+fn half_way(failure: Failure, unlisted: usize) -> Failure {
+    match unlisted {
+        0 => failure,
+        1 => failure.context("1 backup is in no list any more, and something of it is left"),
+        count => failure.context(format!(
+            "{count} backups are in no list any more, and something of them is left"
+        )),
+    }
+    .hint(LEFTOVERS_HINT)
 }
 
 fn check_number<T>(outcomes: &[T], asked: usize) -> Result<()> {
@@ -192,8 +236,8 @@ fn check_number<T>(outcomes: &[T], asked: usize) -> Result<()> {
 /// listing shows it.
 fn purge(store: &dyn Store, family: &Objects, removal: &mut Removal) -> Result<()> {
     // What is locked goes on being a backup until the lock ends.
-    if let Some(retained) = store.retained(&family.data_key)? {
-        removal.retained.push((family.data_key.clone(), retained));
+    if let Some(retained) = retained(store, family)? {
+        removal.retained.push(retained);
         return Ok(());
     }
     let mut versions: Vec<Version> = Vec::new();

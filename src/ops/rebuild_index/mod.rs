@@ -12,7 +12,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::Run;
-use super::commit::{IndexUpload, put_options, upload_index};
+use super::commit::{IndexUpload, index_options, put_options, upload_index};
 use super::lock::SeriesLock;
 use super::plaintext::{sha256_from_hex, stored_data};
 use super::reveal::reveal;
@@ -26,12 +26,15 @@ use crate::catalog::layout::{MANIFEST_SUFFIX, index_key_of};
 use crate::catalog::listing::load_manifest;
 use crate::catalog::manifest::{Manifest, ObjectRecord};
 use crate::catalog::selection::Chosen;
-use crate::pipeline::crypt::{PASSPHRASE_RECIPIENT, Recipients};
+use crate::pipeline::crypt::{PASSPHRASE_RECIPIENT, Recipients, Sealer};
 use crate::store::{Key, ObjectMeta, Role, Store};
 
 pub(super) mod read;
 
 use read::{How, Reading, read_all};
+
+/// An index up to this size, before encryption, is replaced in one request, from memory; it names some hundred thousand files.
+const REPLACED_INDEX_BYTES_MAX: u64 = 8 << 20;
 
 /// What is asked of a rebuild.
 #[derive(Clone, Debug)]
@@ -374,14 +377,55 @@ pub(super) fn put_index(
         }
         upload_index(store, data_key, index, upload, run)
     };
-    put().map_err(|failure| {
-        let failure = failure.context(format!("The index was made but could not be stored as `{index_key}`"));
-        match failure.kind() {
-            Kind::Denied => failure.hint(
-                "It takes s3:PutObject and s3:DeleteObject; where a lock of the bucket keeps the damaged index, wait for its end. All of the backup is restored without the index",
-            ),
-            _ => failure.hint("Run it again; all of the backup is restored without the index"),
+    put().map_err(|failure| not_stored(failure, index_key))
+}
+
+fn not_stored(failure: Failure, index_key: &Key) -> Failure {
+    let failure = failure.context(format!("The index was made but could not be stored as `{index_key}`"));
+    match failure.kind() {
+        Kind::Denied => failure.hint(
+            "It takes s3:PutObject and s3:DeleteObject; where a lock of the bucket keeps the damaged index, wait for its end. All of the backup is restored without the index",
+        ),
+        _ => failure.hint("Run it again; all of the backup is restored without the index"),
+    }
+}
+
+/// Puts the index over one that may be right, in one step where it is small enough for that: what only the old one says is
+/// not to be lost before the new one stands.
+pub(super) fn replace_index(
+    store: &Arc<dyn Store>,
+    data_key: &Key,
+    index_key: &Key,
+    index: &FinishedIndex,
+    standing: &ObjectMeta,
+    upload: &IndexUpload<'_>,
+    run: &Run,
+) -> Result<ObjectRecord> {
+    if index.bytes() > REPLACED_INDEX_BYTES_MAX {
+        return put_index(store, data_key, index_key, index, upload, run);
+    }
+    let mut sealer = Sealer::new(Vec::new(), upload.recipients)?;
+    std::io::copy(&mut index.reader(), &mut sealer).doing(|| "read the index back from its temporary file")?;
+    let body = sealer.finish()?;
+    let (sha256, md5) = (hex::encode(Sha256::digest(&body)), hex::encode(md5::Md5::digest(&body)));
+    let put = index_options(index_key, upload.name);
+    let meta = match store.replace_if(index_key, Bytes::from(body), &put, standing) {
+        Err(failure) if failure.kind() == Kind::Unsupported => {
+            return put_index(store, data_key, index_key, index, upload, run);
         }
+        replaced => replaced.map_err(|failure| not_stored(failure, index_key))?,
+    };
+    Ok(ObjectRecord {
+        role: Role::Index,
+        key: index_key.clone(),
+        version_id: meta.version_id,
+        bytes: meta.bytes,
+        sha256,
+        md5,
+        etag: meta.etag,
+        part_bytes: 0,
+        parts: 0,
+        token: put.token,
     })
 }
 

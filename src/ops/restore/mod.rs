@@ -8,7 +8,7 @@ use super::Run;
 use super::backup::BackupOptions;
 use super::located::Backup;
 use super::plaintext::Plaintext;
-use super::reveal::reveal;
+use super::reveal::{judge_key, reveal};
 use super::thaw::require_readable;
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::Phase;
@@ -133,6 +133,7 @@ pub struct RestorePlan {
     pub destructive: Option<String>,
     /// What the user should know before, each in a sentence.
     pub remarks: Vec<String>,
+    store: Arc<dyn Store>,
     way: Way,
 }
 
@@ -198,10 +199,15 @@ pub struct RestoreReport {
 /// Whatever would make the restore fail before it changes anything.
 pub fn plan_restore(
     store: &Arc<dyn Store>,
-    mut chosen: Chosen,
+    chosen: Chosen,
     options: &RestoreOptions,
     run: &Run,
 ) -> Result<RestorePlan> {
+    let subject = chosen.clone();
+    plan(store, chosen, options, run).map_err(|failure| judge_key(store, &subject, failure, run))
+}
+
+fn plan(store: &Arc<dyn Store>, mut chosen: Chosen, options: &RestoreOptions, run: &Run) -> Result<RestorePlan> {
     run.phase(Phase::Preparing);
     require_readable(store, &chosen, run)?;
     let mut remarks = remarks_on(store, &chosen)?;
@@ -241,6 +247,7 @@ pub fn plan_restore(
             _ => failure,
         })?;
     Ok(RestorePlan {
+        store: store.clone(),
         chosen,
         content,
         destructive,
@@ -433,6 +440,7 @@ pub fn restore(
         target: options.target.to_string(),
         ..RestoreReport::default()
     };
+    let (store, chosen) = (plan.store, plan.chosen);
     match plan.way {
         Way::Tree { options, from } => tree::restore(from, &options, &mut report, run),
         Way::Mysql {
@@ -449,6 +457,7 @@ pub fn restore(
         Way::Stream { plaintext } => raw::to_stream(plaintext, output, &mut report, run),
     }
     .map_err(|failure| {
+        let failure = judge_key(&store, &chosen, failure, run);
         let failure = match is_undone(&failure) {
             true => run.interruption_or(failure),
             false => failure,

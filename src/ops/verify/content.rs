@@ -12,7 +12,7 @@ use super::{Checked, Reached, VerifyOptions};
 use crate::base::failure::{Failure, IoContext, Kind, Result, from_io};
 use crate::catalog::index::{Entry, EntryKind};
 use crate::catalog::selection::Chosen;
-use crate::source::detect::{Content as Detected, detect, sql_dialect};
+use crate::source::detect::{Content as Detected, SqlDialect, detect, sql_dialect};
 use crate::source::directory::scan_archive;
 use crate::source::postgres::check_archive;
 use crate::source::script::check_dump;
@@ -99,6 +99,11 @@ impl<'a> Content<'a> {
                     compare(&entry).map(ControlFlow::Continue)
                 })?;
                 Ok(match fault {
+                    None if sql_dialect(head) == SqlDialect::Other => Verdict::Unknown(
+                        "Its content is an SQL dump of an unknown program: nothing can tell whether it is whole, so it was checked to `data` only."
+                            .to_owned(),
+                        false,
+                    ),
                     None => Verdict::Good,
                     Some(fault) => Verdict::Faulty(format!("The dump is not whole: {fault}")),
                 })

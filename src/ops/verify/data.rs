@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::Run;
 use super::super::plaintext::{segment_ends, sha256_from_hex, streams_by_name, streams_of};
-use super::super::reveal::reveal;
+use super::super::reveal::{judge_key, reveal};
 use super::content::{Content, Verdict};
 use super::etag::{judge_etag, part_bytes_of};
 use super::index::{IndexFacts, MemberTable, read_facts};
@@ -48,6 +48,9 @@ struct Findings {
     verdict: Option<Verdict>,
 }
 
+/// What ends so is never empty: the least stream of each has some bytes.
+const COMPRESSED_SUFFIXES: [&str; 3] = [".gz", ".zst", ".age"];
+
 /// Reads the data of a backup and tells `checked` what is wrong with it.
 ///
 /// # Errors
@@ -65,6 +68,19 @@ pub(super) fn check_data(
         checked.is_incomplete = true;
         return Ok(());
     }
+    if let (None, Some(Some(meta))) = (&chosen.manifest, metas.first())
+        && meta.bytes == 0
+        && COMPRESSED_SUFFIXES
+            .iter()
+            .any(|suffix| meta.key.as_str().ends_with(suffix))
+    {
+        checked.damaged(
+            Some(&meta.key),
+            "It is empty, and by its name should hold what was compressed",
+        );
+        checked.reached = Reached::Data;
+        return Ok(());
+    }
     match read_with_keys(store, chosen, metas, checked, options, run) {
         // A header that was changed may look like one for another key, or of another version: the digests know.
         Err(failure) if matches!(failure.kind(), Kind::WrongKey | Kind::Unsupported) => {
@@ -72,6 +88,11 @@ pub(super) fn check_data(
             read_without_keys(store, chosen, metas, checked, options, run)?;
             if checked.damage_count > before {
                 checked.remark(format!("It could not be decrypted: {}.", failure.in_one_line()));
+                return Ok(());
+            }
+            let failure = judge_key(store, chosen, failure, run);
+            if failure.kind() == Kind::Damaged {
+                checked.damaged(Some(&chosen.found.data_key), failure.message());
                 return Ok(());
             }
             if failure.kind() != Kind::WrongKey || !run.keys.has_none() {

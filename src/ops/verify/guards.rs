@@ -143,7 +143,12 @@ fn alarms(name: &str, series: &Series, guards: &Guards, now: Timestamp) -> Vec<A
                 (true, true) => "all of its backups are partial or were found damaged",
                 (false, false) => "there is none",
             };
-            alarm(Kind::TooOld, format!("`{name}` has no complete backup: {why}"));
+            // What is not there is neither too old nor too small: it is what was asked for that is not kept.
+            let kind = match guards.max_age {
+                Some(_) => Kind::TooOld,
+                None => Kind::Refused,
+            };
+            alarm(kind, format!("`{name}` has no complete backup: {why}"));
         }
         return alarms;
     };

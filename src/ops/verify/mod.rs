@@ -164,6 +164,8 @@ pub struct Checked {
     pub remarks: Vec<String>,
     /// Whether something that was asked for could not be done.
     pub is_incomplete: bool,
+    /// Whether the store tells entity tags of which it is not known that its content decides them.
+    pub has_unknown_tags: bool,
     /// What is lost, if any of the data is.
     pub loss: Option<Loss>,
 }
@@ -188,6 +190,7 @@ impl Checked {
             damage_count: 0,
             remarks: Vec::new(),
             is_incomplete: false,
+            has_unknown_tags: false,
             loss: None,
         }
     }
@@ -333,11 +336,7 @@ fn look(
     let mut checked = Checked::new(&chosen, options.level);
     match trouble {
         Some(failure) if failure.kind() == Kind::Damaged => {
-            let causes = failure.causes().join(": ");
-            checked.damaged(
-                chosen.found.manifest_key.as_ref(),
-                format!("{}: {causes}", failure.message()),
-            );
+            checked.damaged(chosen.found.manifest_key.as_ref(), failure.in_one_line());
         }
         Some(failure) => {
             checked.remark(format!("{failure}; nothing of it was checked."));

@@ -8,6 +8,7 @@ use super::{Checked, Reached};
 use crate::base::failure::Result;
 use crate::catalog::manifest::{Manifest, ObjectRecord};
 use crate::catalog::selection::Chosen;
+use crate::ops::plaintext::index_key;
 use crate::ops::thaw::can_be_read;
 use crate::store::archive::ThawState;
 use crate::store::{Key, ObjectMeta, Store};
@@ -52,7 +53,18 @@ pub(super) fn look_at_objects(
     checked.amount.objects += metas.len() as u64;
     let frozen = metas.iter().flatten().filter(|meta| is_frozen(meta)).count();
     match &chosen.manifest {
-        Some(manifest) => compare_all(manifest, &metas, checked),
+        Some(manifest) => {
+            compare_all(manifest, &metas, checked);
+            let missing = manifest.objects.iter().zip(&metas).filter(|(_, meta)| meta.is_none());
+            for (record, _) in missing.take(HIDDEN_LOOKED_FOR_MAX) {
+                if let Some(marker) = marker_over(store.as_ref(), &record.key) {
+                    checked.remark(format!(
+                        "`{}` is only hidden, by the delete marker {marker}: its content is still there, and comes back when that version is removed (`aws s3api delete-object` with --version-id).",
+                        record.key
+                    ));
+                }
+            }
+        }
         None => {
             for (key, meta) in keys.iter().zip(&metas) {
                 if meta.is_none() {
@@ -62,6 +74,15 @@ pub(super) fn look_at_objects(
             if chosen.found.manifest_key.is_none() {
                 checked.remark("It has no manifest, so that nothing says what it should be.");
             }
+            // Only what is being committed, or was a backup, has these.
+            if chosen.found.manifest_key.is_none()
+                && (!chosen.found.notes.is_empty() || has_index(store.as_ref(), chosen))
+            {
+                checked.remark(format!(
+                    "Something of a backup stands beside it: its manifest was lost, unless a run or a prune is at it just now. `backup-cli adopt {}` makes one anew.",
+                    chosen.found.id
+                ));
+            }
         }
     }
     if frozen > 0 {
@@ -70,8 +91,36 @@ pub(super) fn look_at_objects(
             metas.len()
         ));
     }
+    checked.has_unknown_tags = metas
+        .iter()
+        .flatten()
+        .any(|meta| meta.etag.is_some() && !meta.etag_is_md5);
     checked.reached = Reached::Quick;
     Ok(metas)
+}
+
+/// How many missing objects are looked for beneath delete markers: if all are, the first ones tell.
+const HIDDEN_LOOKED_FOR_MAX: usize = 4;
+
+/// The delete marker that hides an object; `None` too if nobody may look.
+fn marker_over(store: &dyn Store, key: &Key) -> Option<String> {
+    let (mut marker, mut has_content) = (None, false);
+    let visited = store.list_versions(key.as_str(), &mut |version| {
+        if version.key == *key {
+            match version.is_marker {
+                true if version.is_latest => marker = Some(version.version_id),
+                true => {}
+                false => has_content = true,
+            }
+        }
+        Ok(std::ops::ControlFlow::Continue(()))
+    });
+    visited.ok()?;
+    marker.filter(|_| has_content)
+}
+
+fn has_index(store: &dyn Store, chosen: &Chosen) -> bool {
+    matches!(store.head(&index_key(chosen)), Ok(Some(_)))
 }
 
 /// Whether an object's class is that of an archive, of which nobody has asked for it.

@@ -9,12 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::super::Run;
-use super::super::drill::DrillReport;
+use super::super::drill::{DrillReport, Grounds};
 use super::super::notes::put_note;
 use super::{Checked, Damage, Level, Reached, Subject, VerifyOptions, verify};
 use crate::base::failure::{Kind, Result};
 use crate::base::secret::redact;
-use crate::catalog::notes::{Depth, FoundNote, Note, NoteKind, known_damage, notes_beside, standing_damage};
+use crate::catalog::notes::{Depth, FoundNote, Note, NoteKind, known_damage, load_note, notes_beside, standing_damage};
 use crate::catalog::selection::Chosen;
 use crate::store::{Key, Store};
 
@@ -47,6 +47,9 @@ pub struct VerdictBody {
     /// Of how many files or tables something is lost, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost_entries: Option<u64>,
+    /// Of a drill that found damage: what it had done, which one that is to take that back has to do as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Grounds>,
 }
 
 /// One thing that is damaged, in a note.
@@ -80,7 +83,7 @@ pub enum Remembered {
     /// That earlier damage is not there any more was written down; what stands all the same, because it was found by a
     /// deeper look.
     Whole(Key, Option<Depth>),
-    /// Earlier damage stands, which a look so deep as this cannot answer.
+    /// Earlier damage stands, which a look so deep as this cannot answer, or a drill that did less than the one before.
     Stands(Depth),
 }
 
@@ -89,8 +92,27 @@ struct Verdict<'a> {
     data_key: &'a Key,
     name: &'a str,
     depth: Depth,
-    is_damaged: bool,
+    found: Finds,
     body: VerdictBody,
+}
+
+/// What a finding says of damage that was found so deep before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finds {
+    /// It is there.
+    Damage,
+    /// It is there, and more.
+    MoreDamage,
+    /// It is not there any more.
+    Whole,
+    /// Nothing.
+    Nothing,
+}
+
+impl Finds {
+    fn of(is_damaged: bool) -> Self {
+        if is_damaged { Self::Damage } else { Self::Whole }
+    }
 }
 
 /// Remembers what a verification found of a backup.
@@ -110,7 +132,7 @@ pub fn remember(store: &Arc<dyn Store>, checked: &Checked, known: Known, host: &
         data_key: &checked.data_key,
         name: &checked.name,
         depth,
-        is_damaged: checked.is_damaged(),
+        found: Finds::of(checked.is_damaged()),
         body: VerdictBody {
             id: checked.id.clone(),
             depth: depth.word().to_owned(),
@@ -122,6 +144,7 @@ pub fn remember(store: &Arc<dyn Store>, checked: &Checked, known: Known, host: &
                 .as_ref()
                 .filter(|loss| loss.is_known)
                 .map(|loss| loss.entries_lost),
+            drill: None,
         },
     };
     write(store.as_ref(), &verdict, &notes, host, run)
@@ -129,6 +152,8 @@ pub fn remember(store: &Arc<dyn Store>, checked: &Checked, known: Known, host: &
 
 /// Remembers what a drill found. That a backup could not be restored is believed only if a verification finds the damage
 /// too, for bytes may be changed on their way; what was restored and differs, or does not answer as it must, is believed.
+///
+/// A drill that finds nothing takes earlier damage back only if it restored, compared and asked all that this was found by.
 ///
 /// # Errors
 /// What keeps the verification from being made; the store's failures. What the drill found stands all the same.
@@ -149,7 +174,22 @@ pub fn remember_drill(
             _ => Ok(Remembered::Nothing),
         };
     }
-    let broken = report.checks.iter().filter(|check| !check.holds);
+    let notes = notes_beside(store.as_ref(), &chosen.found.data_key)?;
+    let id = manifest.id.as_str();
+    let standing = standing_grounds(store.as_ref(), &notes)?;
+    let known: Vec<Grounds> = standing.iter().flatten().cloned().collect();
+    let grounds = report.is_damaged().then(|| Grounds::of(id, report));
+    let answers = |standing: &Option<Grounds>| {
+        let standing = standing.as_ref();
+        standing.is_some_and(|standing| standing.are_answered_by(id, report))
+    };
+    let found = match &grounds {
+        Some(grounds) if grounds.are_among(&known) => Finds::Damage,
+        Some(_) => Finds::MoreDamage,
+        None if standing.iter().all(answers) && report.passed() => Finds::Whole,
+        None => Finds::Nothing,
+    };
+    let broken = report.checks.iter().filter(|check| check.fails());
     let damage: Vec<Damage> = report
         .compared
         .differences
@@ -162,18 +202,33 @@ pub fn remember_drill(
         data_key: &chosen.found.data_key,
         name: &manifest.name,
         depth: Depth::Restore,
-        is_damaged: !report.passed(),
+        found,
         body: VerdictBody {
             id: manifest.id.clone(),
             depth: Depth::Restore.word().to_owned(),
             damage: findings(&damage, manifest.is_encrypted()),
             damage_count: report.compared.difference_count
-                + report.checks.iter().filter(|check| !check.holds).count() as u64,
+                + report.checks.iter().filter(|check| check.fails()).count() as u64,
+            drill: grounds,
             ..VerdictBody::default()
         },
     };
-    let notes = notes_beside(store.as_ref(), &chosen.found.data_key)?;
     write(store.as_ref(), &verdict, &notes, host, run)
+}
+
+/// On what drills found the damage that stands; `None` for a note that cannot be read, which nothing answers then.
+fn standing_grounds(store: &dyn Store, notes: &[FoundNote]) -> Result<Vec<Option<Grounds>>> {
+    let of_drills = |note: &&FoundNote| matches!(note.kind, NoteKind::Damaged(Depth::Restore, _));
+    let mut all = Vec::new();
+    for note in standing_damage(notes).filter(of_drills) {
+        match load_note::<VerdictBody>(store, &note.key) {
+            Ok(note) => all.push(Some(note.body.drill.unwrap_or_default())),
+            Err(failure) if failure.kind() == Kind::NotFound => {}
+            Err(failure) if matches!(failure.kind(), Kind::Damaged | Kind::Unsupported) => all.push(None),
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(all)
 }
 
 /// A backup that was repaired.
@@ -202,7 +257,7 @@ pub fn remember_repair(
         data_key: repaired.data_key,
         name: repaired.name,
         depth,
-        is_damaged: false,
+        found: Finds::Whole,
         body: VerdictBody {
             id: repaired.id.to_owned(),
             depth: depth.word().to_owned(),
@@ -260,11 +315,13 @@ fn write(store: &dyn Store, verdict: &Verdict<'_>, notes: &[FoundNote], host: &s
     let standing: Vec<(Depth, Timestamp)> = standing_damage(notes)
         .filter_map(|note| verdict_of(note.kind))
         .collect();
-    let kind: fn(Depth, Timestamp) -> NoteKind = match verdict.is_damaged {
-        true if standing.iter().any(|(depth, _)| depth.covers(verdict.depth)) => return Ok(Remembered::Nothing),
-        true => NoteKind::Damaged,
-        false if standing.iter().any(|(depth, _)| verdict.depth.covers(*depth)) => NoteKind::Whole,
-        false => {
+    let kind: fn(Depth, Timestamp) -> NoteKind = match verdict.found {
+        Finds::Damage if standing.iter().any(|(depth, _)| depth.covers(verdict.depth)) => {
+            return Ok(Remembered::Nothing);
+        }
+        Finds::Damage | Finds::MoreDamage => NoteKind::Damaged,
+        Finds::Whole if standing.iter().any(|(depth, _)| verdict.depth.covers(*depth)) => NoteKind::Whole,
+        Finds::Whole | Finds::Nothing => {
             return Ok(match standing.iter().map(|(depth, _)| *depth).max() {
                 Some(depth) => Remembered::Stands(depth),
                 None => Remembered::Nothing,
@@ -299,9 +356,9 @@ fn write(store: &dyn Store, verdict: &Verdict<'_>, notes: &[FoundNote], host: &s
     let mut notes = notes.to_vec();
     notes.push(FoundNote { key: key.clone(), kind });
     tidy(store, &notes);
-    Ok(match verdict.is_damaged {
-        true => Remembered::Damaged(key),
-        false => Remembered::Whole(key, known_damage(&notes).map(|known| known.depth)),
+    Ok(match verdict.found {
+        Finds::Damage | Finds::MoreDamage => Remembered::Damaged(key),
+        Finds::Whole | Finds::Nothing => Remembered::Whole(key, known_damage(&notes).map(|known| known.depth)),
     })
 }
 

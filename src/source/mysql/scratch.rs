@@ -6,13 +6,16 @@ use super::target::Target;
 use super::trouble::Trouble;
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, Kind, Result};
-use crate::source::scratch::{ScratchServer, TABLES_AT_ONCE, TableRows};
+use crate::source::scratch::{Answer, ScratchServer, TABLES_AT_ONCE, TableRows};
 
 /// The server's numbers for faults of statements or rows: of a dump that was made well they speak of the dump.
 const FAULTS_OF_DUMPS: &[u32] = &[
     1050, 1051, 1054, 1060, 1061, 1062, 1064, 1068, 1136, 1146, 1215, 1216, 1217, 1264, 1265, 1292, 1366, 1367, 1406,
     1411, 1451, 1452, 1524, 3140, 4025,
 ];
+
+/// The server's numbers for what an account may not do or what takes too long, which the connection survives.
+const FAULTS_OF_QUESTIONS: &[u32] = &[1142, 1143, 1227, 1370, 1969];
 
 /// A scratch database and its server.
 #[derive(Debug)]
@@ -126,25 +129,30 @@ impl MysqlScratch {
         Ok(counted)
     }
 
-    /// Asks the scratch database something that changes nothing, and returns the rows of the answer.
+    /// Asks the scratch database something that changes nothing.
     ///
     /// # Errors
-    /// What the server says to it.
-    pub fn query(&self, query: &str, cancel: &Cancel) -> Result<Vec<Vec<String>>> {
+    /// The way to the server, and a server that goes or is full.
+    pub fn query(&self, query: &str, cancel: &Cancel) -> Result<Answer> {
         let script = format!("START TRANSACTION READ ONLY;\n{query};\n");
-        self.target
+        let asked = self
+            .target
             .server
-            .ask(Some(&self.target.name), script.as_bytes(), cancel)
-            .map(|rows| {
+            .ask(Some(&self.target.name), script.as_bytes(), cancel);
+        match asked {
+            Ok(rows) => {
                 let texts = |row: Vec<Vec<u8>>| row.iter().map(|field| super::server::text(field)).collect();
-                rows.into_iter().map(texts).collect()
-            })
-            .map_err(|unanswered| match unanswered {
-                Unanswered::Trouble(trouble) if trouble.kind() == Kind::Failed => {
-                    Failure::new(Kind::Damaged, "The server does not answer the check").caused_by(trouble)
-                }
-                other => self.target.failed(other, "ask the check"),
-            })
+                Ok(Answer::Rows(rows.into_iter().map(texts).collect()))
+            }
+            Err(Unanswered::Trouble(trouble))
+                if trouble
+                    .number
+                    .is_some_and(|number| trouble.kind() == Kind::Failed || FAULTS_OF_QUESTIONS.contains(&number)) =>
+            {
+                Ok(Answer::None(trouble.to_string()))
+            }
+            Err(other) => Err(self.target.failed(other, "ask the check")),
+        }
     }
 
     /// Whether a failed restore was due to what the dump holds, and not to the server.

@@ -388,7 +388,10 @@ fn blank_unknown_settings(head: &mut [u8], server_version: Version) {
 fn restore_failure(trouble: Trouble, ending: &str, server: &Server, into: Destination<'_>) -> Failure {
     let is = |state: &str| trouble.sqlstate.as_deref() == Some(state);
     let hint = if trouble.says("role \"") && trouble.says("does not exist") {
-        Some("Create the role first (CREATE ROLE name), or make the dump with `--no-owner --no-acl`")
+        Some(
+            "Create the role first (CREATE ROLE name; a backup made with --globals has all of them), or make the backup with \
+             --pg-dump-arg=--no-owner --pg-dump-arg=--no-acl",
+        )
     } else if trouble.says("extension \"") && (trouble.says("is not available") || trouble.says("control file")) {
         Some("Install the extension's package on the server first")
     } else if is("42501") && matches!(into, Destination::Tables) {
@@ -396,11 +399,11 @@ fn restore_failure(trouble: Trouble, ending: &str, server: &Server, into: Destin
             "Use the owner of the tables, or a superuser; triggers, which are off while rows are loaded, are the owner's",
         )
     } else if is("42501") {
-        Some("Restore as a superuser, or make the dump with `--no-owner --no-acl`")
+        Some("Restore as a superuser, or make the backup with --pg-dump-arg=--no-owner --pg-dump-arg=--no-acl")
     } else if trouble.says("unrecognized configuration parameter") || is("42601") {
         Some("The dump may be for a newer server than this one; restore into that version")
     } else if trouble.says("tablespace \"") && trouble.says("does not exist") {
-        Some("Create the tablespace first, or make the dump with `--no-tablespaces`")
+        Some("Create the tablespace first, or make the backup with --pg-dump-arg=--no-tablespaces")
     } else if is("23503") && matches!(into, Destination::Tables) {
         Some("Rows refer to rows of another table that are not there; restore that table as well, or first")
     } else if is("0A000") && trouble.says("truncate") {

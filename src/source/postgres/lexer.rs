@@ -26,6 +26,8 @@ pub struct Statement<'a> {
     pub head: &'a [u8],
     /// How many rows an `INSERT … VALUES` has.
     pub rows: u64,
+    /// Whether it is a `COPY` whose rows follow.
+    pub reads_stdin: bool,
 }
 
 /// Who is told what is in a script. Offsets count from the script's first byte.
@@ -395,6 +397,7 @@ impl Lexer {
             lead: self.open.lead(),
             head: &self.head,
             rows: self.open.rows(),
+            reads_stdin: self.open.reads_stdin(),
         });
     }
 

@@ -9,7 +9,7 @@ use super::trouble::Trouble;
 use super::url::PostgresUrl;
 use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, Kind, Result};
-use crate::source::scratch::{ScratchServer, TABLES_AT_ONCE, TableRows};
+use crate::source::scratch::{Answer, ScratchServer, TABLES_AT_ONCE, TableRows};
 
 /// The tables that hold rows of their own, each with the schema, the name, both quoted, and whether an extension brings it.
 const TABLES: &str = "SELECT n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname), \
@@ -125,25 +125,29 @@ impl PostgresScratch {
         Ok(counted)
     }
 
-    /// Asks the scratch database something that changes nothing, and returns the rows of the answer.
+    /// Asks the scratch database something that changes nothing.
     ///
     /// # Errors
-    /// What the server says to it.
-    pub fn query(&self, query: &str, cancel: &Cancel) -> Result<Vec<Vec<String>>> {
+    /// The way to the server, and a server that goes or is full.
+    pub fn query(&self, query: &str, cancel: &Cancel) -> Result<Answer> {
         let statements = [
             "RESET search_path".to_owned(),
             "BEGIN TRANSACTION READ ONLY".to_owned(),
             query.to_owned(),
         ];
-        self.target
+        match self
+            .target
             .server
-            .ask(Some(&self.target.name), &statements, cancel)
-            .map_err(|unanswered| match unanswered {
-                Unanswered::Trouble(trouble) if trouble.kind() == Kind::Failed => {
-                    Failure::new(Kind::Damaged, "The server does not answer the check").caused_by(trouble)
-                }
-                other => self.failed(other, "ask the check"),
-            })
+            .ask_exactly(Some(&self.target.name), &statements, cancel)
+        {
+            Ok(rows) => Ok(Answer::Rows(rows)),
+            Err(Unanswered::Trouble(trouble))
+                if !trouble.no_connection && matches!(trouble.kind(), Kind::Failed | Kind::Denied) =>
+            {
+                Ok(Answer::None(trouble.to_string()))
+            }
+            Err(other) => Err(self.failed(other, "ask the check")),
+        }
     }
 
     /// Whether a failed restore was due to what the dump holds, and not to the server.

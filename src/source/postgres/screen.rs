@@ -11,12 +11,36 @@ use crate::base::failure::{Failure, Kind};
 /// First words of statements that change other databases or the server, and are never in a dump of one database.
 const ESCAPES: &[&str] = &[
     "alter database",
+    "alter group",
+    "alter role",
     "alter system",
+    "alter tablespace",
+    "alter user",
+    "comment on role",
+    "comment on tablespace",
     "create database",
+    "create group",
+    "create role",
     "create tablespace",
+    "create user",
     "drop database",
+    "drop group",
+    "drop owned",
+    "drop role",
     "drop tablespace",
+    "drop user",
+    "load",
+    "reassign owned",
 ];
+
+/// What begins like one of those and stays in its database.
+const NO_ESCAPES: &[&str] = &["alter user mapping", "create user mapping", "drop user mapping"];
+
+/// What rights are granted on that every database of the server shares.
+const SHARED_OBJECTS: &[&str] = &["database", "parameter", "tablespace"];
+
+/// Functions that read and write files of the server, or run in it by name; `pg_dump` calls none of them.
+const FILE_FUNCTIONS: &[&str] = &["lo_export", "lo_import"];
 
 /// What a dump of single tables holds without the schema that it lies in.
 const IN_SCHEMAS: [&str; 5] = ["TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"];
@@ -86,11 +110,70 @@ impl Screen {
         }
     }
 
+    fn refuse_escape(&mut self, what: &str) {
+        self.refuse(
+            format!("The dump would change more than its own database: `{what}`"),
+            "No dump of one database has that: make it again without `--create`, and roles by themselves with --globals; if you \
+             trust it, restore it by hand: restore --to - | psql -X -v ON_ERROR_STOP=1",
+        );
+    }
+
     fn refuse(&mut self, message: String, hint: &str) {
         if self.refusal.is_none() {
             self.refusal = Some(Failure::new(Kind::Refused, message).hint(hint));
         }
     }
+}
+
+/// What a statement would do beyond its database that its first words do not tell.
+fn escape_within(statement: &Statement<'_>) -> Option<&'static str> {
+    let first = statement.lead.split(' ').next().unwrap_or_default();
+    match first {
+        "copy" if !statement.reads_stdin => Some("COPY with a file or a program"),
+        "grant" | "revoke" => {
+            let mut words = bare_words(statement.head);
+            // `GRANT SELECT ON TABLE t TO u`, but `GRANT a_role TO u`.
+            match words.find(|word| ["on", "to", "from"].contains(&word.as_str())) {
+                Some(word) if word == "on" => {
+                    let on = words.next()?;
+                    SHARED_OBJECTS
+                        .contains(&on.as_str())
+                        .then_some("GRANT ON what is the server's")
+                }
+                _ => Some("GRANT of a role"),
+            }
+        }
+        "select" | "values" | "with" | "call" => bare_words(statement.head)
+            .any(|word| FILE_FUNCTIONS.contains(&word.as_str()))
+            .then_some("a large object from or to a file of the server"),
+        _ => None,
+    }
+}
+
+/// The words of a statement that stand outside of quotes and comments, in lower case.
+fn bare_words(head: &[u8]) -> impl Iterator<Item = String> {
+    let mut rest = head;
+    std::iter::from_fn(move || {
+        loop {
+            let skipped = match rest {
+                [] => return None,
+                [b'-', b'-', ..] => memchr::memchr(b'\n', rest),
+                [b'/', b'*', ..] => memchr::memmem::find(rest, b"*/").map(|at| at + 1),
+                [quote @ (b'"' | b'\''), ..] => memchr::memchr(*quote, &rest[1..]).map(|at| at + 1),
+                [byte, ..] if byte.is_ascii_alphabetic() || *byte == b'_' || *byte >= 0x80 => {
+                    let is_word =
+                        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || *byte >= 0x80;
+                    let end = rest.iter().position(|byte| !is_word(byte)).unwrap_or(rest.len());
+                    let (word, more) = rest.split_at(end);
+                    rest = more;
+                    return Some(String::from_utf8_lossy(word).to_ascii_lowercase());
+                }
+                _ => Some(0),
+            };
+            // What does not end in the head has no words behind it.
+            rest = skipped.and_then(|at| rest.get(at + 1..)).unwrap_or_default();
+        }
+    })
 }
 
 /// Whether every database has a schema of this name; the server makes those of its own itself.
@@ -139,14 +222,12 @@ impl Visitor for Screen {
             lead.strip_prefix(**begin)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
         };
-        if let Some(begin) = ESCAPES.iter().find(escapes) {
-            self.refuse(
-                format!(
-                    "The dump would change more than its own database: `{}`",
-                    begin.to_ascii_uppercase()
-                ),
-                "Make it again without `--create`, or restore it by hand: restore --to - | psql -X -v ON_ERROR_STOP=1",
-            );
+        if let Some(begin) = ESCAPES.iter().find(escapes)
+            && !NO_ESCAPES.iter().any(|begin| escapes(&begin))
+        {
+            self.refuse_escape(&begin.to_ascii_uppercase());
+        } else if let Some(what) = escape_within(statement) {
+            self.refuse_escape(what);
         }
         if lead.starts_with("copy") {
             let text = String::from_utf8_lossy(statement.head);
@@ -186,6 +267,17 @@ mod tests {
             "SELECT $$\n\\! rm\nDROP DATABASE x;\n$$;",
             "COMMENT ON DATABASE x IS 'drop database x;';",
             "/* \\connect x */ -- \\connect x\n",
+            "CREATE USER MAPPING FOR u SERVER s;",
+            "CREATE EXTENSION IF NOT EXISTS hstore WITH SCHEMA public;",
+            "GRANT SELECT,INSERT,REFERENCES,DELETE,TRIGGER,TRUNCATE,UPDATE ON TABLE public.t TO \"to\";",
+            "GRANT SELECT(a),UPDATE(\"from\") ON TABLE public.t TO u;",
+            "REVOKE GRANT OPTION FOR ALL ON SCHEMA public FROM PUBLIC;",
+            "GRANT ALL ON FOREIGN SERVER s TO u; GRANT SELECT ON LARGE OBJECT 7 TO u;",
+            "ALTER DEFAULT PRIVILEGES FOR ROLE u GRANT ALL ON TABLES TO v;",
+            "ALTER TABLE t OWNER TO role; COMMENT ON COLUMN role.x IS 'lo_export';",
+            "COPY t (\"from\", program) FROM stdin;\nx\ty\n\\.\n",
+            "SELECT pg_catalog.lo_open('7', 131072);\nSELECT pg_catalog.lowrite(0, '\\x');",
+            "SELECT 'lo_export', \"lo_import\" FROM t;",
         ] {
             assert!(refusal(script).is_none(), "{script}");
         }
@@ -240,6 +332,27 @@ mod tests {
             "COPY t FROM stdin;\n\\.\n\\connect x\n",
             "SELECT 'a\\';\\connect x\n",
             "--\n-- PostgreSQL database cluster dump\n--\n",
+            "CREATE ROLE evil SUPERUSER;",
+            "create /* x */ user evil;",
+            "ALTER ROLE postgres SET a = 1;",
+            "ALTER USER u SUPERUSER;",
+            "DROP GROUP g;",
+            "GRANT pg_execute_server_program TO u;",
+            "GRANT a TO u /* on */ -- on\n;",
+            "GRANT \"on\" TO u;",
+            "REVOKE ADMIN OPTION FOR a FROM u;",
+            "GRANT ALL ON DATABASE other TO u;",
+            "GRANT SET ON PARAMETER log_min_messages TO u;",
+            "CREATE TABLESPACE s LOCATION '/x';",
+            "DROP OWNED BY u;",
+            "LOAD 'x';",
+            "COPY (select 1) TO PROGRAM 'touch F';",
+            "COPY (select 1 from stdin) TO '/tmp/x';",
+            "COPY t FROM PROGRAM 'touch F';",
+            "COPY t FROM '/etc/passwd';",
+            "COPY t FROM PROGRAM 'touch F' WHERE x IS DISTINCT FROM stdin;",
+            "SELECT pg_catalog.lo_export(7, '/tmp/x');",
+            "select lo_import ('/etc/passwd');",
         ] {
             let failure = refusal(script).unwrap_or_else(|| panic!("passed: {script}"));
             assert_eq!(failure.kind(), Kind::Refused, "{script}");

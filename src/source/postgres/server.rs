@@ -78,11 +78,27 @@ impl Server {
             .arg(format!("--record-separator={ROW_SEPARATOR}"))
     }
 
-    /// Runs statements in `database`, one after the other, each by itself, of which only the last may return rows.
+    /// Runs statements in `database`, one after the other, each by itself, of which only the last may return rows. A row
+    /// of one field that is empty or null is left out.
     ///
     /// # Errors
     /// What the server or `psql` says to the first statement that fails; the rest is not run.
     pub fn ask(
+        &self,
+        database: Option<&str>,
+        statements: &[String],
+        cancel: &Cancel,
+    ) -> Result<Vec<Vec<String>>, Unanswered> {
+        let mut rows = self.ask_exactly(database, statements, cancel)?;
+        rows.retain(|row| row.len() != 1 || !row[0].is_empty());
+        Ok(rows)
+    }
+
+    /// As [`Server::ask`], with every row of the answer.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn ask_exactly(
         &self,
         database: Option<&str>,
         statements: &[String],
@@ -121,12 +137,15 @@ impl Server {
             }
             return Err(Unanswered::Trouble(Trouble::read(&exit.stderr_tail)));
         }
+        // Of no rows `psql` writes nothing, and the last one it ends with a newline.
         let text = String::from_utf8_lossy(&answer);
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
         Ok(text
             .strip_suffix('\n')
             .unwrap_or(&text)
             .split(ROW_SEPARATOR)
-            .filter(|row| !row.is_empty())
             .map(|row| row.split(FIELD_SEPARATOR).map(str::to_owned).collect())
             .collect())
     }

@@ -30,6 +30,7 @@ pub struct OpenStatement {
     lead: String,
     words: usize,
     word: Vec<u8>,
+    from_seen: bool,
     after_from: bool,
     reads_stdin: bool,
     after_values: bool,
@@ -138,8 +139,10 @@ impl OpenStatement {
         if self.parens == 0 {
             match self.kind {
                 Kind::Copy => {
+                    // Only what stands behind the first one names the source; a condition may have others.
                     self.reads_stdin |= self.after_from && word == b"stdin";
-                    self.after_from = word == b"from";
+                    self.after_from = !self.from_seen && word == b"from";
+                    self.from_seen |= self.after_from;
                 }
                 Kind::Insert => self.after_values |= word == b"values",
                 _ => {}

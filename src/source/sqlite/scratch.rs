@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ErrorCode};
 
 use super::check::tables;
 use super::restore::open_unused;
 use super::trouble;
 use crate::base::cancel::Cancel;
-use crate::base::failure::{Failure, Kind, Result};
-use crate::source::scratch::TableRows;
+use crate::base::failure::{Kind, Result};
+use crate::source::scratch::{Answer, TableRows};
 
 /// A database that is only read.
 #[derive(Debug)]
@@ -59,11 +59,11 @@ impl SqliteScratch {
             .collect())
     }
 
-    /// Asks something, and returns the first rows of the answer; the file cannot be written through this connection.
+    /// Asks something, of which the first rows are returned; the file cannot be written through this connection.
     ///
     /// # Errors
-    /// [`Kind::Damaged`] with SQLite's words.
-    pub fn query(&self, query: &str, rows_max: usize, cancel: &Cancel) -> Result<Vec<Vec<String>>> {
+    /// [`Kind::Damaged`] if the file is; what keeps it from being read.
+    pub fn query(&self, query: &str, rows_max: usize, cancel: &Cancel) -> Result<Answer> {
         let handle = self.connection.get_interrupt_handle();
         let _guard = cancel.on_cancel(move || handle.interrupt());
         cancel.check()?;
@@ -83,11 +83,18 @@ impl SqliteScratch {
         };
         let answer = asked();
         cancel.check()?;
-        answer.map_err(|error| {
-            let failure = trouble::failure("ask the check", error);
-            let causes = failure.causes().join(": ");
-            Failure::new(Kind::Damaged, "SQLite does not answer the check").caused_by(anyhow::anyhow!(causes))
-        })
+        match answer {
+            Ok(rows) => Ok(Answer::Rows(rows)),
+            Err(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                    Err(trouble::failure("ask the check", error).with_kind(Kind::Damaged))
+                }
+                Some(ErrorCode::SystemIoFailure | ErrorCode::DiskFull | ErrorCode::OutOfMemory) => {
+                    Err(trouble::failure("ask the check", error))
+                }
+                _ => Ok(Answer::None(trouble::words(&error).to_string())),
+            },
+        }
     }
 }
 

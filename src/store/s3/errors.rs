@@ -100,6 +100,8 @@ pub(super) struct Problem {
     pub(super) endpoint: Option<String>,
     /// How far the server's clock is ahead of ours, in seconds.
     pub(super) server_ahead_secs: Option<i64>,
+    /// Whether all of the answer came, so that what makes no sense of it is not for want of its end.
+    pub(super) is_whole: bool,
     /// Whether a web page came instead of an answer that an S3 server gives.
     pub(super) web_page: bool,
     /// The request's id, by which the provider's support finds it.
@@ -117,6 +119,7 @@ impl Problem {
             region: None,
             endpoint: None,
             server_ahead_secs: None,
+            is_whole: false,
             web_page: false,
             request_id: None,
         }
@@ -222,6 +225,7 @@ impl Problem {
             server_ahead_secs: headers
                 .get("date")
                 .and_then(|date| server_ahead(date, SystemTime::now())),
+            is_whole: raw.body().bytes().is_some(),
             web_page: is_web_page(&body),
             request_id: headers.get("x-amz-request-id").map(str::to_owned),
             message: redact(message.trim()),

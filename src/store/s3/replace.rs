@@ -53,6 +53,7 @@ impl Session {
         let md5 = BASE64_STANDARD.encode(Md5::digest(&body));
         let mut tries = Tries::new();
         let mut is_refused = false;
+        let mut is_contradicted = false;
         loop {
             let habit = match is_refused {
                 true => ConditionalWrites::Ignored,
@@ -86,6 +87,8 @@ impl Session {
                 Class::Precondition | Class::NoKey => {
                     return match self.stands(key, options, bytes, expected, &request.stop).await? {
                         Stands::Ours(meta) => Ok(meta),
+                        // It said that the condition does not hold, and it holds: unless it says so again, that has passed.
+                        Stands::Expected if !std::mem::replace(&mut is_contradicted, true) => continue,
                         Stands::Expected | Stands::Other => Err(not_expected(key)),
                     };
                 }
@@ -111,7 +114,7 @@ impl Session {
         expected: &ObjectMeta,
         stop: &Stop,
     ) -> Result<Stands> {
-        Ok(match self.stat(key, stop).await? {
+        Ok(match self.stat_between(key, stop).await? {
             Some(meta) if meta.token.as_deref() == Some(&options.token) && meta.bytes == bytes => Stands::Ours(meta),
             Some(meta) if expected.is_still(&meta) => Stands::Expected,
             _ => Stands::Other,

@@ -62,6 +62,8 @@ pub struct Refusal {
     pub status: Option<u16>,
     /// The server's own word for it, if it said one.
     pub code: Option<String>,
+    /// Whether it is an answer that came whole, is no error, and makes no sense.
+    pub is_senseless: bool,
     /// The permission that the request takes.
     pub permission: &'static str,
     /// The reason in full.
@@ -95,6 +97,7 @@ impl Refusal {
             why,
             status: problem.status,
             code: problem.code.clone(),
+            is_senseless: is_senseless(problem),
             permission: request.permission,
             failure: session.explain(request, problem),
         }
@@ -116,9 +119,8 @@ pub(crate) struct About<'a> {
     pub(crate) permission: &'static str,
     /// The object's key, if it is about one.
     pub(crate) key: Option<&'a str>,
-    /// Whether an answer that makes no sense is the answer, and nothing to be mended by asking again: for what is sent
-    /// wrong on purpose, and for what a server may answer in a way of its own.
-    pub(crate) takes_any_answer: bool,
+    /// What becomes of an answer that makes no sense.
+    pub(crate) senseless: Senseless,
     /// How much its body carries, in bytes.
     pub(crate) bytes: u64,
 }
@@ -130,7 +132,7 @@ impl<'a> About<'a> {
             doing: doing.into(),
             permission,
             key: None,
-            takes_any_answer: false,
+            senseless: Senseless::Fails,
             bytes: 0,
         }
     }
@@ -154,10 +156,30 @@ impl<'a> About<'a> {
     /// The same, of which any answer is taken as it is.
     pub(crate) fn taking_any_answer(self) -> Self {
         Self {
-            takes_any_answer: true,
+            senseless: Senseless::Counts,
             ..self
         }
     }
+
+    /// The same, of which any answer is taken that comes twice.
+    pub(crate) fn taking_any_answer_twice(self) -> Self {
+        Self {
+            senseless: Senseless::CountsTwice,
+            ..self
+        }
+    }
+}
+
+/// What becomes of an answer that came and that the client cannot make sense of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Senseless {
+    /// It is a failure, and the question is asked again as after others.
+    Fails,
+    /// It is the answer: for what is sent wrong on purpose.
+    Counts,
+    /// It is the answer if it comes again: for what a server may answer in a way of its own. What happens once may have
+    /// happened on the way.
+    CountsTwice,
 }
 
 /// What the answers' heads said of the server.
@@ -249,9 +271,18 @@ impl Requests {
         let observed = |client, overrides: Builder| operation(client, overrides.interceptor(self.observer.clone()));
         let outcome = session.block_on(async {
             let mut tries = Tries::new();
+            let mut senseless = 0;
             loop {
                 match session.attempt(&request, &mut tries, &observed).await {
-                    Err(problem) if about.takes_any_answer && is_answer(&problem) => return Ok(Err(problem)),
+                    Err(problem) if about.senseless == Senseless::Counts && is_answer(&problem) => {
+                        return Ok(Err(problem));
+                    }
+                    Err(problem) if about.senseless == Senseless::CountsTwice && is_senseless(&problem) => {
+                        senseless += 1;
+                        if senseless == 2 {
+                            return Ok(Err(problem));
+                        }
+                    }
                     Err(problem) => match session.recover(&request, &mut tries, problem).await {
                         Ok(()) => {}
                         Err(problem) => return Ok(Err(problem)),
@@ -267,6 +298,7 @@ impl Requests {
                 why: Why::Rejected,
                 status: None,
                 code: None,
+                is_senseless: false,
                 permission: request.permission,
                 failure,
             }),
@@ -284,7 +316,8 @@ impl Requests {
                 Ok(None) => Err(Failure::new(
                     Kind::Unreachable,
                     format!("{} began to answer and did not go on", session.endpoint_for_people()),
-                )),
+                )
+                .hint("Try it again later; if it goes on so, look at the way to it")),
                 Err(_) => Err(Failure::new(
                     Kind::Interrupted,
                     "Interrupted: the run was asked to stop",
@@ -325,6 +358,12 @@ impl Requests {
 /// Whether the server has answered to the point, although the client cannot make sense of it.
 fn is_answer(problem: &Problem) -> bool {
     problem.class == Class::Corrupted || problem.status.is_some_and(|status| (200..300).contains(&status))
+}
+
+/// Whether all of an answer came that is no error, and that the client cannot make sense of.
+fn is_senseless(problem: &Problem) -> bool {
+    let is_success = problem.status.is_some_and(|status| (200..300).contains(&status));
+    is_success && problem.is_whole && problem.code.is_none()
 }
 
 /// Looks at the head of every answer.

@@ -39,11 +39,23 @@ enum Why {
 impl Session {
     /// What is known of an object; `None` only if it is certain that there is none.
     pub(super) async fn stat(&self, key: &Key, stop: &Stop) -> Result<Option<ObjectMeta>> {
-        let request = Request::new(
-            format!("look at {}", self.object(key.as_str())),
-            "s3:GetObject",
-            Some(key.as_str()),
-        )
+        self.stat_as(key, stop, true).await
+    }
+
+    /// The same, between the attempts of another request: that it is answered does not mean that the other gets anywhere.
+    pub(super) async fn stat_between(&self, key: &Key, stop: &Stop) -> Result<Option<ObjectMeta>> {
+        self.stat_as(key, stop, false).await
+    }
+
+    async fn stat_as(&self, key: &Key, stop: &Stop, answer_is_progress: bool) -> Result<Option<ObjectMeta>> {
+        let request = Request {
+            answer_is_progress,
+            ..Request::new(
+                format!("look at {}", self.object(key.as_str())),
+                "s3:GetObject",
+                Some(key.as_str()),
+            )
+        }
         .stopped_by(stop);
         match self.stat_with(key, &request).await {
             Ok(meta) => Ok(meta),

@@ -9,8 +9,11 @@ use backup_cli::ops::doctor::TRIAL_NAME;
 use backup_cli::store::Key;
 use sha2::{Digest, Sha256};
 
-use super::commands::{COMMANDS, Command, Effect, Fixture, Site};
+use super::commands::{COMMANDS, Command, Effect, Flaw, History};
 use super::kinds::Kind;
+use super::mended::Mended;
+use super::papers::{self, Clean};
+use super::site::{Fixture, Site};
 use crate::support::cli::Outcome;
 use crate::support::fault_s3::{Content, Fault, Op, When};
 
@@ -57,6 +60,10 @@ pub struct CleanRun {
     data: BTreeSet<String>,
     /// The keys of the new notes.
     notes: BTreeSet<String>,
+    /// The settings and the roles.
+    papers: Clean,
+    /// What lies at the index that was made; `None` if it is another one each time.
+    index: Option<String>,
 }
 
 /// The clean run of each command of the table, made once.
@@ -76,6 +83,11 @@ pub fn clean_run(command: &Command) -> &'static CleanRun {
             stdout: outcome.stdout_bytes().to_vec(),
             data: BTreeSet::new(),
             notes: new_notes(command, &content),
+            papers: Clean {
+                papers: site.server.papers(),
+                written: site.server.papers_written(),
+            },
+            index: index_digest(command, &content),
         };
         let made = check_success(command, &site, &content, None, Excuses::default()).unwrap_or_else(|why| {
             panic!("the clean run of {}: {why}\n{outcome}", command.name);
@@ -109,8 +121,14 @@ impl Cell {
         if !happened {
             return Err(say("the fault never happened".to_owned()));
         }
-        let doomed = self.command.doomed();
-        let mut before = self.command.before().iter().filter(|(key, _)| !doomed.contains(*key));
+        let mut may_change = self.command.doomed();
+        // It is the old one or the new one, whole, which is checked below.
+        may_change.extend(self.command.mended().into_iter().flat_map(Mended::may_change));
+        let mut before = self
+            .command
+            .before()
+            .iter()
+            .filter(|(key, _)| !may_change.contains(*key));
         if let Some(lost) = before.find(|(key, object)| !is_same(content.get(*key), object)) {
             return Err(say(format!("`{}` was there before and is lost or changed", lost.0)));
         }
@@ -119,6 +137,13 @@ impl Cell {
                 return Err(say("a secret is told".to_owned()));
             }
         }
+        if self.command.mended().is_some_and(|mended| mended.has_index) {
+            let index = index_digest(self.command, &content);
+            if index != clean.index && index != index_digest(self.command, self.command.before()) {
+                return Err(say("the index is neither the old nor the new one".to_owned()));
+            }
+        }
+        self.check_papers(&site, &outcome, clean).map_err(say)?;
         let verdict = match outcome.code() {
             0 => self
                 .check_success(&site, &outcome, &content, clean)
@@ -131,8 +156,57 @@ impl Cell {
         if self.times == Times::Once && self.kind.is_survived_once(self.op) && verdict != Verdict::Survived {
             return Err(say("it passes, and is not survived".to_owned()));
         }
-        self.check_the_next_run(&site, &content).map_err(say)?;
+        match self.command.is_run_again() {
+            true => self.check_the_same_run(&site, verdict, clean).map_err(say)?,
+            false => self.check_the_next_run(&site, &content).map_err(say)?,
+        }
         Ok(verdict)
+    }
+
+    /// The settings of the bucket and the roles of the account: each is the old one or the new one, and what looks or removes
+    /// backups changes none.
+    fn check_papers(&self, site: &Site, outcome: &Outcome, clean: &CleanRun) -> Result<(), String> {
+        let now = site.server.papers();
+        if self.command.effect != Effect::Settings {
+            return match now == *self.command.papers() {
+                true => Ok(()),
+                false => Err(format!("it changes no setting, and there is {now:?}")),
+            };
+        }
+        if self.reads_what_nobody_wrote() {
+            return Ok(());
+        }
+        // What a server says that it lacks is not made there, which is said.
+        let is_excused = self.kind.is_taken_for_lacking(self.op) && outcome.stderr().contains("is left as it is");
+        let must_be_done = outcome.code() == 0 && !is_excused;
+        papers::check(self.command.history, &now, &clean.papers, must_be_done)
+    }
+
+    /// A document that is read as another one as often as it is looked at is, for all that anybody knows, that one.
+    fn reads_what_nobody_wrote(&self) -> bool {
+        self.op == Op::ReadSetting && self.kind.is_undetectable(self.op) && self.times == Times::ForEver
+    }
+
+    /// Whatever became of it, the same command succeeds when nothing befalls it any more, and leaves what a clean run leaves.
+    fn check_the_same_run(&self, site: &Site, verdict: Verdict, clean: &CleanRun) -> Result<(), String> {
+        site.server.heal();
+        if verdict == Verdict::FailedCleanly && !self.reads_what_nobody_wrote() {
+            let outcome = site.run(self.command);
+            // What was done although the store said that it was not is not done twice.
+            let is_done = self.command.name.starts_with("adopt") && outcome.stderr().contains("is a backup already");
+            if outcome.code() != 0 && !is_done {
+                return Err(format!("it fails when nothing befalls it any more\n{outcome}"));
+            }
+            let content = site.server.content(&site.bucket);
+            check_success(self.command, site, &content, Some(clean), Excuses::default())
+                .map_err(|why| format!("after the next run {why}\n{outcome}"))?;
+            papers::check(self.command.history, &site.server.papers(), &clean.papers, true)
+                .map_err(|why| format!("after the next run {why}\n{outcome}"))?;
+        }
+        match site.server.open_uploads(&site.bucket).is_empty() {
+            true => Ok(()),
+            false => site.tidy(),
+        }
     }
 
     fn check_success(&self, site: &Site, outcome: &Outcome, content: &Content, clean: &CleanRun) -> Result<(), String> {
@@ -141,6 +215,7 @@ impl Cell {
             may_be_older,
             // Nobody can tell that an upload is there if the store knows no listing of them, or says that it has ended it.
             may_keep_uploads: self.op == Op::AbortMultipartUpload
+                || self.loses_an_upload_id()
                 || self.op == Op::ListMultipartUploads && self.kind.name == "501 NotImplemented",
             // What cannot be looked at stays, and so does what the store says is gone.
             may_keep_doomed: (matches!(self.op, Op::GetObject | Op::HeadObject) || self.kind.name.starts_with("404 "))
@@ -159,11 +234,29 @@ impl Cell {
 
     /// A manifest that is read wrong again and again is a line of the list that says so, and fails no list.
     fn is_told_in_the_answer(&self, outcome: &Outcome) -> bool {
+        if self.command.name == "bucket check" {
+            return self.tells_what_it_knows(outcome);
+        }
         let words = String::from_utf8_lossy(outcome.stdout_bytes()).into_owned();
         self.command.name == "list"
             && (self.op, self.times) == (Op::GetObject, Times::ForEver)
             && words.contains("\"state\": \"damaged\"")
             && words.contains("is not what the store's own MD5 of it says")
+    }
+
+    /// Whether each point of a bucket is as a clean run finds it, or said to be unknown or not there.
+    fn tells_what_it_knows(&self, outcome: &Outcome) -> bool {
+        let points = |stdout: &[u8]| -> Vec<serde_json::Value> {
+            let document: serde_json::Value = serde_json::from_slice(stdout).unwrap_or_default();
+            document["points"].as_array().cloned().unwrap_or_default()
+        };
+        let clean = points(&clean_run(self.command).stdout);
+        let found = points(outcome.stdout_bytes());
+        found.len() == clean.len()
+            && found.iter().zip(&clean).all(|(found, clean)| {
+                let is_open = found["verdict"] == "unknown" || found["verdict"] == "not-supported";
+                found == clean || (is_open && found["id"] == clean["id"])
+            })
     }
 
     /// What lets some bytes of the answer through would be progress, were it to happen again and again.
@@ -182,7 +275,8 @@ impl Cell {
         /// Failed, damage found, no such bucket or backup, refused, not configured for this region, incomplete.
         const CODES: [i32; 6] = [1, 2, 3, 10, 12, 20];
         // A store that cannot be seen as a whole is refused by what removes.
-        let is_refused = outcome.code() == 21 && self.command.effect == Effect::Removes;
+        let refuses = matches!(self.command.effect, Effect::Removes | Effect::Settings | Effect::Mends);
+        let is_refused = outcome.code() == 21 && refuses;
         if !CODES.contains(&outcome.code()) && !is_refused {
             return Err(format!("it ended with {}", outcome.code()));
         }
@@ -195,7 +289,7 @@ impl Cell {
         }
         // The table of the doctor says of each check what it is about and what to do.
         let is_table = self.command.name == "doctor" && outcome.stdout().contains("failed");
-        if !is_table && !says_what_why_and_what_to_do(words) {
+        if !is_table && !says_what_why_and_what_to_do(outcome) {
             return Err("the message lacks what, why or what to do".to_owned());
         }
         let before = self.command.before();
@@ -203,7 +297,7 @@ impl Cell {
         match self.command.effect {
             _ if self.command.goes_one_by_one() => {
                 // Some of several may have been copied; each of these is whole.
-                whole_backups(content)?;
+                whole_backups(self.command, content)?;
             }
             _ => {
                 // It is whole all the same, which is checked below.
@@ -217,7 +311,8 @@ impl Cell {
             self.command.effect,
             Effect::Answer | Effect::Restore | Effect::Backups(_)
         );
-        if answers && !self.has_begun_rightly(outcome) {
+        let is_told = outcome.code() == 3 && self.is_told_in_the_answer(outcome);
+        if answers && !is_told && !self.has_begun_rightly(outcome) {
             return Err("it failed, and yet it gave an answer".to_owned());
         }
         if site.restored().is_some() {
@@ -249,7 +344,7 @@ impl Cell {
 
     /// What is left belongs to no backup, is named, and was not removable; the next run is not disturbed by it.
     fn check_leftovers(&self, site: &Site, outcome: &Outcome, content: &Content) -> Result<(), String> {
-        let named = whole_backups(content)?;
+        let named = whole_backups(self.command, content)?;
         let before = self.command.before();
         let is_new = |key: &&String| !named.contains(*key) && !before.contains_key(*key);
         let left: Vec<&String> = content.keys().filter(is_new).collect();
@@ -274,7 +369,7 @@ impl Cell {
 
     /// What is left, of a run that failed or of one that succeeded, is taken away by the next run that looks for it.
     fn check_the_next_run(&self, site: &Site, content: &Content) -> Result<(), String> {
-        let named = whole_backups(content)?;
+        let named = whole_backups(self.command, content)?;
         let is_left = |content: &Content, named: &BTreeSet<String>| {
             content
                 .keys()
@@ -285,7 +380,7 @@ impl Cell {
         }
         site.tidy()?;
         let content = site.server.content(&site.bucket);
-        match is_left(&content, &whole_backups(&content)?) {
+        match is_left(&content, &whole_backups(self.command, &content)?) {
             true => Err(format!(
                 "after the clean-up there is what belongs to no backup: {:?}",
                 content.keys().collect::<Vec<_>>()
@@ -296,12 +391,16 @@ impl Cell {
 
     /// The id of an upload whose creation got no answer, or a wrong one, is known to nobody.
     fn loses_an_upload_id(&self) -> bool {
-        self.op == Op::CreateMultipartUpload
+        // An answer that comes twice is taken for the one to the next request on the connection.
+        self.op == Op::CreateMultipartUpload || self.kind.name == "reply twice"
     }
 }
 
 /// Whether the last words of a run name the failure, its cause if it has one, and something to do.
-fn says_what_why_and_what_to_do(stderr: &str) -> bool {
+fn says_what_why_and_what_to_do(outcome: &Outcome) -> bool {
+    let stderr = outcome.stderr();
+    // What is done but for some of it is no error.
+    let what = if outcome.code() == 3 { "Warning: " } else { "Error: " };
     let last = stderr.lines().last().unwrap_or_default();
     match serde_json::from_str::<serde_json::Value>(last) {
         Ok(line) => {
@@ -309,7 +408,7 @@ fn says_what_why_and_what_to_do(stderr: &str) -> bool {
                 && line["message"].as_str().is_some_and(|message| !message.is_empty())
                 && line["hints"].as_array().is_some_and(|hints| !hints.is_empty())
         }
-        Err(_) => ["Error: ", "Hint: "]
+        Err(_) => [what, "Hint: "]
             .iter()
             .all(|part| stderr.lines().any(|line| line.starts_with(part))),
     }
@@ -371,12 +470,13 @@ fn check_success(
             before.keys().filter(|key| key.ends_with(".manifest.json")).count()
         }
         Effect::Copies => 1,
-        Effect::Answer | Effect::Restore | Effect::Verdict | Effect::Removes | Effect::Note => 0,
+        Effect::Mends => usize::from(command.history == History::Unmended(Flaw::Unmanaged)),
+        Effect::Answer | Effect::Restore | Effect::Verdict | Effect::Removes | Effect::Note | Effect::Settings => 0,
     };
     if manifests != wanted {
         return Err(format!("{manifests} new backups instead of {wanted}: {new:?}"));
     }
-    let named = whole_backups(content)?;
+    let named = whole_backups(command, content)?;
     // The doctor tells of what it could not remove, and is not told from what others make.
     let is_told = |key: &str| command.name == "doctor" && key.ends_with(TRIAL_NAME);
     if let Some(left) = new.iter().find(|key| !named.contains(**key) && !is_told(key)) {
@@ -406,6 +506,12 @@ fn check_success(
             None => return Err("it succeeded, and there is no target".to_owned()),
         }
     }
+    if let Some(mended) = command.mended() {
+        mended.check(site, content)?;
+        if clean.is_some_and(|clean| clean.index != index_digest(command, content)) {
+            return Err("the index is not that of a clean run".to_owned());
+        }
+    }
     new.retain(|key| !key.ends_with(".json") && !key.contains(".index.gz") && !key.ends_with(".age"));
     if command.effect == Effect::Streams {
         // A dump holds a key of its own.
@@ -431,13 +537,27 @@ fn digest(content: &[u8]) -> String {
     hex::encode(Sha256::digest(content))
 }
 
+/// The digest of the index that was made, if it is the same each time.
+fn index_digest(command: &Command, content: &Content) -> Option<String> {
+    let mended = command.mended().filter(|mended| !mended.index.ends_with(".age"))?;
+    content.get(&mended.index).map(|index| digest(&index.content()))
+}
+
 /// The keys of everything that belongs to a backup; all of it is there and as the manifest says.
-fn whole_backups(content: &Content) -> Result<BTreeSet<String>, String> {
+fn whole_backups(command: &Command, content: &Content) -> Result<BTreeSet<String>, String> {
     /// What was found right once: most objects are those of the history.
     static KNOWN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
-    let mut named = BTreeSet::new();
+    // What is to be adopted is no backup, and stays.
+    let mut named: BTreeSet<String> = command.mended().map(|mended| mended.data.clone()).into_iter().collect();
     for (key, object) in content.iter().filter(|(key, _)| key.ends_with(".manifest.json")) {
         named.insert(key.clone());
+        if let Some(mended) = command.mended().filter(|mended| mended.manifest == *key)
+            && mended.is_unmended(content)
+        {
+            // Its data is as it was, and whatever is at its index is made anew.
+            named.insert(mended.index.clone());
+            continue;
+        }
         let manifest: serde_json::Value =
             serde_json::from_slice(&object.content()).map_err(|error| format!("`{key}` is no manifest: {error}"))?;
         if manifest["state"] != "complete" {

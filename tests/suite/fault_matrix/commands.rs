@@ -1,24 +1,12 @@
 //! The commands: one line each, and what it means that one has succeeded.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::OnceLock;
 
-use backup_cli::base::cancel::Cancel;
-use backup_cli::base::report::Recorder;
-use backup_cli::catalog::layout::Layout;
-use backup_cli::ops::backup::BackupOptions;
-use backup_cli::store::Store;
-use backup_cli::store::s3::S3Store;
-
-use crate::encryption::KeyPair;
-use crate::support::cli::{Cli, Outcome};
-use crate::support::fault_s3::{Content, FaultS3, Options, SECRET_KEY};
-use crate::support::library::{self, run_at};
-use crate::support::postgres::Database;
-use crate::support::server::process_folder;
-use crate::support::trees::{Compare, Noise, differences, make_small_tree};
+use super::mended::Mended;
+use super::papers;
+use super::site::{Fixture, Past};
+use crate::support::fault_s3::{Content, Papers};
 
 /// What a command is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +29,10 @@ pub enum Effect {
     Removes,
     /// It writes a note beside a backup.
     Note,
+    /// It makes a backup of what is there: a new index, and a manifest that is new, replaced or right as it is.
+    Mends,
+    /// It makes settings of the bucket, or the account's roles, and touches no object.
+    Settings,
 }
 
 /// The history that a command finds.
@@ -50,6 +42,27 @@ pub enum History {
     Recent,
     /// Backups of days long ago: a series to prune, one that shrank, a pin, and what a crash left behind.
     Past,
+    /// As the first, but something is missing or wrong of one backup.
+    Unmended(Flaw),
+    /// No bucket at all, and an account without roles.
+    Nothing,
+    /// As the first, in a bucket with rules and statements of others, and an account with roles of theirs.
+    Others,
+    /// The same, and everything of ours is set up.
+    Ours,
+}
+
+/// What is to be mended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flaw {
+    /// The index of `NEW` is lost.
+    LostIndex,
+    /// The index of `SEALED` is lost, which cannot be made again to the byte.
+    LostSealedIndex,
+    /// There is a dump that a script has left, `UNMANAGED`.
+    Unmanaged,
+    /// The manifest of `NEW` is damaged.
+    DamagedManifest,
 }
 
 /// A line of the table.
@@ -67,11 +80,34 @@ impl Command {
         matches!(self.effect, Effect::Copies | Effect::Several)
     }
 
+    /// Whether it is run once more, and what it has made is looked at by another run.
+    pub fn is_run_again(&self) -> bool {
+        matches!(self.effect, Effect::Mends | Effect::Settings)
+    }
+
     /// What there is before it.
     pub fn before(&self) -> &'static Content {
         match self.history {
-            History::Recent => &Fixture::shared().content,
+            History::Recent | History::Others | History::Ours => &Fixture::shared().content,
             History::Past => &Past::shared().content,
+            History::Unmended(flaw) => &Mended::of(flaw).content,
+            History::Nothing => {
+                static NOTHING: OnceLock<Content> = OnceLock::new();
+                NOTHING.get_or_init(Content::new)
+            }
+        }
+    }
+
+    /// What is set before it.
+    pub fn papers(&self) -> &'static Papers {
+        papers::before(self.history)
+    }
+
+    /// What it is to mend.
+    pub fn mended(&self) -> Option<&'static Mended> {
+        match self.history {
+            History::Unmended(flaw) => Some(Mended::of(flaw)),
+            _ => None,
         }
     }
 
@@ -85,7 +121,7 @@ impl Command {
 }
 
 /// What is run against faults. Of the words these stand for something: `TREE`, `LARGE` (two parts), `OLD`, `NEW` and
-/// `SEALED` (ids), `PUBLIC` and `IDENTITY` (a key pair), `TARGET` (a folder that is not there yet), `ELSEWHERE` (another
+/// `SEALED` (ids), `UNMANAGED` (an object of others), `PUBLIC` and `IDENTITY` (a key pair), `TARGET` (a folder that is not there yet), `ELSEWHERE` (another
 /// prefix of the bucket), `HERE` (the usual prefix), `DATABASE` (a PostgreSQL database of some tables).
 pub const COMMANDS: &[Command] = &[
     line(
@@ -177,6 +213,120 @@ pub const COMMANDS: &[Command] = &[
         Effect::Removes,
     ),
     past("cleanup", &["cleanup", "--confirm"], Effect::Removes),
+    mends("rebuild-index", &["rebuild-index", "NEW"], Flaw::LostIndex),
+    mends(
+        "rebuild-index of an encrypted one",
+        &["rebuild-index", "SEALED", "--identity", "IDENTITY"],
+        Flaw::LostSealedIndex,
+    ),
+    mends("adopt", &["adopt", "UNMANAGED"], Flaw::Unmanaged),
+    mends("adopt of a damaged manifest", &["adopt", "NEW"], Flaw::DamagedManifest),
+    sets(
+        "lifecycle apply",
+        &[
+            "lifecycle",
+            "apply",
+            "--transition",
+            "30:GLACIER_IR",
+            "--delete-days",
+            "400",
+            "--confirm",
+        ],
+        Effect::Settings,
+        History::Others,
+    ),
+    sets(
+        "lifecycle apply as a dry run",
+        &["lifecycle", "apply", "--delete-days", "400", "--dry-run"],
+        Effect::Verdict,
+        History::Others,
+    ),
+    sets(
+        "lifecycle show",
+        &["lifecycle", "show", "--json"],
+        Effect::Answer,
+        History::Ours,
+    ),
+    sets(
+        "lifecycle remove",
+        &["lifecycle", "remove", "--confirm"],
+        Effect::Settings,
+        History::Ours,
+    ),
+    sets(
+        "bucket create",
+        &[
+            "bucket",
+            "create",
+            "--create-only",
+            "--tls-only",
+            "--object-lock",
+            "governance:3",
+            "--confirm",
+        ],
+        Effect::Settings,
+        History::Nothing,
+    ),
+    sets(
+        "bucket create of an older one",
+        papers::CREATE,
+        Effect::Settings,
+        History::Others,
+    ),
+    sets(
+        "bucket create as a dry run",
+        &["bucket", "create", "--create-only", "--tls-only", "--dry-run"],
+        Effect::Verdict,
+        History::Others,
+    ),
+    sets(
+        "bucket check",
+        &["bucket", "check", "--json"],
+        Effect::Answer,
+        History::Ours,
+    ),
+    sets(
+        "iam apply",
+        &[
+            "iam",
+            "apply",
+            "--role",
+            "writer",
+            "--for",
+            "fly",
+            "--org",
+            "acme",
+            "--app",
+            "web",
+            "--confirm",
+        ],
+        Effect::Settings,
+        History::Others,
+    ),
+    sets(
+        "iam apply to a role of others",
+        papers::APPLY,
+        Effect::Settings,
+        History::Others,
+    ),
+    sets(
+        "iam apply as a dry run",
+        &[
+            "iam",
+            "apply",
+            "--role",
+            "writer",
+            "--for",
+            "fly",
+            "--org",
+            "acme",
+            "--app",
+            "web",
+            "--dry-run",
+        ],
+        Effect::Verdict,
+        History::Others,
+    ),
 ];
 
 const fn line(name: &'static str, words: &'static [&'static str], effect: Effect) -> Command {
@@ -197,274 +347,20 @@ const fn past(name: &'static str, words: &'static [&'static str], effect: Effect
     }
 }
 
-/// A bucket with a history, and what it was made of.
-pub struct Fixture {
-    pub content: Content,
-    pub tree: PathBuf,
-    large: PathBuf,
-    old: String,
-    new: String,
-    sealed: String,
-    key: KeyPair,
-}
-
-/// Small pages, so that every listing has several.
-pub fn server_options() -> Options {
-    Options {
-        page_keys_max: 4,
-        ..Options::default()
+const fn mends(name: &'static str, words: &'static [&'static str], flaw: Flaw) -> Command {
+    Command {
+        name,
+        words,
+        effect: Effect::Mends,
+        history: History::Unmended(flaw),
     }
 }
 
-/// A run that takes more is not bounded: what the program, its threads' stacks and its buffers may hold of their own.
-const DATA_BYTES_MAX: u64 = 128 << 20;
-
-/// A user of the server, with the patience of a test.
-pub fn user_of(server: &FaultS3, bucket: &str) -> Cli {
-    let limit = format!("--data={DATA_BYTES_MAX}");
-    Cli::new()
-        .through(["prlimit", limit.as_str(), "--"])
-        .envs(server.environment(bucket))
-        .env("BACKUP_PROVIDER", "aws")
-        .env("BACKUP_PATH_STYLE", "true")
-        .env("BACKUP_LEVEL", "1")
-        .env("BACKUP_RETRY_DELAY", "20ms")
-        .env("BACKUP_RETRY_DELAY_MAX", "100ms")
-        .env("BACKUP_RETRY_BUDGET", "600ms")
-        .env("BACKUP_REQUEST_TIMEOUT", "3s")
-        .env("BACKUP_STALL_TIMEOUT", "3s")
-        // One run at a time: whatever an earlier one left is left for good.
-        .env("BACKUP_CLEANUP_OLDER_THAN", "0s")
-}
-
-impl Fixture {
-    pub fn shared() -> &'static Self {
-        static FIXTURE: OnceLock<Fixture> = OnceLock::new();
-        FIXTURE.get_or_init(Self::make)
-    }
-
-    fn make() -> Self {
-        let folder = process_folder().join("fault-matrix");
-        let tree = folder.join("tree");
-        make_small_tree(&tree);
-        let large = folder.join("large");
-        std::fs::write(&large, Noise::new(7).bytes(6 << 20)).expect("a file");
-        let key = KeyPair::generate(&folder, "key.txt");
-        let server = FaultS3::with(server_options());
-        let bucket = server.bucket();
-        let cli = user_of(&server, &bucket);
-        let back_up = |words: &[&str]| {
-            let mut line = vec!["backup", tree.to_str().expect("a path"), "--json"];
-            line.extend(words);
-            crate::round_trips::id_of(&cli.run(&line).success())
-        };
-        let old = back_up(&["--name", "web", "--exclude", "noise"]);
-        let new = back_up(&["--name", "web"]);
-        let sealed = back_up(&["--name", "vault", "--recipient", &key.public]);
-        Self {
-            content: server.content(&bucket),
-            tree,
-            large,
-            old,
-            new,
-            sealed,
-            key,
-        }
-    }
-
-    /// What must turn up nowhere.
-    pub fn secrets(&self) -> [String; 2] {
-        [SECRET_KEY.to_owned(), self.key.secret()]
+const fn sets(name: &'static str, words: &'static [&'static str], effect: Effect, history: History) -> Command {
+    Command {
+        name,
+        words,
+        effect,
+        history,
     }
 }
-
-/// A server with the history, and a user who is about to run a command.
-pub struct Site {
-    pub server: FaultS3,
-    pub bucket: String,
-    pub cli: Cli,
-}
-
-/// A history of days long ago.
-pub struct Past {
-    pub content: Content,
-    pinned: String,
-    /// The keys of the backups that a prune of `app` to one removes.
-    pruned: BTreeSet<String>,
-    /// The keys of what a crash has left.
-    left: BTreeSet<String>,
-    pin: String,
-}
-
-impl Past {
-    pub fn shared() -> &'static Self {
-        static PAST: OnceLock<Past> = OnceLock::new();
-        PAST.get_or_init(Self::make)
-    }
-
-    fn make() -> Self {
-        let server = FaultS3::start();
-        let bucket = server.bucket();
-        let mut s3 = crate::store_contract::s3_options(&server.access(), &bucket, Some("aws"));
-        s3.prefix = "backups".to_owned();
-        let store: Arc<dyn Store> =
-            Arc::new(S3Store::open(s3, Cancel::new(), Arc::new(Recorder::default())).expect("a store"));
-        let back_up = |name: &str, day: u32, bytes: usize| {
-            let (run, _) = run_at(&format!("2026-01-{day}T02:00:00Z"));
-            let options = BackupOptions {
-                layout: Layout::with_prefix("backups").expect("a layout"),
-                shape_guard_percent: Some(50),
-                ..library::options(name, None)
-            };
-            let source = library::Bytes::new(Noise::new(u64::from(day)).bytes(bytes));
-            library::back_up(&store, source, &options, &run)
-                .expect("a backup")
-                .manifest
-        };
-        let keys_of = |day: u32, name: &str| -> BTreeSet<String> {
-            let begin = format!("backups/202601{day}/{name}_");
-            let keys = server.keys(&bucket).into_iter();
-            keys.filter(|key| key.starts_with(&begin)).collect()
-        };
-        for day in 10..=13 {
-            let _ = back_up("app", day, 3000);
-        }
-        let pinned = back_up("odd", 10, 3000).id;
-        for (day, bytes) in [(11, 3000), (12, 3000), (13, 600)] {
-            let _ = back_up("odd", day, bytes);
-        }
-        let cli = user_of(&server, &bucket);
-        let _ = cli.run(["pin", &pinned]).success();
-        let mut content = server.content(&bucket);
-        let left = keys_of(10, "app");
-        let manifest = left
-            .iter()
-            .find(|key| key.ends_with(".manifest.json"))
-            .expect("a manifest")
-            .clone();
-        content.remove(&manifest);
-        let left: BTreeSet<String> = left.into_iter().filter(|key| *key != manifest).collect();
-        let pin = content
-            .keys()
-            .find(|key| key.ends_with(".pin.json"))
-            .expect("a pin")
-            .clone();
-        Self {
-            content,
-            pinned,
-            pruned: [keys_of(11, "app"), keys_of(12, "app")].concat_sets(),
-            left,
-            pin,
-        }
-    }
-
-    fn doomed(&self, command: &str) -> BTreeSet<String> {
-        match command {
-            "prune" => [self.pruned.clone(), self.left.clone()].concat_sets(),
-            "cleanup" => self.left.clone(),
-            _ => BTreeSet::from([self.pin.clone()]),
-        }
-    }
-}
-
-trait ConcatSets {
-    fn concat_sets(self) -> BTreeSet<String>;
-}
-
-impl<const N: usize> ConcatSets for [BTreeSet<String>; N] {
-    fn concat_sets(self) -> BTreeSet<String> {
-        self.into_iter().flatten().collect()
-    }
-}
-
-/// A database whose tables are dumped by several workers.
-fn database() -> &'static Database {
-    static DATABASE: OnceLock<Database> = OnceLock::new();
-    DATABASE.get_or_init(|| {
-        let database = Database::fresh();
-        let _ = database.psql(
-            "CREATE TABLE one AS SELECT generate_series(1, 900) AS v; CREATE TABLE two AS SELECT 'x' AS w; \
-             CREATE TABLE three (v int PRIMARY KEY)",
-        );
-        database
-    })
-}
-
-impl Site {
-    pub fn for_command(command: &Command) -> Self {
-        let options = match command.history {
-            History::Recent => server_options(),
-            // Several pages, and not a dozen of them.
-            History::Past => Options {
-                page_keys_max: 12,
-                ..Options::default()
-            },
-        };
-        let server = FaultS3::with(options);
-        let bucket = server.bucket_with(command.before());
-        if command.name == "cleanup" {
-            let key = "backups/20260109/app_backup_20260109_020000.bin.gz";
-            server.client().begin_upload(&bucket, key);
-            server.forget_requests();
-        }
-        let cli = user_of(&server, &bucket);
-        std::fs::create_dir(cli.home().join("targets")).expect("a folder");
-        Self { server, bucket, cli }
-    }
-
-    pub fn targets(&self) -> PathBuf {
-        self.cli.home().join("targets")
-    }
-
-    /// Runs the command to its end.
-    pub fn run(&self, command: &Command) -> Outcome {
-        let fixture = Fixture::shared();
-        let text = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
-        let words = command.words.iter().map(|word| match *word {
-            "TREE" => text(&fixture.tree),
-            "LARGE" => text(&fixture.large),
-            "OLD" => fixture.old.clone(),
-            "NEW" => fixture.new.clone(),
-            "SEALED" => fixture.sealed.clone(),
-            "PUBLIC" => fixture.key.public.clone(),
-            "IDENTITY" => fixture.key.path().to_owned(),
-            "TARGET" => text(&self.targets().join("target")),
-            "ELSEWHERE" => format!("s3://{}/elsewhere", self.bucket),
-            "HERE" => format!("s3://{}/backups", self.bucket),
-            "PINNED" => Past::shared().pinned.clone(),
-            "DATABASE" => database().url(),
-            word => word.to_owned(),
-        });
-        self.cli.command(words).time_max(RUN_MAX).run()
-    }
-
-    /// What a later run, that nothing befalls, finds to take away and takes away.
-    ///
-    /// # Errors
-    /// What is left after it all the same.
-    pub fn tidy(&self) -> Result<(), String> {
-        self.server.heal();
-        for prefix in ["backups", "elsewhere"] {
-            let store = format!("s3://{}/{prefix}", self.bucket);
-            let outcome = self.cli.run(["cleanup", "--confirm", "--store", &store]);
-            if outcome.code() != 0 {
-                return Err(format!("the clean-up afterwards failed\n{outcome}"));
-            }
-        }
-        match self.server.open_uploads(&self.bucket) {
-            left if left.is_empty() => Ok(()),
-            left => Err(format!("unfinished uploads are left after the clean-up: {left:?}")),
-        }
-    }
-
-    /// What a restore has not brought back as it was; `None` if there is no target at all.
-    pub fn restored(&self) -> Option<Vec<String>> {
-        let target = self.targets().join("target");
-        target
-            .exists()
-            .then(|| differences(&Fixture::shared().tree, &target.join("tree"), Compare::basics()))
-    }
-}
-
-/// Whatever befalls it, a run of these sizes and budgets ends before this.
-const RUN_MAX: Duration = Duration::from_secs(60);

@@ -24,11 +24,18 @@ impl Kind {
         (self.survived)(op)
     }
 
+    /// Whether it lets the runs wait for their time limits.
+    pub fn waits(&self) -> bool {
+        matches!(self.fault, Fault::Stall { .. } | Fault::StallReply { .. })
+    }
+
     /// Nobody can tell from the answer that it is wrong, or it says that an object is damaged: S3 has no sums of listings,
     /// and an object that is sent instead of another one is shown as what it is.
     pub fn is_undetectable(&self, op: Op) -> bool {
         match op {
             Op::ListObjects => matches!(self.name, "empty list" | "the answer before this one" | "reply twice"),
+            // Nothing says what a document is, and if it is always read as another one, that is what it is.
+            Op::ReadSetting => self.name == "corrupted byte of the reply",
             Op::GetObject => matches!(self.name, "wrong ETag" | "the answer before this one" | "reply twice"),
             _ => false,
         }
@@ -51,6 +58,26 @@ impl Kind {
         is_like && matches!(op, Op::GetObject | Op::HeadObject | Op::ListObjects)
     }
 
+    /// A store that says so of a setting, or to its making, does not have it for all that anybody knows.
+    pub fn is_taken_for_lacking(&self, op: Op) -> bool {
+        let is_like = matches!(
+            self.name,
+            "404 NoSuchKey"
+                | "404 NoSuchUpload"
+                | "501 NotImplemented"
+                | "400 InvalidRequest"
+                | "nothing in a 200"
+                | "a web page in a 200"
+                | "malformed XML"
+                | "a document cut between entries"
+                | "length too short"
+                | "corrupted byte of the reply"
+                | "the answer before this one"
+                | "reply twice"
+        );
+        is_like && matches!(op, Op::ReadSetting | Op::WriteSetting)
+    }
+
     /// A store that says for ever of an object that it is not there, or is another one, cannot be proved wrong.
     pub fn is_a_lie_about_what_is_there(&self, op: Op) -> bool {
         op == Op::HeadObject && (self.name.starts_with("404 ") || self.name == "the answer before this one")
@@ -71,7 +98,14 @@ fn none(_: Op) -> bool {
 fn has_request_body(op: Op) -> bool {
     matches!(
         op,
-        Op::PutObject | Op::UploadPart | Op::CompleteMultipartUpload | Op::DeleteObjects | Op::RestoreObject
+        Op::PutObject
+            | Op::UploadPart
+            | Op::CompleteMultipartUpload
+            | Op::DeleteObjects
+            | Op::RestoreObject
+            | Op::WriteSetting
+            | Op::Identity
+            | Op::Caller
     )
 }
 
@@ -86,11 +120,19 @@ fn answers_xml(op: Op) -> bool {
             | Op::DeleteObjects
             | Op::ListParts
             | Op::ListMultipartUploads
+            | Op::ReadSetting
+            | Op::Identity
+            | Op::Caller
     )
 }
 
 fn answers_with_a_body(op: Op) -> bool {
     answers_xml(op) || op == Op::GetObject
+}
+
+/// The services of roles and of who asks know neither digests nor regions nor a clock that can be set by their answers.
+fn is_of_the_store(op: Op) -> bool {
+    !matches!(op, Op::Identity | Op::Caller)
 }
 
 fn lists(op: Op) -> bool {
@@ -220,7 +262,7 @@ pub fn all() -> Vec<Kind> {
             "corrupted byte of the request",
             Fault::FlipRequest { at_byte: 45 },
             has_request_body,
-            any,
+            is_of_the_store,
         ),
         kind(
             "corrupted byte of the reply",
@@ -278,12 +320,12 @@ pub fn all() -> Vec<Kind> {
         kind("412 PreconditionFailed", error(412, "PreconditionFailed"), any, |op| {
             matches!(op, Op::PutObject | Op::CompleteMultipartUpload)
         }),
-        kind("400 BadDigest", error(400, "BadDigest"), any, any),
+        kind("400 BadDigest", error(400, "BadDigest"), any, is_of_the_store),
         kind("400 InvalidRequest", error(400, "InvalidRequest"), any, none),
         // Who asks, when, and where.
         kind("403 AccessDenied", Fault::ACCESS_DENIED, any, none),
         kind("400 ExpiredToken", Fault::EXPIRED_TOKEN, any, none),
-        kind("403 RequestTimeTooSkewed", Fault::CLOCK_SKEW, any, any),
+        kind("403 RequestTimeTooSkewed", Fault::CLOCK_SKEW, any, is_of_the_store),
         kind(
             "403 SignatureDoesNotMatch",
             error(403, "SignatureDoesNotMatch"),
@@ -297,7 +339,7 @@ pub fn all() -> Vec<Kind> {
                 region: "eu-central-1".to_owned(),
             },
             any,
-            any,
+            is_of_the_store,
         ),
         kind(
             "400 with the right region",
@@ -306,7 +348,7 @@ pub fn all() -> Vec<Kind> {
                 region: "eu-central-1".to_owned(),
             },
             any,
-            any,
+            is_of_the_store,
         ),
         kind("301 without a region", error(301, "PermanentRedirect"), any, none),
         kind(

@@ -193,8 +193,9 @@ fn asked_for(request: &Request, stands: Option<&StoredObject>) -> Vec<Asked> {
         Op::DeleteObjects => Vec::new(),
         Op::ListBuckets | Op::CreateBucket => of_bucket("s3:NothingOfOurs"),
         // Everybody may ask who they are.
-        Op::Other if request.bucket.is_empty() => Vec::new(),
-        Op::Other => of_bucket(setting(request)),
+        Op::Identity | Op::Caller => Vec::new(),
+        Op::ReadSetting => of_bucket(setting(request)),
+        Op::WriteSetting | Op::Other => of_bucket("s3:NothingOfOurs"),
     }
 }
 

@@ -163,7 +163,7 @@ pub const COMMANDS: &[CommandNeeds] = &[
         command: "prune",
         needs: &[
             LIST,
-            READ_MANIFESTS.advised("what cannot be read stays, and the plan says so"),
+            READ_MANIFESTS.advised("what cannot be read stays, which the exit status tells"),
             DECRYPT,
             need("s3:DeleteObject", Objects, "removes what the policy does not keep"),
             need(

@@ -201,7 +201,7 @@ fn replace(trial: &TrialFacts) -> Check {
     match &trial.replace {
         Tried::Is(true) => Check::ok(
             ID,
-            "Whoever has these credentials can replace backups; `backup-cli bucket create --create-only` has a server that knows such policies refuse it",
+            "Whoever gets hold of these credentials can replace backups; a server that knows such policies refuses it after `backup-cli bucket create --create-only`",
         ),
         Tried::Is(false) => Check::ok(ID, "Backups cannot be replaced, whatever a request leaves out"),
         Tried::Refused(no) => broken(ID, no),

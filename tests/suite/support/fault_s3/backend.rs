@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::users::Users;
 use base64::Engine;
@@ -43,6 +43,8 @@ pub struct Options {
     pub clock_ahead_secs: i64,
     /// How many looks at an object that was asked for find it still in the archive.
     pub thaw_looks: u32,
+    /// Whether it knows the settings of buckets and the account beside them; many servers answer `NotImplemented`.
+    pub has_settings: bool,
 }
 
 /// How far an archived object is thawed.
@@ -71,6 +73,7 @@ impl Default for Options {
             sink: false,
             clock_ahead_secs: 0,
             thaw_looks: 0,
+            has_settings: false,
         }
     }
 }
@@ -227,6 +230,10 @@ impl Memory {
         self.lock().buckets.entry(bucket.to_owned()).or_default();
     }
 
+    pub fn has_bucket(&self, bucket: &str) -> bool {
+        self.lock().buckets.contains_key(bucket)
+    }
+
     pub fn object(&self, bucket: &str, key: &str) -> Option<StoredObject> {
         self.lock().buckets.get(bucket)?.objects.get(key).cloned()
     }
@@ -291,6 +298,18 @@ impl Memory {
                 parts: upload.parts.len(),
             })
             .collect()
+    }
+
+    /// Everything of a bucket is from so long before.
+    pub fn age(&self, bucket: &str, by: Duration) {
+        let mut state = self.lock();
+        let bucket = state.buckets.get_mut(bucket).expect("the bucket exists");
+        for object in bucket.objects.values_mut() {
+            object.modified -= by;
+        }
+        for upload in bucket.uploads.values_mut() {
+            upload.initiated -= by;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

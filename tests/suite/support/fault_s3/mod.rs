@@ -4,7 +4,9 @@
 //! thing, it records every request with the bytes that moved, and it can break a connection at any byte.
 
 mod backend;
+mod identity;
 mod plan;
+mod settings;
 mod users;
 mod wire;
 
@@ -13,7 +15,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
@@ -25,11 +27,14 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::runtime::Runtime;
 
 pub use backend::{Content, OpenUpload, Options, StoredObject, Thaw};
+pub use identity::ACCOUNT;
 pub use plan::{Fault, Op, Request, When};
+pub use settings::{Papers, paper_of};
 pub use users::Gate;
 
 use backend::Memory;
 use plan::{Gauge, InFlight, Live, Plan};
+use settings::{Asked, Settings};
 use users::Users;
 use wire::{Ends, Received, Sent, Trouble, Wire};
 
@@ -51,6 +56,7 @@ pub struct FaultS3 {
 #[derive(Debug)]
 struct Shared {
     memory: Memory,
+    settings: Settings,
     service: S3Service,
     plan: Plan,
     requests: Mutex<Vec<Arc<Live>>>,
@@ -83,6 +89,7 @@ impl FaultS3 {
         builder.set_auth(users);
         let shared = Arc::new(Shared {
             memory,
+            settings: Settings::default(),
             service: builder.build(),
             plan: Plan::default(),
             requests: Mutex::default(),
@@ -125,6 +132,27 @@ impl FaultS3 {
     /// Everything that a bucket holds.
     pub fn content(&self, bucket: &str) -> Content {
         self.shared.memory.content(bucket)
+    }
+
+    /// A bucket of this name, with this content; there is none yet.
+    pub fn bucket_named(&self, name: &str, content: &Content) {
+        self.shared.memory.create_bucket_now(name);
+        self.shared.memory.fill(name, content);
+    }
+
+    /// The settings of all buckets and the roles of the account.
+    pub fn papers(&self) -> Papers {
+        self.shared.settings.papers()
+    }
+
+    /// Every document of these that a request has made, by its name, in order.
+    pub fn papers_written(&self) -> BTreeMap<String, Vec<String>> {
+        self.shared.settings.written()
+    }
+
+    /// Makes all of them what is given.
+    pub fn set_papers(&self, papers: Papers) {
+        self.shared.settings.set(papers);
     }
 
     /// Where it is and who may use it.
@@ -252,6 +280,11 @@ impl FaultS3 {
     /// Changes an object behind everybody's back; `None` removes it.
     pub fn tamper(&self, bucket: &str, key: &str, change: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>) {
         self.shared.memory.tamper(bucket, key, change);
+    }
+
+    /// Everything of a bucket is from so long before: the clocks of a test tell full seconds only.
+    pub fn age(&self, bucket: &str, by: Duration) {
+        self.shared.memory.age(bucket, by);
     }
 
     /// How far an archived object is thawed, as from now on.
@@ -439,8 +472,7 @@ impl Exchange {
 
     /// The normal way, with a trouble on the way back if there is one.
     async fn proceed(self, request: HttpRequest<Received>, trouble: Option<(u64, Trouble)>) -> Answer {
-        let request = request.map(s3s::Body::http_body_unsync);
-        let Ok(mut response) = self.shared.service.call(request).await else {
+        let Some(mut response) = self.perform(request).await else {
             return self.hang_up(true);
         };
         let ahead = self.shared.memory.options.clock_ahead_secs;
@@ -501,8 +533,34 @@ impl Exchange {
 
     /// Lets the request do what it should, and throws the answer away.
     async fn take_effect(&self, request: HttpRequest<Received>) {
+        drop(self.perform(request).await);
+    }
+
+    /// Does what the request asks for; `None` if it cannot be answered.
+    async fn perform(&self, mut request: HttpRequest<Received>) -> Option<Response<s3s::Body>> {
+        let about = &self.live.request;
+        let memory = &self.shared.memory;
+        let is_known = memory.options.has_settings
+            && matches!(about.op, Op::ReadSetting | Op::WriteSetting | Op::Identity | Op::Caller);
+        if is_known {
+            let body = request.body_mut().collect().await?;
+            let access_key = about.header("authorization").and_then(signed_with);
+            return self.shared.settings.answer(&Asked {
+                request: about,
+                method: request.method(),
+                body: &body,
+                secret: access_key
+                    .and_then(|scope| scope.split('/').next())
+                    .and_then(|access_key| memory.users.secret(access_key)),
+                bucket_exists: memory.has_bucket(&about.bucket),
+            });
+        }
         let request = request.map(s3s::Body::http_body_unsync);
-        drop(self.shared.service.call(request).await);
+        let response = self.shared.service.call(request).await.ok()?;
+        if about.op == Op::CreateBucket && memory.options.has_settings && response.status().is_success() {
+            self.shared.settings.created(about);
+        }
+        Some(response)
     }
 
     fn hang_up(self, reset: bool) -> Answer {
@@ -608,7 +666,7 @@ fn record(shared: &Shared, request: &HttpRequest<Incoming>) -> Live {
     });
     Live {
         request: Request {
-            op: Op::of(request.method(), key, bucket, &query),
+            op: Op::of(request.method(), key, bucket, &query).of_service(request.headers().get("authorization")),
             bucket: bucket.to_owned(),
             key: key.to_owned(),
             query,

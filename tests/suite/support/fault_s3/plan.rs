@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::Method;
+use hyper::header::HeaderValue;
+
+use super::settings::is_setting;
 
 /// An operation of the S3 protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,7 +29,15 @@ pub enum Op {
     ListParts,
     ListMultipartUploads,
     RestoreObject,
-    /// Tagging, location and what else there is.
+    /// The reading of one of a bucket's settings.
+    ReadSetting,
+    /// The making or taking away of one.
+    WriteSetting,
+    /// The service of roles.
+    Identity,
+    /// The service that tells whose credentials these are.
+    Caller,
+    /// Tagging and what else there is.
     Other,
 }
 
@@ -34,7 +45,15 @@ impl Op {
     /// The operation that a path-style request means.
     pub fn of(method: &Method, key: &str, bucket: &str, query: &str) -> Self {
         let has = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
+        let is_setting = !bucket.is_empty()
+            && key.is_empty()
+            && query
+                .split('&')
+                .any(|pair| is_setting(pair.split('=').next().unwrap_or_default()));
         match (method.as_str(), bucket.is_empty(), key.is_empty()) {
+            ("GET", false, true) if is_setting => Self::ReadSetting,
+            ("PUT" | "DELETE", false, true) if is_setting => Self::WriteSetting,
+            ("POST", true, _) => Self::Identity,
             ("GET", true, _) => Self::ListBuckets,
             ("PUT", false, true) if query.is_empty() => Self::CreateBucket,
             ("HEAD", false, true) => Self::HeadBucket,
@@ -52,6 +71,15 @@ impl Op {
             ("POST", false, false) if has("uploads") => Self::CreateMultipartUpload,
             ("POST", false, false) if has("uploadId") => Self::CompleteMultipartUpload,
             _ => Self::Other,
+        }
+    }
+
+    /// The same; of forms, which all go to one place, the signature tells the service that they are for.
+    pub fn of_service(self, authorization: Option<&HeaderValue>) -> Self {
+        let signed = authorization.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        match self {
+            Self::Identity if signed.contains("/sts/") => Self::Caller,
+            _ => self,
         }
     }
 }

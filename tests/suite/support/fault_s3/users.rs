@@ -37,6 +37,12 @@ impl Users {
         users.insert(access_key.to_owned(), user);
     }
 
+    /// The secret that belongs to a key.
+    pub fn secret(&self, access_key: &str) -> Option<String> {
+        let users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(users.get(access_key)?.secret.clone())
+    }
+
     /// What decides what the holder of a key may do; nothing for who may do everything.
     pub fn gate(&self, access_key: &str) -> Option<Arc<dyn Gate>> {
         let users = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -130,6 +130,15 @@ impl Body for Received {
 }
 
 impl Received {
+    /// All of it; `None` if it breaks off.
+    pub async fn collect(&mut self) -> Option<Vec<u8>> {
+        let mut content = Vec::new();
+        while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await {
+            content.extend_from_slice(frame.ok()?.data_ref().map_or(&[][..], |data| data));
+        }
+        Some(content)
+    }
+
     /// Reads on until the body ends or so many bytes have come.
     pub async fn read(&mut self, bytes_max: u64) {
         while self.live.received_bytes.load(Ordering::SeqCst) < bytes_max {
