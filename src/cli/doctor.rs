@@ -268,7 +268,7 @@ fn answer(sections: &[Section], verdicts: &[StoreVerdict], context: &Context) ->
             sections,
             &settings,
             console.settings().quiet,
-            console.answer_columns(),
+            crate::ui::table::terminal_columns(),
         ))?,
     }
     let failed: Vec<&str> = checks

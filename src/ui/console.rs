@@ -187,16 +187,6 @@ impl Console {
         self.0.stderr_is_terminal && !self.0.settings.dumb_terminal
     }
 
-    /// How many columns a line of the answer has on the terminal; `None` if it goes elsewhere.
-    #[must_use]
-    pub fn answer_columns(&self) -> Option<usize> {
-        let stdout = std::io::stdout();
-        let size = stdout
-            .is_terminal()
-            .then(|| rustix::termios::tcgetwinsize(&stdout).ok())??;
-        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
-    }
-
     fn headings(&self) -> Headings {
         Headings::new(self.0.color)
     }

@@ -118,7 +118,7 @@ fn try_all(
     let is_obeyed = |tried: &Tried<Condition>| tried.is() == Some(&Condition::Obeyed);
     let only_new = is_obeyed(&facts.create_only);
     // It stands again, so that an upload finds its key taken.
-    let upload = match trial.put(BODY, only_new, Checked::Plainly) {
+    let upload = match put_anew(trial, BODY, only_new, Checked::Plainly) {
         Ok(_) => try_taken(trial, facts),
         Err(refusal) => {
             facts.multipart = Tried::Refused(No::of(&refusal));
@@ -471,9 +471,24 @@ fn make_room(trial: &Trial<'_>, only_new: bool) -> Result<(), Refusal> {
     }
 }
 
+/// Writes the object where it does not stand, or may be replaced.
+fn put_anew(trial: &Trial<'_>, body: &'static [u8], only_new: bool, checked: Checked) -> Result<Written, Refusal> {
+    let attempt = || make_room(trial, only_new).and_then(|()| trial.put(body, only_new, checked));
+    match attempt() {
+        // Its answer got lost, and when it was asked for again the key was taken: by itself.
+        Err(refusal) if refusal.why == Why::Condition => {
+            if let Ok(seen) = trial.head() {
+                trial.found_standing(seen.version_id);
+            }
+            attempt()
+        }
+        other => other,
+    }
+}
+
 /// Writes over the object without any condition, as a thief would who holds these credentials.
 fn try_replacing(trial: &Trial<'_>, only_new: bool, facts: &mut TrialFacts) {
-    let standing = make_room(trial, only_new).and_then(|()| trial.put(BODY, only_new, Checked::Plainly));
+    let standing = put_anew(trial, BODY, only_new, Checked::Plainly);
     facts.replace = match standing.and_then(|_| trial.put(OTHER_BODY, false, Checked::Plainly)) {
         Ok(_) => Tried::Is(true),
         Err(refusal) if refusal.why == Why::NotAllowed => Tried::Is(false),
@@ -483,7 +498,7 @@ fn try_replacing(trial: &Trial<'_>, only_new: bool, facts: &mut TrialFacts) {
 
 /// Writes the object anew in each way in which a body can be vouched for.
 fn try_checksums(trial: &Trial<'_>, only_new: bool, facts: &mut TrialFacts) {
-    let put = |body, checked| make_room(trial, only_new).and_then(|()| trial.put(body, only_new, checked));
+    let put = |body, checked| put_anew(trial, body, only_new, checked);
     facts.crc64 = Tried::of(put(OTHER_BODY, Checked::ByCrc64Nvme).map(|_| ()));
     facts.crc32 = Tried::of(put(OTHER_BODY, Checked::ByCrc32).map(|_| ()));
     facts.trailer = Tried::of(put(OTHER_BODY, Checked::ByTrailer).map(|_| Trailer {
