@@ -5300,7 +5300,7 @@ _backup__cli() {
             return 0
             ;;
         backup__subcmd__cli__subcmd__verify)
-            opts="-p -q -v -h --all --level --sample --seed --max-age --min-size --max-shrink --restore --to --check --keep --metrics-file --threads --parts-in-flight --memory --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
+            opts="-p -q -v -h --all --level --sample --seed --max-age --min-size --max-shrink --restore --to --check --withdraw-checks --keep --metrics-file --threads --parts-in-flight --memory --config --profile --store --name --endpoint-url --region --provider --path-style --recipient --recipients-file --identity --env-file --json --quiet --verbose --no-progress --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

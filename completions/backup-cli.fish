@@ -603,6 +603,7 @@ always\t''
 never\t''"
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l all -d 'Check every backup of the store; with --name or a profile, of that series'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l restore -d 'Prove the backup by a restore into a scratch target, which is removed again [default backup: latest]'
+complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l withdraw-checks -d 'Checks of earlier drills that this one does not make were wrong: if it passes, what they found counts no more'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l keep -d 'Leave the scratch target where it is, to look at it'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -l json -d 'Print JSON: one document, or lines with a message_type for long commands'
 complete -c backup-cli -n "__fish_backup_cli_using_subcommand verify" -s q -l quiet -d 'Print errors only'

@@ -10,6 +10,7 @@ pub mod iam;
 mod identity;
 mod lifecycle;
 mod location;
+mod name;
 mod object_lock;
 mod objects;
 mod policy;
@@ -32,6 +33,7 @@ pub use creation::Created;
 pub use encryption::Encryption;
 pub use identity::{Caller, CredentialsFound};
 pub use lifecycle::{Deviation, Lifecycle, LifecycleDocument, LifecycleRule, RULES_MAX, Transition};
+pub use name::{broken_rule, foreign_ending};
 pub use object_lock::{ObjectLock, Retention};
 pub use policy::{NotAPolicy, PolicyWish, demands_new_keys, demands_tls};
 pub use settings::BucketSettings;
@@ -89,6 +91,12 @@ impl Bucket {
     #[must_use]
     pub fn endpoint(&self) -> Option<url::Url> {
         self.requests.endpoint()
+    }
+
+    /// Whether requests go by TLS.
+    #[must_use]
+    pub fn is_reached_by_tls(&self) -> bool {
+        self.endpoint().is_none_or(|endpoint| endpoint.scheme() == "https")
     }
 
     /// The region in use; after the first answer the bucket's own.

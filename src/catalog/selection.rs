@@ -254,7 +254,7 @@ fn by_age(
     }
     if let Some((id, depth)) = passed_over {
         let answer = match depth {
-            Depth::Restore => "only a drill that restores, compares and asks as much and passes",
+            Depth::Restore => "only a drill (`verify --restore`) that restores, compares and asks as much, and passes,",
             _ => "a verification as deep that finds it whole",
         };
         return Err(Failure::new(

@@ -12,7 +12,7 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::bucket::Bucket;
 use crate::config::{Flags, Settings};
 use crate::ops::Run;
-use crate::ops::bucket_check::{Point, Verdict, check_bucket};
+use crate::ops::bucket_check::{Point, Verdict, check_bucket, missing_permissions, points_of};
 use crate::store::Store;
 use crate::store::address::StoreAddress;
 use crate::ui::table::{Column, render};
@@ -35,7 +35,11 @@ pub enum Action {
     ///
     /// Prints what is set, what should be, and why it matters where the two differ. Nothing is changed, and nothing is written
     /// into the bucket. It takes the rights to read the bucket's settings, such as s3:GetBucketVersioning and
-    /// s3:GetBucketPolicy; what may not be read is said. What is a choice, such as object lock, is shown and is no difference.
+    /// s3:GetBucketPolicy. What is a choice, such as object lock, is shown and is no difference; refusing plain HTTP is one
+    /// where the store is reached by it.
+    ///
+    /// A difference ends it with 1. Where none is seen and something could not be looked at, it ends with 3 and names the
+    /// permission: what nobody could look at is not taken for right. What this server does not have is no failure.
     #[command(after_long_help = help::closing("bucket check"))]
     Check,
     // What stands here would replace the help that its arguments bring along.
@@ -59,13 +63,14 @@ impl Args {
 struct Document<'a> {
     bucket: &'a str,
     different: usize,
+    unknown: usize,
     points: &'a [Point],
 }
 
 /// Does it.
 ///
 /// # Errors
-/// [`Kind::Failed`] if the bucket differs; [`Kind::Incomplete`] if a question failed; [`Kind::Usage`] if the store is a folder.
+/// [`Kind::Failed`] if the bucket differs; [`Kind::Incomplete`] if something could not be looked at; [`Kind::Usage`] if the store is a folder.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     match &args.action {
         Action::Check => check(context),
@@ -106,47 +111,70 @@ fn check(context: &Context) -> Result<()> {
     let points = check_bucket(&bucket, &folder)?;
     let bucket = bucket.name();
     context.listener.end();
-    let different = points
-        .iter()
-        .filter(|point| point.verdict == Verdict::Different)
-        .count();
+    let different = points_of(&points, Verdict::Different).count();
+    let unknown = points_of(&points, Verdict::Unknown).count();
     let console = &context.console;
     match console.is_json() {
         true => console.answer_json(&Document {
             bucket,
             different,
+            unknown,
             points: &points,
         })?,
         false => console.answer(&page(&points))?,
     }
-    match different {
-        0 => all_answered(&points, bucket),
-        different => Err(Failure::new(
+    if different > 0 {
+        let failure = Failure::new(
             Kind::Failed,
             format!(
                 "The bucket `{bucket}` differs in {}",
                 count(different as u64, "point", "points")
             ),
         )
-        .hint("`backup-cli bucket create --dry-run` shows what it would change, and without --dry-run changes it; rules on old versions and unfinished uploads are those of the bucket's lifecycle")),
+        .hint("`backup-cli bucket create --dry-run` shows what it would change, and without --dry-run changes it; rules on old versions and unfinished uploads are those of the bucket's lifecycle");
+        return Err(match unknown {
+            0 => failure,
+            _ => failure.hint(not_seen(&points)),
+        });
+    }
+    match unknown {
+        0 => Ok(()),
+        _ => Err(unseen(&points, bucket)),
     }
 }
 
-/// What could not be asked is not right.
-fn all_answered(points: &[Point], bucket: &str) -> Result<()> {
-    let unanswered: Vec<&Point> = points.iter().filter(|point| point.is_unanswered).collect();
-    if unanswered.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<&str> = unanswered.iter().map(|point| point.id).collect();
-    let mut failure = Failure::new(
+/// What could not be looked at is not right.
+fn unseen(points: &[Point], bucket: &str) -> Failure {
+    let unknown: Vec<&Point> = points_of(points, Verdict::Unknown).collect();
+    let failure = Failure::new(
         Kind::Incomplete,
-        format!("The bucket `{bucket}` could not be compared in: {}", names.join(", ")),
-    );
-    for point in unanswered {
-        failure = failure.hint(format!("`{}`: {}", point.id, point.found));
+        format!(
+            "{} of the bucket `{bucket}` could not be looked at",
+            count(unknown.len() as u64, "point", "points")
+        ),
+    )
+    .hint(not_seen(points));
+    match unknown.iter().any(|point| point.permission.is_none()) {
+        true => failure.hint("Run it again when the server answers"),
+        false => failure,
     }
-    Err(failure.hint("Run it again when the server answers"))
+}
+
+/// Which points could not be looked at, and what it takes.
+fn not_seen(points: &[Point]) -> String {
+    let ids: Vec<&str> = points_of(points, Verdict::Unknown).map(|point| point.id).collect();
+    let failed: Vec<String> = points_of(points, Verdict::Unknown)
+        .filter(|point| point.permission.is_none())
+        .map(|point| format!("`{}`: {}", point.id, point.found))
+        .collect();
+    let mut parts = vec![format!("Not looked at: {}", ids.join(", "))];
+    match missing_permissions(points).as_slice() {
+        [] => {}
+        [one] => parts.push(format!("the credentials need the permission {one}")),
+        many => parts.push(format!("the credentials need the permissions {}", many.join(", "))),
+    }
+    parts.extend(failed);
+    parts.join("; ")
 }
 
 fn page(points: &[Point]) -> String {

@@ -16,11 +16,12 @@ use crate::bucket::Bucket;
 use crate::config::{Flags, Settings, table};
 use crate::ops::Run;
 use crate::ops::cost::{
-    AgingFound, CostOptions, CostReport, Forecast, SeriesHoldings, Sort, Unforeseen, aging_of_bucket, cost,
+    AgingFound, CostOptions, CostReport, EVERY_MIN, Forecast, SeriesHoldings, Sort, Unforeseen, aging_of_bucket, cost,
 };
 use crate::pricing::{Bill, Prices, STANDARD, Tally};
 use crate::store::Store;
 use crate::store::address::StoreAddress;
+use crate::ui::Console;
 use crate::ui::escape::escape_text;
 use crate::ui::table::{Column, render, render_long};
 
@@ -64,7 +65,11 @@ pub struct Args {
 }
 
 fn duration(text: &str) -> std::result::Result<std::time::Duration, String> {
-    parse_duration(text).map_err(|failure| failure.message().to_owned())
+    let duration = parse_duration(text).map_err(|failure| failure.message().to_owned())?;
+    match duration < EVERY_MIN {
+        true => Err("Backups of one series are a minute apart or more".to_owned()),
+        false => Ok(duration),
+    }
 }
 
 impl Args {
@@ -78,14 +83,19 @@ impl Args {
     }
 }
 
+/// Prints the built-in prices, which takes no settings.
+///
+/// # Errors
+/// If the output cannot be written.
+pub fn print_prices(console: &Console) -> Result<()> {
+    console.answer(Prices::builtin_text())
+}
+
 /// Looks, and prints the bill.
 ///
 /// # Errors
 /// If the store cannot be listed; [`crate::base::failure::Kind::Config`] for a file of prices that makes no sense.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
-    if args.print_prices {
-        return context.console.answer(Prices::builtin_text());
-    }
     let run = context.run();
     let settings = &context.settings;
     let own = of_first_store(settings);
@@ -322,8 +332,8 @@ impl<'a> Page<'a> {
         );
         if let (Some(prices), Some(bill)) = (&self.options.prices, &report.bill) {
             text.push_str(&format!(
-                " cost about {} a month for storage, by the prices of {} ({}, {}).",
-                prices.money(bill.per_month()),
+                " cost {} a month for storage, by the prices of {} ({}, {}).",
+                prices.estimate(bill.per_month()),
                 prices.region,
                 prices.date,
                 prices.source
@@ -360,12 +370,12 @@ impl<'a> Page<'a> {
         };
         let mut text = match report.is_endless() {
             true => format!(
-                " {rules} it grows for ever (+): after a year to about {} a month, requests and moves included.",
-                prices.money(later)
+                " {rules} it grows for ever (+): after a year to {} a month, requests and moves included.",
+                prices.estimate(later)
             ),
             false => format!(
-                " {rules} it comes to about {} a month in the long run, requests and moves included.",
-                prices.money(later)
+                " {rules} it comes to {} a month in the long run, requests and moves included.",
+                prices.estimate(later)
             ),
         };
         if report.unforeseen() > 0 {

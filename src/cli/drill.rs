@@ -42,7 +42,7 @@ pub struct DrillArgs {
     /// times and contents, are compared with what was recorded when the backup was made, and the checks of the profile must
     /// hold: a question is answered by one field of one row. The result is kept beside the backup, and `list` and `show` tell
     /// it. A backup that is not as it should be is damage (20), which only a drill takes back that restores, compares and asks
-    /// as much. A scratch server that fails, or a question that it does not take, is none (1), and neither is a check that does
+    /// as much (or has --withdraw-checks, where a check itself was wrong). A scratch server that fails, or a question that it does not take, is none (1), and neither is a check that does
     /// not go with what the backup holds and so is not made (3).
     ///
     /// A dump is run with the rights of the role that --to names: give it one that may create databases, and no more. What a
@@ -58,6 +58,10 @@ pub struct DrillArgs {
     /// What must hold, beside the profile's checks: a question such as "select count(*) > 0 from users", or a path
     #[arg(long, value_name = "CHECK", requires = "restore")]
     pub check: Vec<String>,
+
+    /// Checks of earlier drills that this one does not make were wrong: if it passes, what they found counts no more
+    #[arg(long, requires = "restore")]
+    pub withdraw_checks: bool,
 
     /// Leave the scratch target where it is, to look at it
     #[arg(long, requires = "restore")]
@@ -210,6 +214,7 @@ fn options(args: &DrillArgs, context: &Context) -> Result<DrillOptions> {
     Ok(DrillOptions {
         places,
         checks,
+        withdraws_checks: args.withdraw_checks,
         keeps: args.keep,
         threads: settings.threads.value,
         pg_client_folder: settings.pg_client_folder.value.clone(),

@@ -1,18 +1,17 @@
 //! `iam`: who may do what with the bucket, as policies, and made in the account.
 
+mod apply;
+
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
-use serde::Serialize;
 
 use super::assemble::{of_first_store, s3_store};
 use super::{Context, help};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::bucket::iam::policy::Document;
-use crate::bucket::iam::service::IdentityService;
 use crate::bucket::iam::trust::{GithubSource, check_account};
-use crate::bucket::iam::{Partition, PolicyOptions, Role, Trust, TrustOptions, policy, terraform};
+use crate::bucket::iam::{Partition, PolicyOptions, Role, Trust, TrustOptions, policy, policy_name, terraform};
 use crate::bucket::{Bucket, Reading};
 use crate::config::{Flags, Settings, table};
-use crate::ops::iam::{Plan, Step, Wanted, apply, plan};
 use crate::store::Store;
 use crate::store::address::StoreAddress;
 use crate::store::s3::S3Store;
@@ -55,8 +54,12 @@ pub enum Action {
     ///
     /// What stands there is compared first, and what differs is shown. What is not ours stays: other statements of what the
     /// role trusts, its other policies, and the other audiences of the provider. Doing it again changes nothing.
+    ///
+    /// The role is to be what is asked for and no more: a policy that this tool wrote for other roles, under the same name of
+    /// the role and for the same bucket and prefix, goes, as what it refuses would stay refused. If somebody has changed it,
+    /// or if it is for another prefix, it stays, and a warning says what it refuses and which command removes it.
     #[command(after_long_help = help::closing("iam apply"))]
-    Apply(Box<ApplyArgs>),
+    Apply(Box<apply::Args>),
 }
 
 impl Action {
@@ -151,8 +154,7 @@ impl GrantArgs {
 
     /// What a role and its policy are called, unless the user says.
     fn name(&self) -> String {
-        let words: Vec<&str> = self.roles().into_iter().map(Role::word).collect();
-        format!("backup-cli-{}", words.join("-"))
+        policy_name(&self.roles())
     }
 }
 
@@ -232,8 +234,8 @@ impl SubjectArgs {
                 repository: self.repo.clone().unwrap_or_default(),
                 from: match (&self.environment, &self.branch, &self.tag) {
                     (Some(name), _, _) => GithubSource::Environment(name.clone()),
-                    (_, Some(name), _) => GithubSource::Branch(name.clone()),
-                    (_, _, Some(name)) => GithubSource::Tag(name.clone()),
+                    (_, Some(name), _) => GithubSource::Branch(short(name, "refs/heads/")?),
+                    (_, _, Some(name)) => GithubSource::Tag(short(name, "refs/tags/")?),
                     _ => {
                         return Err(Failure::new(Kind::Usage, "Which workflows of the repository is not said")
                             .hint("Add --environment, --branch or --tag: without it every pull request could take the role"));
@@ -261,6 +263,19 @@ impl SubjectArgs {
     }
 }
 
+/// The name of a branch or tag, which workflows know with what git puts before it, too.
+fn short(name: &str, before: &str) -> Result<String> {
+    let short = name.strip_prefix(before).unwrap_or(name);
+    match short.starts_with("refs/") {
+        false => Ok(short.to_owned()),
+        true => Err(
+            Failure::new(Kind::Usage, format!("Not a name below `{before}`: `{name}`")).hint(
+                "Write the bare name, such as --branch main or --tag v1.2: tokens of other references are not taken",
+            ),
+        ),
+    }
+}
+
 /// Arguments of `iam trust`.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct TrustArgs {
@@ -281,30 +296,6 @@ pub struct TrustArgs {
     pub format: Format,
 }
 
-/// Arguments of `iam apply`.
-#[derive(Clone, Debug, ClapArgs)]
-pub struct ApplyArgs {
-    #[allow(missing_docs)]
-    #[command(flatten)]
-    pub grant: GrantArgs,
-
-    #[allow(missing_docs)]
-    #[command(flatten)]
-    pub subject: SubjectArgs,
-
-    /// What the role is called [default: backup-cli-ROLE]
-    #[arg(long, value_name = "NAME")]
-    pub role_name: Option<String>,
-
-    /// Show what would be done, without doing it
-    #[arg(long, short = 'n')]
-    pub dry_run: bool,
-
-    /// Go ahead without asking
-    #[arg(long, short = 'y', visible_alias = "yes")]
-    pub confirm: bool,
-}
-
 /// Does it.
 ///
 /// # Errors
@@ -313,7 +304,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     match &args.action {
         Action::Policy(args) => print_policy(args, context),
         Action::Trust(args) => print_trust(args, context),
-        Action::Apply(args) => make(args, context),
+        Action::Apply(args) => apply::run(args, context),
     }
 }
 
@@ -363,130 +354,6 @@ fn print(
         (Format::Terraform, true) => console.answer_json(&serde_json::json!({ "terraform": as_terraform()? })),
         (Format::Terraform, false) => console.answer(&as_terraform()?),
     }
-}
-
-/// The answer of `iam apply` for programs.
-#[derive(Serialize)]
-struct Answer<'a> {
-    account: &'a str,
-    role_name: &'a str,
-    role_arn: String,
-    #[serde(flatten)]
-    plan: &'a Plan,
-    dry_run: bool,
-    changed: bool,
-}
-
-fn make(args: &ApplyArgs, context: &Context) -> Result<()> {
-    let trust = args.subject.trust()?;
-    let (store, options) = policy_options(&args.grant, context)?;
-    let trust_options = args.subject.options(options.partition)?;
-    let role = args.role_name.clone().unwrap_or_else(|| args.grant.name());
-    check_role_name(&role)?;
-    say_what_names_are_worth(&trust, context);
-    let bucket = Bucket::of(&store);
-    let wanted = Wanted {
-        account: account(&bucket)?,
-        policy_name: args.grant.name(),
-        policy: policy(&args.grant.roles(), &options)?,
-        trust,
-        trust_options,
-        role,
-    };
-    let service = bucket.identity_service()?;
-    let planned = plan(&service, &wanted)?;
-    context.listener.end();
-    let changed = decide(args, &wanted, &planned, &service, context)?;
-    if context.console.is_json() {
-        context.console.answer_json(&Answer {
-            account: &wanted.account,
-            role_name: &wanted.role,
-            role_arn: role_arn(&wanted),
-            plan: &planned,
-            dry_run: args.dry_run,
-            changed,
-        })?;
-    }
-    Ok(())
-}
-
-/// Shows the plan, asks, and does it; whether anything was changed.
-fn decide(
-    args: &ApplyArgs,
-    wanted: &Wanted,
-    planned: &Plan,
-    service: &IdentityService,
-    context: &Context,
-) -> Result<bool> {
-    let console = &context.console;
-    if planned.is_idle() {
-        console.summary(&format!("The role `{}` is as it should be.", wanted.role))?;
-        return Ok(false);
-    }
-    console.summary(&shown(wanted, planned))?;
-    if args.dry_run {
-        return Ok(false);
-    }
-    if !args.confirm {
-        let question = format!("This will be done in the account {}. Go ahead?", wanted.account);
-        if !console.confirm(&question, &context.cancel)? {
-            return Err(Failure::new(Kind::Refused, "Not confirmed, so nothing was changed")
-                .hint("Answer `y` to go ahead, or look first with --dry-run"));
-        }
-    }
-    apply(service, wanted, planned)?;
-    console.summary(&format!(
-        "Done. Set AWS_ROLE_ARN={} where the role is to be taken.",
-        role_arn(wanted)
-    ))?;
-    Ok(true)
-}
-
-fn role_arn(wanted: &Wanted) -> String {
-    format!(
-        "arn:{}:iam::{}:role/{}",
-        wanted.trust_options.partition.name, wanted.account, wanted.role
-    )
-}
-
-/// The plan for people.
-fn shown(wanted: &Wanted, plan: &Plan) -> String {
-    let mut text = String::new();
-    let parts = [
-        (format!("provider {}", wanted.trust.url()), &plan.provider),
-        (format!("role {}: whom it trusts", wanted.role), &plan.role),
-        (
-            format!("role {}: its policy {}", wanted.role, wanted.policy_name),
-            &plan.policy,
-        ),
-    ];
-    for (what, step) in parts {
-        let (word, body): (&str, Vec<String>) = match step {
-            Step::Stays => ("stays  ", Vec::new()),
-            Step::Made { document } => (
-                "made   ",
-                document
-                    .iter()
-                    .flat_map(|text| text.lines())
-                    .map(|line| format!("+ {line}"))
-                    .collect(),
-            ),
-            Step::Changed { diff, .. } => ("changed", diff.clone()),
-        };
-        text.push_str(&format!("{word}  {what}\n"));
-        for line in body {
-            text.push_str(&format!("    {line}\n"));
-        }
-    }
-    match plan.foreign_statements {
-        0 => {}
-        1 => text.push_str("One more statement says whom the role trusts; it is not ours, and stays.\n"),
-        many => text.push_str(&format!(
-            "{many} more statements say whom the role trusts; they are not ours, and stay.\n"
-        )),
-    }
-    text.truncate(text.trim_end().len());
-    text
 }
 
 /// The account that the credentials belong to.

@@ -321,6 +321,7 @@ impl Cli {
             Command::Completions(args) => one(completions::run(args, console)),
             Command::Generate(args) => one(generate::run(args, console)),
             Command::Version(args) => one(version::run(args, console)),
+            Command::Cost(args) if args.print_prices => one(cost::print_prices(console)),
             Command::Key(args) => {
                 let around = key::Surroundings {
                     flags: &self.flags(),

@@ -139,7 +139,7 @@ pub fn tell_remembered(id: &str, remembered: Result<Remembered>, context: &Conte
             "`{id}` goes on counting as damaged: {} answers what was found there.",
             match depth {
                 Depth::Restore => {
-                    "only a drill, `verify --restore`, that restores it as that one did and makes its comparison and its checks again"
+                    "only a drill, `verify --restore`, that restores it as that one did and makes its comparison and its checks again (or has --withdraw-checks, if those were wrong)"
                         .to_owned()
                 }
                 Depth::Stored => "only `verify --level data`".to_owned(),

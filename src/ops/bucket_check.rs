@@ -48,9 +48,9 @@ pub struct Point {
     pub wanted: &'static str,
     /// Why it matters.
     pub why: &'static str,
-    /// Whether the question failed, so that nobody knows; whoever may not ask has an answer.
-    #[serde(skip)]
-    pub is_unanswered: bool,
+    /// The permission without which nobody could look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permission: Option<&'static str>,
 }
 
 /// Compares a bucket; what begins with `folder` is what backups lie in.
@@ -72,12 +72,12 @@ pub fn check_bucket(bucket: &Bucket, folder: &str) -> Result<Vec<Point>> {
     }
     let settings = bucket.settings();
     bucket.check()?;
-    Ok(compare(&settings, folder))
+    Ok(compare(&settings, folder, bucket.is_reached_by_tls()))
 }
 
-/// Compares settings.
+/// Compares settings of a bucket that is reached by TLS, or by plain HTTP.
 #[must_use]
-pub fn compare(settings: &BucketSettings, folder: &str) -> Vec<Point> {
+pub fn compare(settings: &BucketSettings, folder: &str, is_tls: bool) -> Vec<Point> {
     vec![
         point(
             "versioning",
@@ -120,17 +120,7 @@ pub fn compare(settings: &BucketSettings, folder: &str) -> Vec<Point> {
                 false => (Verdict::Right, "not public".to_owned()),
             },
         ),
-        point(
-            "tls-only",
-            "a policy that refuses plain HTTP",
-            "a client that was set up wrongly would send backups in the clear",
-            &settings.policy,
-            || (Verdict::Different, "no policy".to_owned()),
-            |policy| match demands_tls(policy) {
-                true => (Verdict::Right, "plain HTTP is refused".to_owned()),
-                false => (Verdict::Different, "the policy allows plain HTTP".to_owned()),
-            },
-        ),
+        tls_only(settings, is_tls),
         point(
             "create-only",
             "a policy that refuses writes without If-None-Match",
@@ -138,8 +128,8 @@ pub fn compare(settings: &BucketSettings, folder: &str) -> Vec<Point> {
             &settings.policy,
             || (Verdict::Optional, "no policy".to_owned()),
             |policy| match demands_new_keys(policy, folder) {
-                true => (Verdict::Right, "objects cannot be replaced".to_owned()),
-                false => (Verdict::Optional, "objects can be replaced".to_owned()),
+                true => (Verdict::Right, DEMANDS_NEW_KEYS.to_owned()),
+                false => (Verdict::Optional, "the policy lets objects be replaced".to_owned()),
             },
         ),
         point(
@@ -206,6 +196,37 @@ pub fn compare(settings: &BucketSettings, folder: &str) -> Vec<Point> {
     ]
 }
 
+/// A policy can be stored by a server that does not know its conditions: only a trial tells.
+const DEMANDS_NEW_KEYS: &str =
+    "the policy refuses writes that could replace an object; `backup-cli doctor` tries whether the server obeys";
+
+/// Where the store itself is reached by plain HTTP, refusing that would lock it out: then it is a choice.
+fn tls_only(settings: &BucketSettings, is_tls: bool) -> Point {
+    let (otherwise, wanted, why) = match is_tls {
+        true => (
+            Verdict::Different,
+            "a policy that refuses plain HTTP",
+            "a client that was set up wrongly would send backups in the clear",
+        ),
+        false => (
+            Verdict::Optional,
+            "a policy that refuses plain HTTP, once the store is reached by https",
+            "this store is reached by plain HTTP, and such a policy would lock it out",
+        ),
+    };
+    point(
+        "tls-only",
+        wanted,
+        why,
+        &settings.policy,
+        || (otherwise, "no policy".to_owned()),
+        |policy| match demands_tls(policy) {
+            true => (Verdict::Right, "plain HTTP is refused".to_owned()),
+            false => (otherwise, "the policy allows plain HTTP".to_owned()),
+        },
+    )
+}
+
 /// Old versions need a rule only where there are any.
 fn old_versions(settings: &BucketSettings, folder: &str) -> Point {
     let has_versions = !matches!(settings.versioning, Reading::NotConfigured | Reading::NotSupported);
@@ -249,14 +270,35 @@ fn point<T>(
         Reading::NotAllowed { permission } => (Verdict::Unknown, format!("not allowed: {permission}")),
         Reading::Failed(failure) => (Verdict::Unknown, failure.in_one_line()),
     };
+    let permission = match reading {
+        Reading::NotAllowed { permission } => Some(*permission),
+        _ => None,
+    };
     Point {
         id,
         verdict,
         found,
         wanted,
         why,
-        is_unanswered: matches!(reading, Reading::Failed(_)),
+        permission,
     }
+}
+
+/// The points of this verdict.
+pub fn points_of(points: &[Point], verdict: Verdict) -> impl Iterator<Item = &Point> {
+    points.iter().filter(move |point| point.verdict == verdict)
+}
+
+/// The permissions without which some points could not be looked at, each once.
+#[must_use]
+pub fn missing_permissions(points: &[Point]) -> Vec<&'static str> {
+    let mut missing: Vec<&'static str> = Vec::new();
+    for permission in points.iter().filter_map(|point| point.permission) {
+        if !missing.contains(&permission) {
+            missing.push(permission);
+        }
+    }
+    missing
 }
 
 #[cfg(test)]
@@ -317,7 +359,7 @@ mod tests {
 
     #[test]
     fn a_hardened_bucket_is_right_in_every_point_and_each_can_differ() {
-        let right = compare(&hardened(), "backups/");
+        let right = compare(&hardened(), "backups/", true);
         assert!(right.iter().all(|point| point.verdict == Verdict::Right), "{right:#?}");
         let changes: &[Change] = &[
             ("versioning", Verdict::Different, |s| {
@@ -374,9 +416,43 @@ mod tests {
         for (id, verdict, change) in changes {
             let mut settings = hardened();
             change(&mut settings);
-            let points = compare(&settings, "backups/");
+            let points = compare(&settings, "backups/", true);
             let point = points.iter().find(|point| point.id == *id).unwrap();
             assert_eq!(point.verdict, *verdict, "{point:?}");
         }
+    }
+
+    #[test]
+    fn by_plain_http_a_policy_that_allows_it_is_a_choice_and_says_why() {
+        for policy in [Reading::NotConfigured, Reading::Is("{}".to_owned())] {
+            let settings = BucketSettings { policy, ..hardened() };
+            let points = compare(&settings, "backups/", false);
+            let point = points.iter().find(|point| point.id == "tls-only").unwrap();
+            assert_eq!(point.verdict, Verdict::Optional, "{point:?}");
+            assert!(point.why.contains("is reached by plain HTTP"), "{point:?}");
+            assert_eq!(points_of(&points, Verdict::Different).count(), 0, "{points:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_policy_says_is_not_taken_for_what_the_server_does() {
+        let points = compare(&hardened(), "backups/", true);
+        let point = points.iter().find(|point| point.id == "create-only").unwrap();
+        assert!(point.found.starts_with("the policy refuses writes"), "{point:?}");
+        assert!(point.found.contains("`backup-cli doctor`"), "{point:?}");
+    }
+
+    #[test]
+    fn a_permission_that_hides_several_points_is_named_once() {
+        let settings = BucketSettings {
+            policy: Reading::NotAllowed {
+                permission: "s3:GetBucketPolicy",
+            },
+            ..hardened()
+        };
+        let points = compare(&settings, "backups/", true);
+        let unknown: Vec<_> = points_of(&points, Verdict::Unknown).map(|point| point.id).collect();
+        assert_eq!(unknown, ["tls-only", "create-only"]);
+        assert_eq!(missing_permissions(&points), ["s3:GetBucketPolicy"]);
     }
 }

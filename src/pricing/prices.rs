@@ -186,12 +186,22 @@ impl Prices {
         // Half a cent is rounded up, though many of them are a little less in binary.
         let number = match amount * (1.0 + 1e-12) {
             0.0 => "0.00".to_owned(),
-            a if a.abs() < 0.00001 => return format!("below {}", self.with_currency("0.00001")),
+            a if a.abs() < 0.00001 => return format!("{BELOW}{}", self.with_currency("0.00001")),
             a if a.abs() < 0.01 => format!("{a:.5}"),
             a if a.abs() < 1.0 => format!("{a:.3}"),
             a => grouped(&format!("{a:.2}")),
         };
         self.with_currency(&number)
+    }
+
+    /// An amount that is an estimate, in a sentence: `about $1.04`, `less than $0.00001`.
+    #[must_use]
+    pub fn estimate(&self, amount: f64) -> String {
+        let text = self.money(amount);
+        match text.strip_prefix(BELOW) {
+            Some(least) => format!("less than {least}"),
+            None => format!("about {text}"),
+        }
     }
 
     fn with_currency(&self, number: &str) -> String {
@@ -201,6 +211,9 @@ impl Prices {
         }
     }
 }
+
+/// What stands before the least amount that is worth digits.
+const BELOW: &str = "below ";
 
 /// The same number with commas between its thousands.
 fn grouped(number: &str) -> String {
@@ -321,6 +334,8 @@ mod tests {
             (1234.5, "$1,234.50"),
         ] {
             assert_eq!(table.money(amount), text);
+            let estimate = table.estimate(amount);
+            assert!(!estimate.contains("about below"), "{estimate}");
         }
     }
 }

@@ -181,7 +181,8 @@ impl Store for LocalStore {
         };
         let stat = rustix::fs::fstat(&made).map_err(std::io::Error::from);
         let stat = stat.doing(|| format!("look at a file of `{}`", self.root.display()))?;
-        Ok(Timestamp::from_second(stat.st_mtime).ok())
+        let nanoseconds = i32::try_from(stat.st_mtime_nsec).unwrap_or(0);
+        Ok(Timestamp::new(stat.st_mtime, nanoseconds).ok())
     }
 
     fn limits(&self) -> Limits {

@@ -92,9 +92,9 @@ fn a_crash_at_any_request_leaves_what_the_next_run_completes() {
             "encryption",
             "object-lock",
             "policy",
-            "policy",
             "cors",
-            "lifecycle"
+            "lifecycle",
+            "policy"
         ]
     );
     // Nothing is to be done twice.
@@ -150,8 +150,8 @@ fn what_a_server_lacks_or_forbids_is_told_and_all_else_is_done() {
             "ownership",
             "encryption",
             "versioning",
-            "tls-only",
-            "lifecycle"
+            "lifecycle",
+            "tls-only"
         ]
     );
 
@@ -173,6 +173,140 @@ fn what_a_server_lacks_or_forbids_is_told_and_all_else_is_done() {
     );
     assert!(outcome.left[2].why.contains("s3:PutBucketCORS"), "{:?}", outcome.left);
     assert_eq!(outcome.done, ["create-only", "lifecycle"]);
+}
+
+/// The tool with its store on such a server.
+fn settings_tool(server: &SettingsServer, bucket: &str, provider: Option<&str>) -> Cli {
+    let cli = Cli::new()
+        .env("BACKUP_STORE", format!("s3://{bucket}/backups"))
+        .env("BACKUP_ENDPOINT_URL", server.endpoint())
+        .env("BACKUP_PATH_STYLE", "true")
+        .env("AWS_REGION", "us-east-1")
+        .env("BACKUP_AWS_ACCESS_KEY_ID", "AKTESTSETTINGS000002")
+        .env(
+            "BACKUP_AWS_SECRET_ACCESS_KEY",
+            "canary/settings+tool000000000000000000000",
+        );
+    match provider {
+        Some(provider) => cli.env("BACKUP_PROVIDER", provider),
+        None => cli,
+    }
+}
+
+#[test]
+fn plain_http_is_refused_last_so_that_it_locks_nothing_out() {
+    let server = SettingsServer::start();
+    server.state().obeys_tls_only = true;
+    let cli = settings_tool(&server, "settled", None);
+    let arguments = [
+        "bucket",
+        "create",
+        "--tls-only",
+        "--create-only",
+        "--cors-origin",
+        "https://backups.example.org",
+        "--noncurrent-days",
+        "30",
+        "-y",
+    ];
+    let made = cli.run(arguments).exits_with(0);
+    let made = made.stderr_has("can only be looked at, and backups only be made, by an https:// endpoint");
+    assert!(!made.stdout().contains("right in every point"), "{made}");
+    assert!(!made.stderr().contains("policy changes while"), "{made}");
+    {
+        let state = server.state();
+        assert_eq!(state.writes.last().map(String::as_str), Some("policy"));
+        assert_eq!(state.writes.iter().filter(|write| *write == "policy").count(), 2);
+        assert!(state.settings.contains_key("cors") && state.settings.contains_key("lifecycle"));
+        assert!(state.settings["policy"].contains("BackupCliCreateOnly"));
+    }
+    let _ = cli
+        .run(arguments)
+        .exits_with(1)
+        .stderr_has("If its policy refuses plain HTTP, reach it by an https:// endpoint");
+}
+
+#[test]
+fn what_nobody_could_look_at_is_not_right() {
+    let server = SettingsServer::start();
+    let cli = settings_tool(&server, "settled", None);
+    // By plain HTTP refusing it is a choice, so that everything can be right.
+    let _ = cli
+        .run(["bucket", "create", "--noncurrent-days", "30", "-y"])
+        .exits_with(0)
+        .stdout_has("`bucket check` finds it right in every point.");
+    let whole = cli.run(["bucket", "check", "--json"]).exits_with(0).json();
+    assert_eq!(
+        (&whole["different"], &whole["unknown"]),
+        (&0.into(), &0.into()),
+        "{whole:#}"
+    );
+    // What the server does not have is no failure either.
+    server.state().unknown = vec!["publicAccessBlock"];
+    let _ = cli.run(["bucket", "check"]).exits_with(0);
+    server.state().unknown.clear();
+
+    server.state().missing = Some("s3:GetBucketPolicy".to_owned());
+    let part = cli.run(["bucket", "check", "--json"]).exits_with(3).json();
+    assert_eq!(
+        (&part["different"], &part["unknown"]),
+        (&0.into(), &2.into()),
+        "{part:#}"
+    );
+    let _ = cli
+        .run(["bucket", "check"])
+        .exits_with(3)
+        .stderr_has("2 points of the bucket `settled` could not be looked at")
+        .stderr_has(
+            "Hint: Not looked at: tls-only, create-only; the credentials need the permission s3:GetBucketPolicy",
+        );
+
+    // Nothing that is to be written hangs on this one.
+    server.state().missing = Some("s3:GetBucketPolicyStatus".to_owned());
+    let made = cli
+        .run(["bucket", "create", "--cors-origin", "https://a.example", "-y"])
+        .exits_with(0)
+        .stderr_has("s3:GetBucketPolicyStatus");
+    assert!(!made.stdout().contains("right in every point"), "{made}");
+
+    // What differs comes first, and what was not seen is told beside it.
+    server.state().settings.remove("encryption");
+    let _ = cli
+        .run(["bucket", "check"])
+        .exits_with(1)
+        .stderr_has("differs in 1 point")
+        .stderr_has("s3:GetBucketPolicyStatus");
+}
+
+#[test]
+fn a_name_that_the_provider_does_not_take_is_told_with_its_rule() {
+    let server = SettingsServer::start();
+    for (name, rule) in [
+        ("xn--foo", "`xn--` at its beginning"),
+        ("foo-s3alias", "`-s3alias` at its end"),
+        ("Forb", "lower-case"),
+    ] {
+        let refused = settings_tool(&server, name, Some("aws")).run(["bucket", "create", "--dry-run"]);
+        let _ = refused
+            .exits_with(Kind::Config.exit_code().into())
+            .stderr_has(&format!("AWS does not take the name `{name}` for a bucket"))
+            .stderr_has(rule);
+    }
+    // One of the days before the rules is as good as any.
+    server.state().exists = true;
+    let _ = settings_tool(&server, "Forb", Some("aws"))
+        .run(["bucket", "create", "--dry-run"])
+        .exits_with(0);
+    server.state().refuses_name = true;
+    for (provider, hint) in [
+        (None, "Perhaps the server does not take the name `a_b`"),
+        (Some("aws"), "AWS does not take the name `a_b`"),
+    ] {
+        let refused = settings_tool(&server, "a_b", provider).run(["bucket", "create", "-y"]);
+        assert_ne!(refused.code(), 0, "{refused}");
+        let _ = refused.stderr_has(hint);
+    }
+    assert!(server.state().writes.is_empty());
 }
 
 #[test]
@@ -277,6 +411,10 @@ fn a_real_server_has_the_bucket_afterwards_and_what_others_set_stays() {
         done.contains(&"bucket") && done.contains(&"create-only"),
         "{document:#}"
     );
+    // This server stores the policy and does not know its condition: what is told is what the policy says.
+    let _ = cli
+        .run(["bucket", "check"])
+        .stdout_has("the policy refuses writes that could replace an object");
     let again = cli
         .run([
             "bucket",

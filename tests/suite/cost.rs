@@ -122,12 +122,24 @@ fn a_folder_has_sizes_and_with_prices_of_its_own_a_bill() {
         .exits_with(0)
         .stdout_has("cost about 3.00 EUR a month")
         .stdout_has("By retention-days 2 it comes to about 2.00 EUR a month in the long run");
+    std::fs::write(cli.home().join("cheap.toml"), own.replace("1024", "0.000001")).unwrap();
+    let _ = cli
+        .run(["cost", "--prices", "cheap.toml"])
+        .exits_with(0)
+        .stdout_has("cost less than 0.00001 EUR a month");
+    for every in ["0s", "59s"] {
+        let _ = cli
+            .run(["cost", "--every", every])
+            .exits_with(2)
+            .stderr_has("a minute apart");
+    }
     let priced = cli.run(["cost", "--prices", "own.toml", "--json"]).exits_with(0).json();
     assert_eq!(priced["prices"]["currency"], "EUR");
     assert_eq!(priced["later"]["grows_for_ever"], true);
 
     // What is printed can be read; and what cannot be read is told with its line.
-    let printed = cli.run(["cost", "--print-prices"]).exits_with(0);
+    let printed = Cli::new().run(["cost", "--print-prices"]).exits_with(0);
+    assert_eq!(printed.stderr(), "", "it takes no store");
     std::fs::write(cli.home().join("printed.toml"), printed.stdout()).unwrap();
     let _ = cli
         .run(["cost", "--prices", "printed.toml"])
@@ -172,19 +184,31 @@ fn a_bucket_is_billed_by_class_and_by_what_it_does_to_its_objects() {
     let _ = aws::shell(&bucket.access, script, &variables);
     // The same key again leaves an old version.
     bucket.put(&keys[1], b"younger");
+    let other = key("backups/", "app_staging", daily(1).next().unwrap());
+    for body in [&b"old"[..], b"new"] {
+        bucket.put(&other, body);
+        bucket.put(&format!("{other}.manifest.json"), body);
+    }
     for key in &keys[..2] {
         bucket.put(&format!("{key}.manifest.json"), b"{}");
     }
-    let answer = cli
-        .env("BACKUP_PATH_STYLE", "true")
-        .run(["cost", "--json"])
-        .exits_with(0)
-        .json();
-    let held = |what: &str, class: &str| -> u64 {
+    let cli = cli.env("BACKUP_PATH_STYLE", "true");
+    let answer = cli.run(["cost", "--json"]).exits_with(0).json();
+    let held_in = |answer: &serde_json::Value, what: &str, class: &str| -> u64 {
         let all = answer["holdings"].as_array().unwrap();
         let found = all.iter().find(|held| held["what"] == what && held["class"] == class);
         found.map_or(0, |held| held["bytes"].as_u64().unwrap())
     };
+    // A series alone has its own older versions, and nobody else's.
+    let app = cli.run(["cost", "--name", "app", "--json"]).exits_with(0).json();
+    assert_eq!(held_in(&app, "old versions", "STANDARD"), 400_000, "{app:#}");
+    let staging = cli
+        .run(["cost", "--name", "app_staging", "--json"])
+        .exits_with(0)
+        .json();
+    assert_eq!(held_in(&staging, "old versions", "STANDARD"), 6, "{staging:#}");
+    assert_eq!(held_in(&answer, "old versions", "STANDARD"), 400_006, "{answer:#}");
+    let (answer, held) = (&app, |what: &str, class: &str| held_in(&app, what, class));
     assert_eq!(held("data", "GLACIER"), 400_000, "{answer:#}");
     assert_eq!(held("data", "STANDARD"), 7, "{answer:#}");
     assert_eq!(held("manifests", "STANDARD"), 4, "{answer:#}");

@@ -235,6 +235,9 @@ fn what_a_dump_of_postgres_has_lost_is_found_and_every_way_out_drops_the_scratch
     drill("role", "CREATE ROLE left_by_a_drill SUPERUSER;")
         .exits_with(21)
         .stderr_has("`CREATE ROLE`");
+    drill("owner", "ALTER TABLE public.a OWNER TO nobody_of_that_name;")
+        .exits_with(1)
+        .stderr_has("--pg-dump-arg=--no-owner");
     let roles = server.psql(
         "postgres",
         "SELECT count(*) FROM pg_roles WHERE rolname = 'left_by_a_drill'",
@@ -349,7 +352,12 @@ fn a_check_without_an_answer_is_neither_damage_nor_a_pass() {
     assert_eq!(verdicts(), 2);
     cli.run(["restore", "latest", "--to", "x.sql"])
         .exits_with(20)
-        .stderr_has("only a drill that restores");
+        .stderr_has("that restores, compares and asks as much");
+    // A question that was wrong itself would otherwise stand for ever.
+    cli.run(["verify", "--restore", "asked@latest", "--to", &to, "--withdraw-checks"])
+        .success()
+        .stderr_has("it counts as good again");
+    assert_eq!(verdicts(), 3);
 }
 
 #[test]

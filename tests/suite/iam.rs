@@ -170,6 +170,17 @@ fn what_would_let_others_in_is_a_usage_error() {
         assert!(outcome.stderr().contains(text), "`{text}` is not in\n{outcome}");
         assert_eq!(outcome.stdout(), "");
     }
+    // What git puts before a name is taken away, as a token has it only once; what it puts before others is refused.
+    for (option, name, subject) in [
+        ("--branch", "refs/heads/main", "acme@12/web@345:ref:refs/heads/main\""),
+        ("--tag", "refs/tags/v1", "acme@12/web@345:ref:refs/tags/v1\""),
+    ] {
+        let printed = print(&[&github[..], &["--repo", "acme@12/web@345", option, name]].concat()).success();
+        assert!(printed.stdout().contains(subject), "{printed}");
+        let _ = print(&[&github[..], &["--repo", "acme@12/web@345", option, "refs/pull/1/merge"]].concat())
+            .exits_with(2)
+            .stderr_has("Write the bare name");
+    }
     let folder = Cli::new().run(["iam", "policy", "--role", "writer", "--store", "/srv/backups"]);
     let _ = folder.exits_with(2).stderr_has("The store is no bucket");
     let by_name = [&github[..], &["--repo", "acme/web", "--environment", "prod"]].concat();
@@ -223,8 +234,13 @@ fn a_role_is_made_once_and_lets_in_whom_it_trusts_for_what_it_is_for() {
     // Looked at, not confirmed, made, and as it should be.
     let _ = apply("writer", &["--dry-run"])
         .success()
-        .stdout_has("made     role backup-cli-writer: whom it trusts");
-    let _ = apply("writer", &[]).exits_with(21).stderr_has("--confirm");
+        .stdout_has("would be made     role backup-cli-writer: whom it trusts")
+        .stdout_has("Nothing was changed: this is a dry run.");
+    let _ = apply("writer", &[])
+        .exits_with(21)
+        .stdout_has("would be made     role backup-cli-writer: whom it trusts")
+        .stderr_has("--confirm")
+        .stderr_has("Nothing was changed");
     let made = apply("writer", &["--json", "-y"]).success().json();
     assert_eq!(made["role_name"], "backup-cli-writer", "{made:#}");
     assert_eq!(
@@ -335,7 +351,7 @@ fn what_others_wrote_into_a_role_stays_and_what_differs_is_shown() {
     ask("PutRolePolicy", &mine);
     let shown = apply("prod", &["--dry-run"]).success();
     let shown = shown
-        .stdout_has("changed  role shared: whom it trusts")
+        .stdout_has("would be changed  role shared: whom it trusts")
         .stdout_has("One more statement");
     assert!(!shown.stdout().contains("- "), "{shown}");
     let _ = apply("prod", &["-y"]).success();
@@ -358,6 +374,74 @@ fn what_others_wrote_into_a_role_stays_and_what_differs_is_shown() {
         policies.contains("mine") && policies.contains("backup-cli-pruner"),
         "{policies}"
     );
+}
+
+#[test]
+fn a_policy_for_other_roles_goes_and_one_that_somebody_changed_is_told() {
+    let bucket = stack().bucket();
+    let root = as_root(&bucket);
+    let whom = ["--for", "fly", "--org", "acme", "--app", "web", "--role-name", "grown"];
+    let both = [&["iam", "apply", "--role", "writer", "--role", "pruner"], &whom[..]].concat();
+    let apply = |further: &[&str]| root.run(both.iter().chain(further));
+    let policies = || identity(&bucket, "ListRolePolicies", &[("RoleName", "grown")]);
+    let _ = root
+        .run([&["iam", "apply", "--role", "writer", "-y"], &whom[..]].concat())
+        .success();
+    let _ = apply(&["--dry-run"])
+        .success()
+        .stdout_has("would be removed  role grown: its policy backup-cli-writer, which is for other roles");
+    let _ = apply(&[]).exits_with(21).stdout_has("would be removed");
+    assert!(policies().contains("backup-cli-writer<"), "{}", policies());
+    let made = apply(&["-y", "--json"]).success().json();
+    assert_eq!(made["beside"]["superseded"][0]["step"], "removed", "{made:#}");
+    let left = policies();
+    assert!(
+        left.contains("backup-cli-writer-pruner<") && !left.contains("backup-cli-writer<"),
+        "{left}"
+    );
+    let _ = apply(&["-y"]).success().stdout_has("is as it should be");
+
+    // What the writer was refused is not refused any more.
+    let arn = made["role_arn"].as_str().unwrap();
+    let taken = || {
+        with_token(
+            &bucket,
+            arn,
+            "https://oidc.fly.io/acme",
+            "acme:web:m",
+            "sts.amazonaws.com",
+        )
+    };
+    let grown = taken();
+    let _ = grown.run(["backup", "www"]).success();
+    let _ = grown.run(["pin", "www@latest"]).success();
+    let _ = grown.run(["unpin", "www@latest"]).success();
+    assert_eq!(bucket.keys().len(), 3, "{:?}", bucket.keys());
+
+    // One with such a name and something of somebody else's in it stays, and who has no right to look is told.
+    let put = |name: &str, document: &str| {
+        let fields = [
+            ("RoleName", "grown"),
+            ("PolicyName", name),
+            ("PolicyDocument", document),
+        ];
+        identity(&bucket, "PutRolePolicy", &fields)
+    };
+    let edited =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"s3:PutBucketCORS","Resource":"*"}]}"#;
+    put("backup-cli-admin", edited);
+    let _ = apply(&["-y"])
+        .success()
+        .stderr_has("It refuses s3:PutBucketCORS")
+        .stderr_has("`aws iam delete-role-policy --role-name grown --policy-name backup-cli-admin`")
+        .stdout_has("is as it should be");
+    assert!(policies().contains("backup-cli-admin<"), "{}", policies());
+    let looking = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iam:Get*","Resource":"*"}]}"#;
+    put("looking", looking);
+    let _ = taken()
+        .run(both.iter().chain(&["--dry-run"]))
+        .success()
+        .stderr_has("it takes iam:ListRolePolicies");
 }
 
 /// One request of the identity service by the almighty user, whose signature this server does not check.

@@ -10,6 +10,6 @@ pub mod service;
 pub mod terraform;
 pub mod trust;
 
-pub use needs::{COMMANDS, CommandNeeds, Grant, Need, On, Role, When, needs_of};
-pub use policy::{Partition, PolicyOptions, policy};
+pub use needs::{COMMANDS, CommandNeeds, Grant, Need, On, Role, When, is_policy_name, needs_of, policy_name};
+pub use policy::{Partition, Place, PolicyOptions, policy};
 pub use trust::{Trust, TrustOptions};

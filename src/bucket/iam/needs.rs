@@ -59,6 +59,32 @@ impl Role {
     }
 }
 
+/// What the names of the policies begin with that this tool gives to roles.
+const POLICY_PREFIX: &str = "backup-cli-";
+
+/// What a policy for these roles is called; they stand in their order, each once.
+#[must_use]
+pub fn policy_name(roles: &[Role]) -> String {
+    let words: Vec<&str> = roles.iter().map(|role| role.word()).collect();
+    format!("{POLICY_PREFIX}{}", words.join("-"))
+}
+
+/// Whether this tool gives a policy such a name, for whatever roles.
+#[must_use]
+pub fn is_policy_name(name: &str) -> bool {
+    let Some(words) = name.strip_prefix(POLICY_PREFIX) else {
+        return false;
+    };
+    let mut roles = Vec::new();
+    for word in words.split('-') {
+        match Role::ALL.into_iter().find(|role| role.word() == word) {
+            Some(role) => roles.push(role),
+            None => return false,
+        }
+    }
+    roles.windows(2).all(|pair| pair[0] < pair[1])
+}
+
 /// What a permission is granted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum On {
@@ -209,6 +235,28 @@ mod tests {
                     .any(|other| (other.action, other.on, other.when) == (need.action, need.on, need.when));
                 assert!(!twice, "{}: {}", command.command, need.action);
             }
+        }
+    }
+
+    #[test]
+    fn names_of_policies_are_known_again() {
+        assert_eq!(policy_name(&[Role::Writer, Role::Pruner]), "backup-cli-writer-pruner");
+        for name in [
+            "backup-cli-writer",
+            "backup-cli-writer-pruner",
+            "backup-cli-writer-restorer-pruner-admin",
+        ] {
+            assert!(is_policy_name(name), "{name}");
+        }
+        for name in [
+            "",
+            "backup-cli-",
+            "backup-cli-pruner-writer",
+            "backup-cli-writer-mine",
+            "mine",
+            "writer",
+        ] {
+            assert!(!is_policy_name(name), "{name}");
         }
     }
 

@@ -32,6 +32,28 @@ pub struct PolicyOptions {
     pub replaces: bool,
 }
 
+/// What a policy's statements are about, as full names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The bucket.
+    pub bucket: String,
+    /// What the full names of all objects below the prefix begin with.
+    pub objects: String,
+}
+
+impl PolicyOptions {
+    /// The bucket and its objects, as the policy names them.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        let bucket = format!("arn:{}:s3:::{}", self.partition.name, self.bucket);
+        let objects = match self.prefix.as_str() {
+            "" => format!("{bucket}/"),
+            prefix => format!("{bucket}/{}/", literal(prefix)),
+        };
+        Place { bucket, objects }
+    }
+}
+
 /// A policy, in the order in which people read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]

@@ -1,6 +1,6 @@
 //! The identity service: roles, their policies, and providers of tokens.
 //!
-//! It takes nine requests of a protocol of forms, whose answers are a few elements of XML. They are signed by the SDK's own
+//! It takes eleven requests of a protocol of forms, whose answers are a few elements of XML. They are signed by the SDK's own
 //! signer and sent by its own client; a generated client for the whole service would be as large as that of S3.
 
 use std::time::{Duration, SystemTime};
@@ -33,6 +33,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// No answer of the service is longer; a policy has at most 10,240 letters, each written as at most twelve.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// A role's own policies have 10,240 letters together, and a page has a hundred of them.
+const POLICY_PAGES_MAX: usize = 100;
 
 /// Where the service of each partition is, and for which region its requests are signed.
 const HOMES: [(&str, &str, &str); 6] = [
@@ -206,6 +209,51 @@ impl IdentityService {
         };
         let fields = [("RoleName", role), ("PolicyName", policy), ("PolicyDocument", document)];
         self.change(asked, &fields)
+    }
+
+    /// The names of a role's own policies; none if there is no such role.
+    ///
+    /// # Errors
+    /// As [`IdentityService::role`].
+    pub fn role_policies(&self, role: &str) -> Result<Vec<String>> {
+        let asked = Asked {
+            action: "ListRolePolicies",
+            permission: "iam:ListRolePolicies",
+            doing: "list the policies of the role",
+            on: role,
+        };
+        let mut names = Vec::new();
+        let mut marker: Option<String> = None;
+        for _ in 0..POLICY_PAGES_MAX {
+            let mut fields = vec![("RoleName", role)];
+            if let Some(marker) = &marker {
+                fields.push(("Marker", marker));
+            }
+            let Some(answer) = self.look(asked, &fields)? else {
+                return Ok(Vec::new());
+            };
+            names.extend(members(&answer, "PolicyNames"));
+            marker = text(&answer, "Marker").filter(|_| text(&answer, "IsTruncated").as_deref() == Some("true"));
+            if marker.is_none() {
+                return Ok(names);
+            }
+        }
+        Err(self.senseless(asked))
+    }
+
+    /// Removes a policy of a role, or finds it gone.
+    ///
+    /// # Errors
+    /// As [`IdentityService::role`].
+    pub fn delete_role_policy(&self, role: &str, policy: &str) -> Result<()> {
+        let asked = Asked {
+            action: "DeleteRolePolicy",
+            permission: "iam:DeleteRolePolicy",
+            doing: "remove a policy of the role",
+            on: role,
+        };
+        self.look(asked, &[("RoleName", role), ("PolicyName", policy)])
+            .map(drop)
     }
 
     /// The audiences that a provider of tokens takes; `None` if there is no such provider.

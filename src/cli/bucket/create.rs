@@ -3,13 +3,13 @@
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
-use super::{Opened, open, page};
+use super::{Opened, not_seen, open, page};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::bucket::{Bucket, Encryption, Retention};
 use crate::cli::words::count;
 use crate::cli::{Context, help};
 use crate::config::{Flags, Settings, table};
-use crate::ops::bucket_check::{Point, Verdict};
+use crate::ops::bucket_check::{Point, Verdict, points_of};
 use crate::ops::bucket_create::{
     CreateOutcome, CreatePlan, Left, LeftBecause, Wanted, WantedCors, create_bucket, plan_creation,
 };
@@ -35,7 +35,8 @@ const LOCK_DAYS_MAX: u32 = 36_500;
 ///
 /// Every change is shown first, in words. What is right already is not touched, and the statements and rules of others in the
 /// policy and for web pages stay. A setting that the server does not have is said, and is a failure only if it was asked for.
-/// Whatever interrupts it, the next run goes on. Afterwards it is compared as by `bucket check`.
+/// Whatever interrupts it, the next run goes on. Plain HTTP is refused last of all. Afterwards it is compared as by `bucket
+/// check`.
 ///
 /// Permissions: s3:CreateBucket, s3:ListBucket, s3:PutBucketPublicAccessBlock, s3:PutBucketOwnershipControls,
 /// s3:PutEncryptionConfiguration, s3:PutBucketVersioning, s3:PutBucketPolicy, s3:PutLifecycleConfiguration, and on request
@@ -260,18 +261,29 @@ fn print_outcome(outcome: &CreateOutcome, plan: &CreatePlan, bucket: &Bucket, co
         bucket.name(),
         outcome.done.join(", ")
     )))?;
-    let different: Vec<Point> = outcome
-        .points
-        .iter()
-        .filter(|point| point.verdict == Verdict::Different)
+    let told: Vec<Point> = [Verdict::Different, Verdict::Unknown]
+        .into_iter()
+        .flat_map(|verdict| points_of(&outcome.points, verdict))
         .cloned()
         .collect();
-    let is_unknown = outcome.points.iter().any(|point| point.verdict == Verdict::Unknown);
-    match (different.is_empty(), is_unknown) {
-        (true, false) => console.summary("`bucket check` finds it right in every point."),
-        (true, true) => console.summary("`bucket check` finds nothing wrong in those points that could be looked at."),
-        (false, _) => console.answer(&page(&different)),
+    let is_all_seen = points_of(&outcome.points, Verdict::Unknown).next().is_none();
+    if told.is_empty() {
+        return console.summary("`bucket check` finds it right in every point.");
     }
+    console.answer(&page(&told))?;
+    if is_all_seen {
+        return Ok(());
+    }
+    match outcome.done.contains(&"tls-only") && !bucket.is_reached_by_tls() {
+        true => console.note(
+            "The bucket refuses plain HTTP now, by which it is reached here: how it is set can only be looked at, and backups only be made, by an https:// endpoint.",
+        ),
+        false => console.note(&format!(
+            "So it is not known to be right in every point. {}.",
+            not_seen(&outcome.points)
+        )),
+    }
+    Ok(())
 }
 
 /// One failure of what could not be done.

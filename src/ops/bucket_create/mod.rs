@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Run;
 use super::bucket_check::{Point, compare};
 use crate::base::failure::{Failure, Kind, Result};
-use crate::bucket::{Bucket, BucketSettings, Created, Reading, Refusal, Why};
+use crate::bucket::{Bucket, BucketSettings, Created, Reading, Refusal, Why, broken_rule, foreign_ending};
 
 mod plan;
 mod tidy;
@@ -59,17 +59,54 @@ fn surroundings<'a>(bucket: &'a Bucket, region: &'a str) -> Surroundings<'a> {
     Surroundings {
         bucket: bucket.name(),
         region,
-        is_tls: bucket.endpoint().is_none_or(|endpoint| endpoint.scheme() == "https"),
+        is_tls: bucket.is_reached_by_tls(),
     }
 }
 
+/// Whether the bucket is there. One that was made before AWS had a rule for names keeps its name, so that only a name that
+/// would be a new one is held against them; and what can be no bucket at all is not asked for.
 fn exists(bucket: &Bucket) -> Result<bool> {
-    bucket.exists().map_err(|refusal| match refusal.why {
-        Why::NotAllowed => refusal
-            .failure
-            .hint("If the bucket is somebody else's, choose another name: all users of the provider share them"),
-        _ => refusal.failure,
-    })
+    let is_aws = bucket.provider().name == "aws";
+    if is_aws && foreign_ending(bucket.name()).is_some() {
+        return Err(not_a_name(bucket));
+    }
+    let is_bad = is_aws && broken_rule(bucket.name()).is_some();
+    match bucket.exists() {
+        Ok(false) if is_bad => Err(not_a_name(bucket)),
+        Ok(is_there) => Ok(is_there),
+        Err(refusal) => Err(match refusal.why {
+            Why::Rejected if is_bad => not_a_name(bucket).caused_by(anyhow::anyhow!(refusal.failure.in_one_line())),
+            Why::Rejected if refusal.status == Some(400) => refusal.failure.hint(format!(
+                "Perhaps the server does not take the name `{}`: most take 3 to 63 lower-case letters, digits, hyphens and dots",
+                bucket.name()
+            )),
+            Why::NotAllowed => not_allowed(refusal, bucket, is_bad),
+            _ => refusal.failure,
+        }),
+    }
+}
+
+/// A bucket that may not be looked at may be anybody's, or none.
+fn not_allowed(refusal: Refusal, bucket: &Bucket, is_bad: bool) -> Failure {
+    let mut failure = refusal
+        .failure
+        .hint("If the bucket is somebody else's, choose another name: all users of the provider share them");
+    if !bucket.is_reached_by_tls() {
+        failure = failure.hint("If its policy refuses plain HTTP, reach it by an https:// endpoint");
+    }
+    match broken_rule(bucket.name()).filter(|_| is_bad) {
+        Some(rule) => failure.hint(format!("AWS takes no such name for a new bucket: {rule}")),
+        None => failure,
+    }
+}
+
+fn not_a_name(bucket: &Bucket) -> Failure {
+    let rule = broken_rule(bucket.name()).unwrap_or_default();
+    Failure::new(
+        Kind::Config,
+        format!("AWS does not take the name `{}` for a bucket: {rule}", bucket.name()),
+    )
+    .hint("Choose another name: 3 to 63 lower-case letters, digits and hyphens, such as `acme-backups`")
 }
 
 /// A bucket cannot move.
@@ -150,7 +187,7 @@ pub fn create_bucket(bucket: &Bucket, wanted: &Wanted, run: &Run) -> Result<Crea
             left.why = "This server said that it does not have it, and has it".to_owned();
         }
     }
-    outcome.points = compare(&settings, &wanted.folder);
+    outcome.points = compare(&settings, &wanted.folder, around.is_tls);
     Ok(outcome)
 }
 
@@ -224,19 +261,28 @@ fn add_to_policy(
     }
 }
 
-/// The policy could be read a moment ago, and cannot be now.
+/// That the policy cannot be read now: whoever cannot read it must not write it.
 fn unread<T>(reading: Reading<T>) -> Refusal {
-    let failure = match reading {
-        Reading::Failed(failure) => failure,
-        _ => Failure::new(Kind::Failed, "The bucket's policy changes while it is worked on")
-            .hint("Run it again when nobody else changes it"),
+    const PERMISSION: &str = "s3:GetBucketPolicy";
+    let (why, failure) = match reading {
+        Reading::Failed(failure) => (Why::Rejected, failure),
+        Reading::NotAllowed { permission } => (
+            Why::NotAllowed,
+            Failure::new(Kind::Denied, "The bucket's policy may not be read any more")
+                .hint(format!("The credentials need the permission {permission}")),
+        ),
+        _ => (
+            Why::Rejected,
+            Failure::new(Kind::Failed, "The bucket's policy changes while it is worked on")
+                .hint("Run it again when nobody else changes it"),
+        ),
     };
     Refusal {
-        why: Why::Rejected,
+        why,
         status: None,
         code: None,
         is_senseless: false,
-        permission: "s3:GetBucketPolicy",
+        permission: PERMISSION,
         failure,
     }
 }

@@ -171,9 +171,11 @@ pub fn plan(settings: Option<&BucketSettings>, wanted: &Wanted, around: &Surroun
     planner.encryption(settings, wanted);
     planner.versioning(settings, wanted);
     planner.object_lock(settings, wanted);
-    planner.policy(settings, wanted, around);
+    planner.create_only(settings, wanted, around);
     planner.cors(settings, wanted);
     planner.tidy(settings, wanted);
+    // Whoever asks for it by plain HTTP is locked out from then on.
+    planner.tls_only(settings, wanted, around);
     planner.plan
 }
 
@@ -347,34 +349,33 @@ impl Planner {
         }
     }
 
-    fn policy(&mut self, settings: &BucketSettings, wanted: &Wanted, around: &Surroundings<'_>) {
-        let asked_tls = wanted.tls_only == Some(true);
-        let wants_tls = wanted.tls_only != Some(false);
-        if !wants_tls && !wanted.create_only {
-            return;
-        }
-        let asked = asked_tls || wanted.create_only;
-        let point = if wants_tls { "tls-only" } else { "create-only" };
-        let Some(known) = self.known(point, &settings.policy, asked) else {
-            return;
-        };
-        let policy = known.map(String::as_str);
-        if wish(wanted, around).added_to(policy).is_err() {
-            let why = "The policy that is there cannot be read as JSON, so that nothing can be added to it";
-            return self.leave(point, LeftBecause::Failed, why, asked);
-        }
-        if wants_tls && !policy.is_some_and(demands_tls) {
-            match around.is_tls || asked_tls {
-                true => self.step(Step::TlsOnly, "Refuse plain HTTP, by a statement in the bucket's policy"),
-                false => self.leave(
-                    "tls-only",
-                    LeftBecause::NotHere,
-                    "This store is reached by plain HTTP, and such a policy would lock it out; --tls-only sets it all the same",
-                    false,
-                ),
+    /// The policy, if statements can be added to it.
+    fn policy<'a>(
+        &mut self,
+        point: &'static str,
+        settings: &'a BucketSettings,
+        wish: PolicyWish<'_>,
+        asked: bool,
+    ) -> Option<Option<&'a str>> {
+        let policy = self.known(point, &settings.policy, asked)?.map(String::as_str);
+        match wish.added_to(policy) {
+            Ok(_) => Some(policy),
+            Err(_) => {
+                let why = "The policy that is there cannot be read as JSON, so that nothing can be added to it";
+                self.leave(point, LeftBecause::Failed, why, asked);
+                None
             }
         }
-        if wanted.create_only && !policy.is_some_and(|policy| demands_new_keys(policy, &wanted.folder)) {
+    }
+
+    fn create_only(&mut self, settings: &BucketSettings, wanted: &Wanted, around: &Surroundings<'_>) {
+        if !wanted.create_only {
+            return;
+        }
+        let Some(policy) = self.policy("create-only", settings, wish(wanted, around), true) else {
+            return;
+        };
+        if !policy.is_some_and(|policy| demands_new_keys(policy, &wanted.folder)) {
             self.step(
                 Step::CreateOnly,
                 format!(
@@ -382,6 +383,32 @@ impl Planner {
                     wanted.folder
                 ),
             );
+        }
+    }
+
+    fn tls_only(&mut self, settings: &BucketSettings, wanted: &Wanted, around: &Surroundings<'_>) {
+        if wanted.tls_only == Some(false) {
+            return;
+        }
+        let asked = wanted.tls_only == Some(true);
+        let Some(policy) = self.policy("tls-only", settings, wish(wanted, around), asked) else {
+            return;
+        };
+        if policy.is_some_and(demands_tls) {
+            return;
+        }
+        match (around.is_tls, asked) {
+            (true, _) => self.step(Step::TlsOnly, "Refuse plain HTTP, by a statement in the bucket's policy"),
+            (false, true) => self.step(
+                Step::TlsOnly,
+                "Refuse plain HTTP, by a statement in the bucket's policy, last of all: this store is reached by it, and can only be used by https afterwards",
+            ),
+            (false, false) => self.leave(
+                "tls-only",
+                LeftBecause::NotHere,
+                "This store is reached by plain HTTP, and such a policy would lock it out; --tls-only sets it all the same",
+                false,
+            ),
         }
     }
 

@@ -106,8 +106,8 @@ fn a_bucket_that_is_not_there_is_created_and_closed_before_anything_else() {
             "ownership",
             "encryption",
             "versioning",
-            "tls-only",
-            "lifecycle"
+            "lifecycle",
+            "tls-only"
         ]
     );
     assert_eq!(plan.steps[0].words, "Create the bucket `b` in us-east-1");
@@ -130,10 +130,10 @@ fn a_bucket_that_is_not_there_is_created_and_closed_before_anything_else() {
         [
             "versioning",
             "object-lock",
-            "tls-only",
             "create-only",
             "cors",
-            "lifecycle"
+            "lifecycle",
+            "tls-only"
         ]
     );
     assert_eq!(all.steps[0].step, Step::Create { with_object_lock: true });
@@ -303,6 +303,18 @@ fn a_store_that_is_reached_by_plain_http_is_not_locked_out() {
     );
     let forced = planned(Some(&settings), &wanted(|wanted| wanted.tls_only = Some(true)), false);
     assert_eq!(points(&forced), ["tls-only"]);
+    assert!(forced.steps[0].words.contains("by https afterwards"), "{forced:?}");
+}
+
+#[test]
+fn a_policy_that_may_not_be_read_any_more_is_told_with_its_permission() {
+    let refusal = super::unread::<String>(Reading::NotAllowed {
+        permission: "s3:GetBucketPolicy",
+    });
+    let left = super::left("tls-only", refusal, &wanted(|_| ())).unwrap();
+    assert_eq!(left.because, LeftBecause::NotAllowed, "{left:?}");
+    assert!(left.why.contains("s3:GetBucketPolicy"), "{left:?}");
+    assert!(!left.why.contains("changes while"), "{left:?}");
 }
 
 #[test]

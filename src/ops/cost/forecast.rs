@@ -9,7 +9,10 @@ use super::holdings::{Recent, SeriesHoldings};
 use crate::pipeline::plan::PART_BYTES_DEFAULT;
 use crate::pricing::{Bill, Kept, Piece, Prices, Rhythm, STANDARD, steady_state};
 
-/// Backups that follow each other faster than this are taken to be made so often.
+/// Backups of a series are not made more often than this.
+pub const EVERY_MIN: std::time::Duration = std::time::Duration::from_mins(1);
+
+/// Backups that follow each other faster than [`EVERY_MIN`] are taken to be made so often.
 const INTERVAL_MIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// Why nothing can be said of a series in the long run.

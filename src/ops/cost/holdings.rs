@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::CostOptions;
 use super::forecast::{Forecast, Unforeseen};
 use crate::base::failure::Result;
-use crate::catalog::layout::{KeyRole, name_and_time_of};
+use crate::catalog::layout::{KeyRole, name_and_time_of, role_of};
 use crate::catalog::listing::{FamilyMember, visit_members};
 use crate::ops::Run;
 use crate::pricing::{STANDARD, Tally};
@@ -126,8 +126,7 @@ pub(super) fn add_up(store: &dyn Store, prefix: &str, options: &CostOptions, run
 
 fn add_family(holdings: &mut Holdings, data_key: &Key, members: &[FamilyMember], options: &CostOptions) {
     let is_committed = members.iter().any(|(_, role)| matches!(role, KeyRole::Manifest { .. }));
-    let (hint, time) = name_and_time_of(data_key);
-    let name = options.layout.own_series_of(data_key).unwrap_or(hint);
+    let (name, time) = series_and_time_of(data_key, options);
     if options.name.as_ref().is_some_and(|wanted| *wanted != name) {
         return;
     }
@@ -180,6 +179,26 @@ fn add_family(holdings: &mut Holdings, data_key: &Key, members: &[FamilyMember],
     series.note(recent);
 }
 
+/// The series that a data object's key tells, and the time.
+fn series_and_time_of(data_key: &Key, options: &CostOptions) -> (String, Option<Timestamp>) {
+    let (hint, time) = name_and_time_of(data_key);
+    (options.layout.own_series_of(data_key).unwrap_or(hint), time)
+}
+
+/// Whether an object is one of the series that is looked at, or of any if none is named.
+fn is_wanted(key: &Key, options: &CostOptions) -> bool {
+    let Some(wanted) = &options.name else {
+        return true;
+    };
+    let data_key = match role_of(key) {
+        KeyRole::Data => key.clone(),
+        KeyRole::Continuation { of } | KeyRole::Index { of } | KeyRole::Manifest { of } | KeyRole::Note { of, .. } => {
+            of
+        }
+    };
+    series_and_time_of(&data_key, options).0 == *wanted
+}
+
 /// Adds what nobody sees any more, in a bucket that keeps versions.
 ///
 /// # Errors
@@ -194,7 +213,7 @@ pub(super) fn add_old_versions(
     let mut tally = Tally::default();
     store.list_versions(prefix, &mut |version| {
         run.cancel.check()?;
-        if !version.is_latest && !version.is_marker {
+        if !version.is_latest && !version.is_marker && is_wanted(&version.key, options) {
             let class = version.storage_class.as_deref().unwrap_or(STANDARD);
             tally.add(class, version.bytes, 1, options.prices.as_ref());
         }

@@ -14,7 +14,7 @@ mod forecast;
 mod holdings;
 
 pub use aging::{AgingFound, aging_of_bucket};
-pub use forecast::{Forecast, Unforeseen};
+pub use forecast::{EVERY_MIN, Forecast, Unforeseen};
 pub use holdings::{Holdings, SeriesHoldings, Sort};
 
 use forecast::Forecaster;
@@ -115,8 +115,7 @@ pub fn cost(store: &dyn Store, options: &CostOptions, run: &Run) -> Result<CostR
     let prefix = prefix_of(store, options);
     let mut notes = Vec::new();
     let mut holdings = add_up(store, &prefix, options, run)?;
-    // Versions are not told apart by series where the name stands behind the date.
-    if options.has_versions && options.name.is_none() {
+    if options.has_versions {
         match add_old_versions(store, &prefix, &mut holdings, options, run) {
             Err(failure) if matches!(failure.kind(), Kind::Denied | Kind::Unsupported) => {
                 notes.push(not_counted("Old versions", &failure));

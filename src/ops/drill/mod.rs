@@ -60,6 +60,8 @@ pub struct DrillOptions {
     pub places: DrillPlaces,
     /// What must hold.
     pub checks: Vec<Check>,
+    /// Checks of earlier drills that this one does not make were wrong, and count no more if it passes.
+    pub withdraws_checks: bool,
     /// Leave the scratch target where it is.
     pub keeps: bool,
     /// Threads that inflate.
@@ -95,6 +97,8 @@ pub struct DrillReport {
     pub compared: Compared,
     /// What became of the user's checks.
     pub checks: Vec<CheckOutcome>,
+    /// As [`DrillOptions::withdraws_checks`].
+    pub withdraws_checks: bool,
     /// Where the scratch target stands that was to be kept.
     pub kept: Option<String>,
     /// What the user should look into, in sentences.
@@ -140,6 +144,7 @@ pub fn drill(store: &Arc<dyn Store>, mut chosen: Chosen, options: &DrillOptions,
     let began = Instant::now();
     let mut report = DrillReport {
         started: run.clock.now(),
+        withdraws_checks: options.withdraws_checks,
         ..DrillReport::default()
     };
     let outcome = match reveal(store, &mut chosen, run) {

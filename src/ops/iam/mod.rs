@@ -2,7 +2,8 @@
 //! it in the account is compared with what is wanted, and only what differs is written.
 //!
 //! What is not ours stays: further statements of what the role trusts, its other policies, tags and description, and the
-//! other audiences of the provider.
+//! other audiences of the provider. A policy that this tool wrote for other roles at the same place goes: the role is to be
+//! what is asked for, and what the old policy refuses would stay refused.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -11,7 +12,11 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::bucket::iam::diff::{lines, same_meaning};
 use crate::bucket::iam::policy::Document;
 use crate::bucket::iam::service::IdentityService;
-use crate::bucket::iam::{Trust, TrustOptions};
+use crate::bucket::iam::{Place, Trust, TrustOptions};
+
+mod beside;
+
+pub use beside::{Beside, Refusing, Superseded};
 
 /// What is wanted.
 #[derive(Clone, Debug)]
@@ -24,6 +29,8 @@ pub struct Wanted {
     pub policy_name: String,
     /// What it may do.
     pub policy: Document,
+    /// What that is about.
+    pub place: Place,
     /// Whose tokens it takes.
     pub trust: Trust,
     /// What stands around the trust.
@@ -60,6 +67,11 @@ pub enum Step {
         /// What differs, line by line.
         diff: Vec<String>,
     },
+    /// It goes.
+    Removed {
+        /// What it was, line by line.
+        diff: Vec<String>,
+    },
 }
 
 impl Step {
@@ -71,7 +83,7 @@ impl Step {
 
     fn document(&self) -> Option<&str> {
         match self {
-            Self::Stays => None,
+            Self::Stays | Self::Removed { .. } => None,
             Self::Made { document } | Self::Changed { document, .. } => document.as_deref(),
         }
     }
@@ -86,6 +98,8 @@ pub struct Plan {
     pub role: Step,
     /// Its policy.
     pub policy: Step,
+    /// What stands beside it of ours.
+    pub beside: Beside,
     /// How many statements of what the role trusts are not ours and stay.
     pub foreign_statements: usize,
 }
@@ -94,7 +108,7 @@ impl Plan {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.provider.is_idle() && self.role.is_idle() && self.policy.is_idle()
+        self.provider.is_idle() && self.role.is_idle() && self.policy.is_idle() && self.beside.superseded.is_empty()
     }
 }
 
@@ -131,6 +145,10 @@ pub fn plan(service: &IdentityService, wanted: &Wanted) -> Result<Plan> {
         Step::Made { .. } => None,
         _ => service.role_policy(&wanted.role, &wanted.policy_name)?,
     };
+    let beside = match &role {
+        Step::Made { .. } => Beside::default(),
+        _ => beside::look(service, wanted)?,
+    };
     let policy = match policy {
         None => Step::Made {
             document: Some(wanted.policy.to_json()?),
@@ -144,18 +162,19 @@ pub fn plan(service: &IdentityService, wanted: &Wanted) -> Result<Plan> {
         provider,
         role,
         policy,
+        beside,
         foreign_statements,
     })
 }
 
-/// Does what the plan says: first the provider, then the role that names it, then the policy. A run that breaks off leaves
-/// a role that may do less, and the next one goes on where it ended.
+/// Does what the plan says: first the provider, then the role that names it, then the policy, and at last what goes. A run
+/// that breaks off leaves a role that may do less, and the next one goes on where it ended.
 ///
 /// # Errors
 /// The service's failures.
 pub fn apply(service: &IdentityService, wanted: &Wanted, plan: &Plan) -> Result<()> {
     match &plan.provider {
-        Step::Stays => {}
+        Step::Stays | Step::Removed { .. } => {}
         Step::Made { .. } => {
             let made = service.create_provider(&wanted.trust.url(), &wanted.audience());
             made.or_else(|failure| unless_ours(failure, service, wanted, |now| now.provider.is_idle()))?;
@@ -173,6 +192,15 @@ pub fn apply(service: &IdentityService, wanted: &Wanted, plan: &Plan) -> Result<
     }
     if let Some(document) = plan.policy.document() {
         service.put_role_policy(&wanted.role, &wanted.policy_name, document)?;
+    }
+    for old in &plan.beside.superseded {
+        service.delete_role_policy(&wanted.role, &old.name).map_err(|failure| {
+            failure.hint(format!(
+                "What `{}` refuses stays refused until it is gone: `{}`",
+                old.name,
+                beside::removal(&wanted.role, &old.name)
+            ))
+        })?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What the rules of a bucket, all taken together, make of the backups under a prefix.
 
 use super::classes::class;
-use super::own::{Owner, RECORD_BYTES_MAX, owner};
+use super::own::{Owner, RECORD_BYTES_MAX, is_own, owner};
 use crate::bucket::{Lifecycle, LifecycleRule, Transition};
 
 /// Manifests are larger than this only if very many items could not be read; S3's own line for small objects, too.
@@ -23,20 +23,57 @@ pub enum Expiry<'a> {
 /// When the rules remove what begins with `folder`.
 #[must_use]
 pub fn expiry<'a>(lifecycle: &'a Lifecycle, folder: &str) -> Expiry<'a> {
-    let removing: Vec<&LifecycleRule> = lifecycle
+    let removing = removing(lifecycle, folder);
+    if let Some(rule) = removing.iter().find(|rule| rule.expires_on_date) {
+        return Expiry::OnDate(rule);
+    }
+    if let Some(rule) = removing.iter().find(|rule| is_partial(rule, folder)) {
+        return Expiry::Apart(rule);
+    }
+    of_whole(&removing)
+}
+
+/// Every rule that removes on a day that is set, however new backups are.
+#[must_use]
+pub fn dated<'a>(lifecycle: &'a Lifecycle, folder: &str) -> Vec<&'a LifecycleRule> {
+    let mut dated = removing(lifecycle, folder);
+    dated.retain(|rule| rule.expires_on_date);
+    dated
+}
+
+/// Every rule of others that removes some objects sooner than the rest, so that it can tear a backup apart: those for a tag
+/// or a part of the keys, each by itself, and those for some sizes if they do not belong together.
+#[must_use]
+pub fn tearing<'a>(lifecycle: &'a Lifecycle, folder: &str) -> Vec<&'a LifecycleRule> {
+    let (mut tearing, whole): (Vec<_>, Vec<_>) = removing(lifecycle, folder)
+        .into_iter()
+        .filter(|rule| !rule.expires_on_date)
+        .partition(|rule| is_partial(rule, folder));
+    if matches!(of_whole(&whole), Expiry::Apart(_)) {
+        tearing.extend(whole.into_iter().filter(|rule| rule.is_narrowed()));
+    }
+    tearing.retain(|rule| !is_own(rule, folder));
+    tearing
+}
+
+/// The rules that remove anything that begins with `folder`.
+fn removing<'a>(lifecycle: &'a Lifecycle, folder: &str) -> Vec<&'a LifecycleRule> {
+    lifecycle
         .rules
         .iter()
         .filter(|rule| rule.concerns(folder) && (rule.expires_days.is_some() || rule.expires_on_date))
         // Those of a store below this one hold its backups together by themselves.
         .filter(|rule| folder.starts_with(&rule.prefix) || owner(rule, folder) != Owner::OtherPrefix)
-        .collect();
-    if let Some(rule) = removing.iter().find(|rule| rule.expires_on_date) {
-        return Expiry::OnDate(rule);
-    }
-    let is_partial = |rule: &&&LifecycleRule| !rule.tags.is_empty() || !folder.starts_with(&rule.prefix);
-    if let Some(rule) = removing.iter().find(is_partial) {
-        return Expiry::Apart(rule);
-    }
+        .collect()
+}
+
+/// Whether a rule is for some objects only, by something other than their sizes.
+fn is_partial(rule: &LifecycleRule, folder: &str) -> bool {
+    !rule.tags.is_empty() || !folder.starts_with(&rule.prefix)
+}
+
+/// What rules come to that are for all keys, of all sizes or of some.
+fn of_whole<'a>(removing: &[&'a LifecycleRule]) -> Expiry<'a> {
     let Some((rule, days)) = removing
         .iter()
         .filter_map(|rule| Some((*rule, rule.expires_days?)))
@@ -69,7 +106,7 @@ pub fn expiry<'a>(lifecycle: &'a Lifecycle, folder: &str) -> Expiry<'a> {
         });
     match together {
         true => Expiry::After(rule, days),
-        false => Expiry::Apart(removing.iter().find(|rule| rule.is_narrowed()).unwrap_or(&rule)),
+        false => Expiry::Apart(removing.iter().copied().find(|rule| rule.is_narrowed()).unwrap_or(rule)),
     }
 }
 

@@ -16,7 +16,7 @@ mod plan;
 mod remarks;
 mod words;
 
-pub use expiry::{Expiry, archiving, expiry, freezes_records};
+pub use expiry::{Expiry, archiving, expiry, freezes_records, tearing};
 pub use own::{ABORT_DAYS_MIN, DATA_OUTLIVES_DAYS, DAYS_MAX, Owner, RECORD_BYTES_MAX, Step, Wanted, is_own, owner};
 pub use plan::{Change, LifecyclePlan, RuleChange, plan_rules};
 pub use remarks::{Beside, Remarks, remarks};

@@ -1,7 +1,7 @@
 //! Where the rules of a bucket and what is to be kept contradict each other, and what else is good to know of them.
 
 use super::classes::{Class, class};
-use super::expiry::{Expiry, expiry, freezes_records};
+use super::expiry::{dated, freezes_records, tearing};
 use super::own::{ABORT_DAYS_MIN, Owner, RECORD_BYTES_MAX, Step, Wanted, is_own, owner};
 use super::words::{actions, in_days};
 use crate::base::units::format_bytes;
@@ -210,18 +210,31 @@ impl Remarks {
                 actions(rule).join("; ")
             ));
         }
-        match expiry(after, folder) {
-            Expiry::OnDate(rule) => self.warn(format!(
+        for rule in dated(after, folder) {
+            self.warn(format!(
                 "The rule `{}` removes backups on a day that is set, however new they are.",
                 rule.id
-            )),
-            Expiry::Apart(rule) => self.warn(format!(
-                "The rule `{}` removes some objects sooner than others (by prefix, tag or size), and can tear a backup apart.",
-                rule.id
-            )),
-            Expiry::Never | Expiry::After(..) => {}
+            ));
+        }
+        for rule in tearing(after, folder) {
+            self.warn(format!(
+                "The rule `{}` removes some objects sooner than others ({}), and can tear a backup apart.",
+                rule.id,
+                narrowed_by(rule, folder)
+            ));
         }
     }
+}
+
+/// By what a rule is for some objects only.
+fn narrowed_by(rule: &LifecycleRule, folder: &str) -> String {
+    let by = [
+        (!folder.starts_with(&rule.prefix), "by prefix"),
+        (!rule.tags.is_empty(), "by tag"),
+        (rule.above_bytes.is_some() || rule.below_bytes.is_some(), "by size"),
+    ];
+    let by: Vec<&str> = by.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();
+    by.join(", ")
 }
 
 #[cfg(test)]
@@ -416,8 +429,33 @@ mod tests {
             &["it takes manifests along"],
         );
         says(
-            warned(&[], None, vec![torn], &beside()),
+            warned(&[], None, vec![torn.clone()], &beside()),
             &["`torn`", "can tear a backup apart"],
+        );
+        // Each of several, in whatever way it tears.
+        let big = LifecycleRule {
+            above_bytes: Some(1 << 20),
+            expires_days: Some(5),
+            ..other("big")
+        };
+        let tagged = LifecycleRule {
+            tags: vec![("k".to_owned(), "v".to_owned())],
+            expires_days: Some(6),
+            ..other("tag")
+        };
+        let found = warned(&[], Some(90), vec![big, tagged, torn.clone(), dated.clone()], &beside());
+        let found: Vec<_> = found
+            .into_iter()
+            .filter(|text| !text.contains("for these backups"))
+            .collect();
+        says(
+            found,
+            &[
+                "`dated` removes backups on a day",
+                "`tag` removes some objects sooner than others (by tag)",
+                "`torn` removes some objects sooner than others (by prefix)",
+                "`big` removes some objects sooner than others (by size)",
+            ],
         );
         says(
             warned(&[], None, vec![dated], &beside()),

@@ -33,8 +33,14 @@ const ESCAPES: &[&str] = &[
     "reassign owned",
 ];
 
-/// What begins like one of those and stays in its database.
-const NO_ESCAPES: &[&str] = &["alter user mapping", "create user mapping", "drop user mapping"];
+/// What begins like one of those and stays in its database. By the next word, for a role may be called `mapping`.
+const NO_ESCAPES: &[&str] = &[
+    "alter user mapping for",
+    "create user mapping for",
+    "create user mapping if",
+    "drop user mapping for",
+    "drop user mapping if",
+];
 
 /// What rights are granted on that every database of the server shares.
 const SHARED_OBJECTS: &[&str] = &["database", "parameter", "tablespace"];
@@ -267,7 +273,7 @@ mod tests {
             "SELECT $$\n\\! rm\nDROP DATABASE x;\n$$;",
             "COMMENT ON DATABASE x IS 'drop database x;';",
             "/* \\connect x */ -- \\connect x\n",
-            "CREATE USER MAPPING FOR u SERVER s;",
+            "CREATE USER MAPPING FOR u SERVER s; CREATE USER MAPPING IF NOT EXISTS FOR u SERVER s;",
             "CREATE EXTENSION IF NOT EXISTS hstore WITH SCHEMA public;",
             "GRANT SELECT,INSERT,REFERENCES,DELETE,TRIGGER,TRUNCATE,UPDATE ON TABLE public.t TO \"to\";",
             "GRANT SELECT(a),UPDATE(\"from\") ON TABLE public.t TO u;",
@@ -334,6 +340,7 @@ mod tests {
             "--\n-- PostgreSQL database cluster dump\n--\n",
             "CREATE ROLE evil SUPERUSER;",
             "create /* x */ user evil;",
+            "CREATE USER mapping SUPERUSER;",
             "ALTER ROLE postgres SET a = 1;",
             "ALTER USER u SUPERUSER;",
             "DROP GROUP g;",

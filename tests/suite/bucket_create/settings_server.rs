@@ -37,6 +37,10 @@ pub struct State {
     /// The bodies of the creations.
     pub creations: Vec<String>,
     pub crash: Option<Crash>,
+    /// Whether a policy that refuses plain HTTP is obeyed: all requests come by it.
+    pub obeys_tls_only: bool,
+    /// Whether the name is none that the server takes.
+    pub refuses_name: bool,
     /// The permission that is missing.
     pub missing: Option<String>,
     /// The permissions that requests have taken.
@@ -177,6 +181,13 @@ impl State {
             Some(Crash::Before(at)) if number >= at && (number > at || request.method == "PUT") => return dead(),
             Some(Crash::After(at)) if number > at => return dead(),
             _ => {}
+        }
+        if self.refuses_name {
+            return error(400, "InvalidBucketName");
+        }
+        let policy = self.settings.get("policy");
+        if self.obeys_tls_only && policy.is_some_and(|policy| policy.contains("aws:SecureTransport")) {
+            return error(403, "AccessDenied");
         }
         let permission = permission_of(request.method == "HEAD" || request.method == "GET", &request.query);
         self.taken.insert(permission);

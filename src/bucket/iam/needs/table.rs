@@ -416,6 +416,13 @@ pub const COMMANDS: &[CommandNeeds] = &[
             need("iam:GetRolePolicy", On::Identity, "reads its policy"),
             need("iam:PutRolePolicy", On::Identity, "writes its policy"),
             need(
+                "iam:ListRolePolicies",
+                On::Identity,
+                "looks for policies of ours for other roles",
+            )
+            .advised("what such a policy refuses stays refused, and a warning says that nobody looked"),
+            need("iam:DeleteRolePolicy", On::Identity, "removes them"),
+            need(
                 "iam:GetOpenIDConnectProvider",
                 On::Identity,
                 "looks for the provider of tokens",

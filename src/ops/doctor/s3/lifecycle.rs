@@ -4,7 +4,7 @@ use super::way::unread;
 use crate::bucket::{Lifecycle, LifecycleRule, Reading};
 use crate::ops::doctor::check::Check;
 use crate::ops::doctor::stores::Retention;
-use crate::ops::lifecycle::{ABORT_DAYS_MIN, Expiry, archiving, expiry as expiry_of, freezes_records};
+use crate::ops::lifecycle::{ABORT_DAYS_MIN, Expiry, archiving, expiry as expiry_of, freezes_records, tearing};
 
 /// Judges the lifecycle; `folder` is what the keys of the store begin with.
 pub(in crate::ops::doctor) fn judge(reading: &Reading<Lifecycle>, retention: Retention, folder: &str) -> Vec<Check> {
@@ -49,13 +49,23 @@ fn expiry(id: &'static str, lifecycle: &Lifecycle, retention: Retention, folder:
             );
         }
         Expiry::Apart(rule) => {
+            let mut rules = tearing(lifecycle, folder);
+            if rules.is_empty() {
+                rules.push(rule);
+            }
+            let (ids, verb, end) = match rules.as_slice() {
+                [one] => (named(one), "removes", "the rule"),
+                all => {
+                    let ids: Vec<String> = all.iter().map(|rule| format!("`{}`", rule.id)).collect();
+                    (format!("The lifecycle rules {}", ids.join(", ")), "remove", "each rule")
+                }
+            };
             return Check::warning(
                 id,
+                format!("{ids} {verb} some objects only (by prefix, tag or size), and can tear a backup apart"),
                 format!(
-                    "{} removes some objects only (by prefix, tag or size), and can tear a backup apart",
-                    named(rule)
+                    "Let {end} be for the whole prefix, without tags and sizes; `backup-cli lifecycle apply` writes such rules"
                 ),
-                "Let the rule be for the whole prefix, without tags and sizes; `backup-cli lifecycle apply` writes such rules",
             );
         }
         Expiry::Never => return Check::ok(id, "No lifecycle rule removes backups"),

@@ -81,6 +81,21 @@ pub(super) fn ask(papers: &mut Papers, asked: &Asked<'_>) -> Answer {
                 encoded(document)
             )),
         },
+        "ListRolePolicies" if !papers.contains_key(&role) => missing,
+        "ListRolePolicies" => {
+            let names = papers.keys().filter_map(|paper| {
+                let name = paper.strip_prefix("policy ")?.strip_suffix(&format!(" of {role}"))?;
+                Some(format!("<member>{name}</member>"))
+            });
+            done(format!(
+                "<ListRolePoliciesResult><PolicyNames>{}</PolicyNames><IsTruncated>false</IsTruncated></ListRolePoliciesResult>",
+                names.collect::<String>()
+            ))
+        }
+        "DeleteRolePolicy" => match papers.remove(&policy) {
+            None => missing,
+            Some(_) => done(String::new()),
+        },
         "GetOpenIDConnectProvider" => match papers.get(&provider) {
             None => missing,
             Some(audiences) => {
