@@ -350,7 +350,7 @@ pub(super) fn in_words(compared: &Compared) -> String {
         (0, Against::Sums) if compared.files.is_some() => "all as in the backup",
         (0, Against::Sums) => "as many in all as recorded",
         (0, Against::Nothing) if what.is_empty() => return "nothing".to_owned(),
-        (0, Against::Nothing) => return format!("nothing: {what} were restored, and none were recorded"),
+        (0, Against::Nothing) => return format!("nothing, for nothing was recorded; restored: {what}"),
         (differences, _) => return format!("{what}: {}", count(differences, "difference", "differences")),
     };
     let what = if what.is_empty() { "nothing".to_owned() } else { what };

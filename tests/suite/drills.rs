@@ -143,7 +143,7 @@ fn a_dump_of_postgres_is_proved_in_a_database_that_is_gone_afterwards() {
             "custom",
             "--format",
             "custom",
-            "nothing: 5 tables, 124 rows were restored, and none were recorded",
+            "nothing, for nothing was recorded; restored: 5 tables, 124 rows",
             "nothing",
         ),
         ("jobs", "--jobs", "2", "5 tables, 124 rows: all as recorded", "each"),

@@ -21,8 +21,8 @@ specs! {
         shape: Shape::Checks,
         environment: &["BACKUP_DRILL_CHECKS"],
         chapter: Chapter::Run,
-        doc: "What must hold of a restored backup: questions that a database answers with true, or `{ query = \"…\", expect = \">= 1000\" }`; paths that must be there, or `{ path = \"…\", min-size = \"1KiB\" }`. In a table `[profile.NAME.drill]` it is called `checks`.",
-        example: r#"["select count(*) > 0 from users", "www/index.html"]"#,
+        doc: "What must hold of a restored backup: questions that a database answers with true, or `{ query = \"…\", expect = \">= 1000\" }`; paths that must be there, or `{ path = \"…\", min-size = \"1KiB\" }`. One that does not go with what a backup holds leaves its drill incomplete (3), so give each profile its own: in a table `[profile.NAME.drill]` it is called `checks`.",
+        example: r#"["select count(*) > 0 from users", "select max(created) > '2026-01-01' from orders"]"#,
     }
     /// Where metrics are written.
     METRICS_FILE = {

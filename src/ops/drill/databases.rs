@@ -188,7 +188,7 @@ pub(super) fn drill(
         // Said at once: a drill that failed for another reason has no report.
         backup.run.warn(format!(
             "The scratch database `{name}` could not be dropped: {}. The next drill on that server tries again.",
-            failure.causes().join(": ")
+            failure.in_one_line().lines().next().unwrap_or_default()
         ));
     }
     outcome
