@@ -3,7 +3,7 @@
 use crate::base::failure::Result;
 use crate::store::s3::About;
 
-use super::{Bucket, Refusal};
+use super::{Bucket, Refusal, Why};
 
 impl Bucket {
     /// The region in which the bucket says it is; an empty text if the server has none.
@@ -28,7 +28,7 @@ impl Bucket {
         });
         let answer = match outcome {
             // Some servers answer in a form of their own, and have only one region.
-            Err(refusal) if refusal.is_senseless => return Ok(String::new()),
+            Err(refusal) if refusal.is_senseless && refusal.why != Why::NoStore => return Ok(String::new()),
             outcome => outcome?,
         };
         Ok(match answer.location_constraint().map(|place| place.as_str()) {

@@ -31,6 +31,15 @@ impl Bucket {
                 .config_override(overrides)
                 .send()
         })?;
+        // Whoever stops meanwhile does not wait for a body that may not come.
+        self.requests.check().map_err(|failure| Refusal {
+            why: Why::Interrupted,
+            status: None,
+            code: None,
+            is_senseless: false,
+            permission: "s3:GetObject",
+            failure,
+        })?;
         let collected = self.requests.block_on(async move { answer.body.collect().await });
         let failed = |failure| Refusal {
             why: Why::Unreachable,

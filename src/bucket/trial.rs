@@ -18,6 +18,8 @@ use crate::store::{Key, PutOptions, Role};
 
 use super::{Bucket, Refusal, Why};
 
+mod questions;
+
 /// How a body is vouched for besides its MD5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checked {
@@ -114,9 +116,9 @@ impl<'a> Trial<'a> {
         format!("s3://{}/{}", self.bucket.name(), self.key)
     }
 
-    /// Notes that the object stands there already, from a run that could not remove it.
-    pub fn found_standing(&self) {
-        let version = self.head().ok().and_then(|seen| seen.version_id);
+    /// Notes that the object stands there already, from a run that could not remove it; `None` is one of a bucket without
+    /// versions.
+    pub fn found_standing(&self, version: Option<String>) {
         let mut standing = self.standing();
         if standing.objects.is_empty() {
             standing.objects.push(version);
@@ -229,7 +231,7 @@ impl<'a> Trial<'a> {
     /// What the server knows of the object.
     ///
     /// # Errors
-    /// The refusal; [`Why::NotThere`] if there is none.
+    /// The refusal; [`Why::NotThere`] if there is none, [`Why::NoStore`] if no S3 server answers so.
     pub fn head(&self) -> Result<Seen, Refusal> {
         let answer = self
             .bucket
@@ -243,6 +245,10 @@ impl<'a> Trial<'a> {
                     .config_override(overrides)
                     .send()
             })?;
+        // Every S3 server tells both; a web server that has a page for every path tells neither.
+        if answer.e_tag().is_none() && answer.last_modified().is_none() {
+            return Err(self.bucket.requests.no_store(self.about("look at", "s3:GetObject")));
+        }
         Ok(Seen {
             bytes: answer
                 .content_length()
@@ -298,30 +304,6 @@ impl<'a> Trial<'a> {
                         .send()
                 })?;
             self.standing().objects.pop();
-        }
-    }
-
-    /// Whether the object could be removed in the simple way, tried in one that removes nothing: on the condition that it
-    /// is another one.
-    ///
-    /// # Errors
-    /// The refusal that says no.
-    pub fn may_delete(&self) -> Result<(), Refusal> {
-        let about = self.about("remove", "s3:DeleteObject");
-        let outcome = self.bucket.requests.ask(about, |client, overrides| {
-            client
-                .delete_object()
-                .bucket(self.bucket.name())
-                .key(self.key.as_str())
-                .if_match("\"00000000000000000000000000000000\"")
-                .customize()
-                .config_override(overrides)
-                .send()
-        });
-        match outcome {
-            Ok(_) => Ok(()),
-            Err(refusal) if refusal.why == Why::Condition => Ok(()),
-            Err(refusal) => Err(refusal),
         }
     }
 

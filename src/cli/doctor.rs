@@ -31,7 +31,7 @@ use crate::ui::escape::escape_line;
 /// to write, read, list and remove one by one, conditional writes, uploads in parts, checksums, versions, locks, encryption,
 /// public access, lifecycle rules; at every source: its server, the programs that dump it, tables without transactions, files
 /// that cannot be read; and at this machine: room, locks, keys, timers. Nothing that exists is changed, and what is made for
-/// a trial is removed again; with credentials that may not remove, one object of a few bytes stays, always the same one.
+/// a trial is removed again; with credentials that may not remove, one object of a few bytes stays, however many runs there are.
 /// Without --json the lines that were skipped for one reason are put together.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_long_help = help::closing("doctor"))]
@@ -264,7 +264,12 @@ fn answer(sections: &[Section], verdicts: &[StoreVerdict], context: &Context) ->
             checks: checks.clone(),
             settings,
         })?,
-        false => console.answer(&page(sections, &settings, console.settings().quiet))?,
+        false => console.answer(&page(
+            sections,
+            &settings,
+            console.settings().quiet,
+            crate::ui::table::terminal_columns(),
+        ))?,
     }
     let failed: Vec<&str> = checks
         .iter()
@@ -288,8 +293,32 @@ fn answer(sections: &[Section], verdicts: &[StoreVerdict], context: &Context) ->
 /// So many lines that were skipped for one reason are put together.
 const TOGETHER: usize = 3;
 
+/// A message has so many columns even on a narrow terminal, which breaks the lines then.
+const ROOM_MIN: usize = 30;
+
+/// Breaks a text between words so that no line is longer than `room`, in letters; a longer word stays whole.
+fn fold(text: &str, room: Option<usize>) -> Vec<String> {
+    let Some(room) = room else {
+        return vec![text.to_owned()];
+    };
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let Some(last) = lines.last_mut() else { continue };
+        let (taken, needed) = (last.chars().count(), word.chars().count());
+        if taken > 0 && taken + 1 + needed > room {
+            lines.push(word.to_owned());
+        } else {
+            if taken > 0 {
+                last.push(' ');
+            }
+            last.push_str(word);
+        }
+    }
+    lines
+}
+
 /// The answer for people: a block for each subject, a line for each check, below it what to do.
-fn page(sections: &[Section], settings: &[StoreSettings<'_>], is_quiet: bool) -> String {
+fn page(sections: &[Section], settings: &[StoreSettings<'_>], is_quiet: bool, columns: Option<usize>) -> String {
     let width = sections
         .iter()
         .flat_map(|section| &section.checks)
@@ -297,8 +326,13 @@ fn page(sections: &[Section], settings: &[StoreSettings<'_>], is_quiet: bool) ->
         .max()
         .unwrap_or(0);
     let mut text = String::new();
-    let line =
-        |status: &str, id: &str, message: &str| format!("  {status:<8} {id:<width$}  {}\n", escape_line(message));
+    let line = |status: &str, id: &str, message: &str| {
+        let indent = 2 + 8 + 1 + width + 2;
+        let room = columns.map(|columns| columns.saturating_sub(indent).max(ROOM_MIN));
+        let folded = fold(&escape_line(message), room);
+        let folded = folded.join(&format!("\n{:indent$}", ""));
+        format!("  {status:<8} {id:<width$}  {folded}\n")
+    };
     for section in sections {
         let mut lines = String::new();
         let mut told: Vec<&str> = Vec::new();
@@ -322,7 +356,7 @@ fn page(sections: &[Section], settings: &[StoreSettings<'_>], is_quiet: bool) ->
             }
             lines.push_str(&line(check.status.word(), check.id, &check.message));
             if let Some(hint) = check.hint.as_deref().filter(|_| check.status != Status::Ok) {
-                lines.push_str(&format!("  {:<8} {:<width$}  -> {}\n", "", "", escape_line(hint)));
+                lines.push_str(&line("", "", &format!("-> {hint}")));
             }
         }
         if !lines.is_empty() {
@@ -354,4 +388,21 @@ fn page(sections: &[Section], settings: &[StoreSettings<'_>], is_quiet: bool) ->
         of(Status::Skipped)
     ));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fold;
+
+    #[test]
+    fn words_stay_whole_on_a_terminal_and_lines_elsewhere() {
+        let text = "Not allowed: s3:ListBucket. Right for a machine";
+        assert_eq!(fold(text, None), [text]);
+        assert_eq!(
+            fold(text, Some(14)),
+            ["Not allowed:", "s3:ListBucket.", "Right for a", "machine"]
+        );
+        assert_eq!(fold("a longer_word b", Some(3)), ["a", "longer_word", "b"]);
+        assert_eq!(fold("", Some(9)), [""]);
+    }
 }

@@ -88,6 +88,14 @@ pub fn render_long<T, E>(
     Ok(())
 }
 
+/// How many columns a line has on the terminal; `None` if standard output goes elsewhere.
+#[must_use]
+pub fn terminal_columns() -> Option<usize> {
+    let stdout = std::io::stdout();
+    let size = std::io::IsTerminal::is_terminal(&stdout).then(|| rustix::termios::tcgetwinsize(&stdout).ok())??;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -909,8 +909,8 @@ Hint: Check the endpoint's spelling, and that this machine can resolve names
         code: 1,
         says: "\
 Error: No secure connection to `https://127.0.0.1:[PORT]`
-Caused by: TLS handshake failed: received corrupt message of type InvalidContentType
-Hint: If the server speaks plain HTTP, write http:// in the endpoint; if it has its own certificate authority, name it in SSL_CERT_FILE
+Caused by: What answers there does not speak TLS: TLS handshake failed: received corrupt message of type InvalidContentType
+Hint: If the server speaks plain HTTP, write http:// in the endpoint; if it speaks HTTPS elsewhere, write that port
 ",
     },
     Case {

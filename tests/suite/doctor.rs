@@ -131,6 +131,7 @@ fn a_real_server_is_well_for_who_may_do_everything() {
         "store.list",
         "store.delete",
         "store.create-only",
+        "store.replace",
         "store.multipart",
         "store.create-only-multipart",
         "store.abort",
@@ -158,11 +159,13 @@ fn a_real_server_is_well_for_who_may_do_everything() {
         .has("store.provider", "ok", "agrees")
         .has("bucket.public-access", "skipped", "does not have it")
         .has("bucket.lifecycle-uploads", "warning", "No lifecycle rule")
-        .has("series.age", "warning", "`www` has no backup yet");
+        .has("series.age", "warning", "`www` has no backup yet")
+        .hints("series.age", "`backup-cli restore www@latest --to ./restored`");
     assert_eq!(checks.0["status"], "warning");
     nothing_is_left(&bucket);
     // The name of the server is enough to know it, and a real backup counts.
     let _ = cli.run(["backup", "www"]).success();
+    let _ = cli.run(["restore", "www@latest", "--to", "./restored"]).success();
     let (checks, outcome) = Checks::of(&cli, &["www"]);
     assert_eq!(outcome.code(), 0, "{outcome}");
     checks
@@ -179,6 +182,7 @@ fn a_real_server_is_well_for_who_may_do_everything() {
 #[test]
 fn a_bucket_that_keeps_or_locks_what_is_written_does_not_fill_up() {
     let kept = weed().bucket();
+    let blind = weed().bucket();
     let locked = weed().bucket();
     let endpoint = kept.access.endpoint.as_str();
     let policy = format!(
@@ -186,7 +190,14 @@ fn a_bucket_that_keeps_or_locks_what_is_written_does_not_fill_up() {
             "Resource":"arn:aws:s3:::{}/*"}}]}}"#,
         kept.name
     );
+    // Who may not look does not know which version stands there.
+    let blinding = policy.replace(&kept.name, &blind.name).replace(
+        r#""s3:DeleteObjectVersion""#,
+        r#"["s3:DeleteObjectVersion","s3:DeleteObject","s3:GetObject"]"#,
+    );
     let script = r#"
+        aws --endpoint-url "$URL" s3api put-bucket-versioning --bucket "$BLIND" --versioning-configuration Status=Enabled
+        aws --endpoint-url "$URL" s3api put-bucket-policy --bucket "$BLIND" --policy "$BLINDING"
         aws --endpoint-url "$URL" s3api put-bucket-versioning --bucket "$KEPT" --versioning-configuration Status=Enabled
         aws --endpoint-url "$URL" s3api put-bucket-policy --bucket "$KEPT" --policy "$POLICY"
         aws --endpoint-url "$URL" s3api create-bucket --bucket "$LOCKED-lock" --object-lock-enabled-for-bucket >/dev/null
@@ -198,13 +209,22 @@ fn a_bucket_that_keeps_or_locks_what_is_written_does_not_fill_up() {
         ("KEPT", &kept.name),
         ("LOCKED", &locked.name),
         ("POLICY", &policy),
+        ("BLIND", &blind.name),
+        ("BLINDING", &blinding),
     ];
     let _ = aws::shell(&kept.access, script, &variables);
     let locked = Bucket {
         name: format!("{}-lock", locked.name),
         ..locked
     };
-    for _ in 0..2 {
+    for _ in 0..3 {
+        let (checks, outcome) = Checks::of(&as_user(&blind, (ACCESS_KEY, SECRET_KEY)), &[]);
+        assert_eq!(outcome.code(), 0, "{outcome}");
+        checks
+            .has("store.read", "warning", "Not allowed: s3:GetObject")
+            .has("store.delete", "warning", "Not allowed: s3:DeleteObjectVersion")
+            .has("store.delete", "warning", "further runs add nothing")
+            .has("store.multipart", "ok", "up to the last step");
         let (checks, outcome) = Checks::of(&as_user(&kept, (ACCESS_KEY, SECRET_KEY)), &[]);
         assert_eq!(outcome.code(), 0, "{outcome}");
         checks
@@ -223,7 +243,7 @@ fn a_bucket_that_keeps_or_locks_what_is_written_does_not_fill_up() {
             .has("store.delete", "skipped", "locks every new object")
             .has("store.abort", "ok", "");
     }
-    for bucket in [&kept, &locked] {
+    for bucket in [&kept, &blind, &locked] {
         let arguments = [
             "--endpoint-url",
             endpoint,
@@ -237,6 +257,47 @@ fn a_bucket_that_keeps_or_locks_what_is_written_does_not_fill_up() {
         assert!(listed.get("DeleteMarkers").is_none(), "{listed}");
         assert_eq!(bucket.uploads(), [""; 0]);
     }
+}
+
+/// The user of whom everybody is told: with the policy that is printed, in a bucket that keeps versions.
+#[test]
+fn the_role_of_a_writer_leaves_one_version_however_often_it_is_looked_at() {
+    let bucket = super::iam::stack().bucket();
+    let root = Cli::new().envs(bucket.environment());
+    let policy = root.run(["iam", "policy", "--role", "writer"]).success();
+    let script = r#"
+        aws --endpoint-url "$URL" s3api put-bucket-versioning --bucket "$NAME" --versioning-configuration Status=Enabled >&2
+        aws --endpoint-url "$URL" iam create-user --user-name "$NAME" >&2
+        aws --endpoint-url "$URL" iam put-user-policy --user-name "$NAME" --policy-name writer --policy-document "$POLICY" >&2
+        aws --endpoint-url "$URL" iam create-access-key --user-name "$NAME" \
+            --query 'AccessKey.[AccessKeyId,SecretAccessKey]' --output text
+    "#;
+    let url = bucket.access.endpoint.as_str();
+    let variables = [("URL", url), ("NAME", &bucket.name), ("POLICY", policy.stdout())];
+    let said = String::from_utf8(aws::shell(&bucket.access, script, &variables)).unwrap();
+    let (key, secret) = said.trim().split_once('\t').expect("a key and its secret");
+    let writer = as_user(&bucket, (key, secret));
+    for _ in 0..3 {
+        let (checks, outcome) = Checks::of(&writer, &[]);
+        assert_eq!(outcome.code(), 0, "{outcome}");
+        checks
+            .has("store.write", "ok", "")
+            .has("store.delete", "warning", "further runs add nothing")
+            .hints("store.delete", "s3:DeleteObjectVersion")
+            .has("store.multipart", "ok", "");
+    }
+    let arguments = [
+        "--endpoint-url",
+        url,
+        "s3api",
+        "list-object-versions",
+        "--bucket",
+        &bucket.name,
+    ];
+    let listed: serde_json::Value = serde_json::from_slice(&aws::run(&bucket.access, &arguments)).unwrap();
+    assert_eq!(listed["Versions"].as_array().unwrap().len(), 1, "{listed}");
+    assert!(listed.get("DeleteMarkers").is_none(), "{listed}");
+    assert_eq!(bucket.uploads(), [""; 0]);
 }
 
 #[test]
@@ -319,6 +380,109 @@ fn what_is_wrong_on_the_way_to_the_bucket_is_told_apart() {
     nothing_is_left(&bucket);
 }
 
+/// A hotel's page, a proxy's, a console's: it greets whatever it is asked.
+#[test]
+fn a_page_that_answers_everything_is_no_store() {
+    for page in ["<!DOCTYPE html><html>Log in!</html>", "Welcome"] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            page.len()
+        );
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                use std::io::{Read as _, Write as _};
+                let mut stream = stream.unwrap();
+                let mut request = [0; 16 * 1024];
+                let count = stream.read(&mut request).unwrap_or(0);
+                let _ = stream.write_all(answer.as_bytes());
+                if !request[..count].starts_with(b"HEAD") {
+                    let _ = stream.write_all(page.as_bytes());
+                }
+            }
+        });
+        let cli = Cli::new()
+            .env("BACKUP_STORE", "s3://bucket/backups")
+            .env("BACKUP_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))
+            .env("BACKUP_AWS_ACCESS_KEY_ID", WRITER.0)
+            .env("BACKUP_AWS_SECRET_ACCESS_KEY", WRITER.1);
+        let (checks, outcome) = Checks::of(&cli, &[]);
+        assert_eq!(outcome.code(), 1, "{outcome}");
+        assert_eq!(checks.failed(), ["store.connection"], "{outcome}");
+        checks
+            .has("store.connection", "failed", "is no S3 server")
+            .hints("store.connection", "a console or a web site has another host or port")
+            .has("store.write", "skipped", "what answers is no S3 server");
+    }
+}
+
+#[test]
+fn each_fault_of_a_certificate_is_told_apart_by_every_command() {
+    let folder = super::support::project().join("tests/suite/doctor/certificates");
+    for (name, is_trusted, cause, hint) in [
+        ("expired", true, "ended on 2021-01-31 at 02:00:00 UTC", "Renew"),
+        ("future", true, "begins on 2110-01-31 at 02:00:00 UTC", "NTP"),
+        (
+            "other-name",
+            true,
+            "is for `s3.example.com`, `*.s3.example.com`, not for `127.0.0.1`",
+            "subjectAltName=IP:127.0.0.1",
+        ),
+        (
+            "own",
+            false,
+            "comes from nobody whom this machine trusts",
+            "SSL_CERT_FILE",
+        ),
+        (
+            "authority",
+            true,
+            "one of an authority (CA:TRUE)",
+            "basicConstraints=critical,CA:FALSE",
+        ),
+    ] {
+        let certificate = folder.join(format!("{name}.pem"));
+        let [port] = free_ports();
+        let mut server = std::process::Command::new(system_tool("openssl"))
+            .args(["s_server", "-quiet", "-accept", &format!("127.0.0.1:{port}"), "-cert"])
+            .arg(&certificate)
+            .arg("-key")
+            .arg(folder.join("key.pem"))
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let is_up = (0..500).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        let cli = Cli::new()
+            .env("BACKUP_STORE", "s3://bucket/backups")
+            .env("BACKUP_ENDPOINT_URL", format!("https://127.0.0.1:{port}"))
+            .env("BACKUP_AWS_ACCESS_KEY_ID", WRITER.0)
+            .env("BACKUP_AWS_SECRET_ACCESS_KEY", WRITER.1);
+        let cli = match is_trusted {
+            true => cli.env("SSL_CERT_FILE", &certificate),
+            false => cli,
+        };
+        let (checks, outcome) = Checks::of(&cli, &[]);
+        let listed = cli.run(["list"]);
+        let _ = server.kill();
+        let _ = server.wait();
+        assert!(is_up, "openssl s_server did not start");
+        assert_eq!(checks.failed(), ["store.tls"], "{outcome}");
+        checks.has("store.tls", "failed", cause).hints("store.tls", hint);
+        let listed = listed
+            .exits_with(1)
+            .stderr_has(&format!("No secure connection to `https://127.0.0.1:{port}`"))
+            .stderr_has(cause)
+            .stderr_has(hint);
+        assert!(!listed.stderr().contains("http://"), "{listed}");
+    }
+}
+
 fn faults_user(server: &FaultS3, bucket: &str) -> Cli {
     Cli::new().envs(server.environment(bucket))
 }
@@ -397,7 +561,7 @@ fn each_missing_right_is_named_and_nothing_piles_up() {
         server.heal();
         server.fault(When::every(op), Fault::ACCESS_DENIED);
         let cli = faults_user(&server, &bucket);
-        for _ in 0..2 {
+        for _ in 0..3 {
             let (checks, outcome) = Checks::of(&cli, &[]);
             assert_eq!(outcome.code(), i32::from(status == "failed"), "{outcome}");
             let check = checks.find(id);
@@ -421,14 +585,7 @@ fn each_missing_right_is_named_and_nothing_piles_up() {
             }
             _ => assert_eq!(left, [""; 0], "{op:?}"),
         }
-        let uploads = server.open_uploads(&bucket);
-        match op {
-            Op::AbortMultipartUpload => {
-                assert_eq!(uploads.len(), 1, "{uploads:?}");
-                assert_eq!((uploads[0].key.as_str(), uploads[0].parts), (TRIAL_KEY, 0));
-            }
-            _ => assert_eq!(uploads, [], "{op:?}"),
-        }
+        assert_eq!(server.open_uploads(&bucket), [], "{op:?}");
     }
 }
 
@@ -651,6 +808,34 @@ fn a_folder_that_is_read_only_or_full_or_open_to_all_is_noticed() {
         .has("store.case", "ok", "")
         .has("store.permissions", "warning", "mode 755")
         .hints("store.permissions", "chmod 700");
+    // What doctors that were killed left goes with the next one, and `cleanup` knows it too.
+    let left_behind = Cli::new().env("BACKUP_STORE", "./store");
+    let store = left_behind.home().join("store");
+    std::fs::create_dir(&store).unwrap();
+    let is_left = |name: &str| store.join(name).exists();
+    let leave = |name: &str, age_secs: u64| {
+        std::fs::write(store.join(name), "x").unwrap();
+        let old = std::time::SystemTime::now() - Duration::from_secs(age_secs);
+        let file = std::fs::File::options().write(true).open(store.join(name)).unwrap();
+        file.set_modified(old).unwrap();
+    };
+    const KILLED: &str = ".backup-cli-unfinished.Doctor-aB3xYz.backup-cli-doctor.index.gz";
+    const SHORT: &str = ".backup-cli-unfinished.Doctor-aB3xYz";
+    const FOREIGN: &str = ".backup-cli-unfinished.0123.www_backup_20260131_020000.tar.gz";
+    leave(KILLED, 30);
+    leave(FOREIGN, 700);
+    let (checks, _) = Checks::of(&left_behind, &[]);
+    checks.has("store.unfinished", "ok", "last week: 1");
+    assert!(is_left(KILLED) && is_left(FOREIGN));
+    leave(KILLED, 700);
+    leave(SHORT, 700);
+    let (checks, _) = Checks::of(&left_behind, &[]);
+    checks.has("store.unfinished", "ok", "last week: 1");
+    assert!(!is_left(KILLED) && !is_left(SHORT) && is_left(FOREIGN));
+    leave(KILLED, 9 * 24 * 60 * 60);
+    let outcome = left_behind.run(["cleanup", "--confirm"]).success();
+    assert!(!outcome.to_string().contains("not ours"), "{outcome}");
+    assert!(!is_left(KILLED), "{outcome}");
     // Each of several stores has its own lines.
     let several = Cli::new();
     std::fs::create_dir(several.home().join("a")).unwrap();

@@ -349,6 +349,64 @@ fn who_looks_after_the_bucket_is_told_each_right_that_is_missing() {
 }
 
 #[test]
+fn a_hundred_doctors_leave_what_one_leaves() {
+    let only = |actions: &[&str]| {
+        let document = serde_json::json!({
+            "Version": "2012-10-17",
+            "Statement": [{ "Effect": "Allow", "Action": actions, "Resource": ["arn:aws:s3:::fault-bucket-*/backups/*"] }],
+        });
+        Policy::parse(&document.to_string())
+    };
+    let admin = policy_of(&["admin"], &[]);
+    for (whose, policy, stays) in [
+        ("a key that can only write", only(&["s3:PutObject"]), 1),
+        (
+            "a key that writes and aborts",
+            only(&["s3:PutObject", "s3:AbortMultipartUpload"]),
+            1,
+        ),
+        (
+            "a key that writes and removes",
+            only(&["s3:PutObject", "s3:DeleteObject"]),
+            0,
+        ),
+        ("the writer", policy_of(&["writer"], &[]), 1),
+        ("an admin who removes nothing", admin.without("s3:DeleteObject"), 1),
+        (
+            "an admin who aborts nothing",
+            admin.without("s3:AbortMultipartUpload"),
+            0,
+        ),
+        ("an admin who reads nothing", admin.without("s3:GetObject"), 0),
+    ] {
+        let stage = Stage::of(&policy, &Content::default());
+        let server = &scene().server;
+        let mut said = None;
+        for run in 1..=3 {
+            let outcome = stage.cli.run(["doctor", "--json"]).success();
+            let left = server.keys(&stage.bucket);
+            assert_eq!(left.len(), stays, "{whose}, run {run}: {left:?}\n{outcome}");
+            assert_eq!(server.open_uploads(&stage.bucket), [], "{whose}, run {run}\n{outcome}");
+            let checks = outcome.json()["checks"].clone();
+            let of_rights: Vec<_> = ["store.write", "store.delete", "store.multipart", "store.abort"]
+                .iter()
+                .map(|id| {
+                    checks
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .find(|check| check["id"] == *id)
+                        .cloned()
+                })
+                .collect();
+            // No run says anything else than the first.
+            let first = said.get_or_insert_with(|| of_rights.clone());
+            assert_eq!(*first, of_rights, "{whose}, run {run}");
+        }
+    }
+}
+
+#[test]
 fn every_command_that_talks_to_a_store_stands_in_the_table() {
     use clap::CommandFactory;
     const ELSEWHERE: &[&str] = &[

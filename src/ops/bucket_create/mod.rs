@@ -300,7 +300,13 @@ fn left(point: &'static str, refusal: Refusal, wanted: &Wanted) -> Result<Left> 
         _ => false,
     };
     let because = match refusal.why {
-        Why::Interrupted | Why::Credentials | Why::Unreachable | Why::Tls | Why::Clock | Why::NoBucket => {
+        Why::Interrupted
+        | Why::Credentials
+        | Why::Unreachable
+        | Why::NoStore
+        | Why::Tls
+        | Why::Clock
+        | Why::NoBucket => {
             return Err(refusal.failure);
         }
         Why::NotAllowed => LeftBecause::NotAllowed,

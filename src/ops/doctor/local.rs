@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::TRIAL_NAME;
 use super::check::{Check, Status};
@@ -34,8 +35,15 @@ const BODY: &[u8] = b"Written by `backup-cli doctor`, which removes it.\n";
 /// An unfinished file that is older than this is nobody's any more.
 const UNFINISHED_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How the names of probes begin: as those of unfinished files, so that no listing takes one for a backup.
+/// How the names of unfinished files begin, which no listing takes for backups.
+const UNFINISHED_PREFIX: &str = ".backup-cli-unfinished.";
+
+/// How the names of probes begin. They end with a dot and the name of the trial, as those of its unfinished files, so that
+/// `cleanup` knows both as ours.
 const PROBE_PREFIX: &str = ".backup-cli-unfinished.Doctor-";
+
+/// A doctor needs a file of its own for less than a second: one that is older was left by a doctor that was killed.
+const TRIAL_AGE_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// Looks at a folder.
 ///
@@ -51,6 +59,7 @@ pub(super) fn look(store: &LocalStore, folder: &Path, plain_bytes: Option<u64>, 
         checks.push(free_space(&existing(folder), plain_bytes));
         return Ok(checks);
     }
+    sweep(folder, run);
     let key = Key::new(TRIAL_NAME);
     let written = write(store, &key);
     let is_written = written.is_ok();
@@ -220,8 +229,31 @@ fn durable(folder: &Path) -> Check {
 fn probe(folder: &Path) -> Result<tempfile::NamedTempFile, Failure> {
     tempfile::Builder::new()
         .prefix(PROBE_PREFIX)
+        .suffix(&format!(".{TRIAL_NAME}"))
         .tempfile_in(folder)
         .doing(|| format!("make a file in `{}`", folder.display()))
+}
+
+/// Removes what doctors that were killed have left. What cannot be removed does no harm, and `store.delete` tells why.
+fn sweep(folder: &Path, run: &Run) {
+    let Ok(entries) = folder.read_dir() else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_ours = name.starts_with(PROBE_PREFIX)
+            || name.starts_with(UNFINISHED_PREFIX) && name.ends_with(&format!(".{TRIAL_NAME}"));
+        let modified = || {
+            let meta = entry.metadata().ok().filter(std::fs::Metadata::is_file)?;
+            Timestamp::try_from(meta.modified().ok()?).ok()
+        };
+        if is_ours && modified().is_some_and(|modified| is_older(modified, TRIAL_AGE_MAX, run)) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn is_older(time: Timestamp, than: Duration, run: &Run) -> bool {
+    Duration::try_from(run.clock.now().duration_since(time)).is_ok_and(|age| age >= than)
 }
 
 fn case(folder: &Path) -> Check {
@@ -230,8 +262,8 @@ fn case(folder: &Path) -> Check {
         Ok(file) => file,
         Err(failure) => return Check::of_failure(ID, Status::Failed, &failure),
     };
-    let lower = file.path().to_string_lossy().replace("Doctor", "doctor");
-    match Path::new(&lower).exists() {
+    let name = file.path().file_name().unwrap_or_default().to_string_lossy();
+    match folder.join(name.replacen("Doctor", "doctor", 1)).exists() {
         false => Check::ok(ID, "Upper and lower case are told apart"),
         true => Check::warning(
             ID,
@@ -277,14 +309,15 @@ fn unfinished(store: &LocalStore, run: &Run) -> Check {
     const ID: &str = "store.unfinished";
     match store.unfinished_uploads("") {
         Err(failure) => Check::of_failure(ID, Status::Warning, &failure),
-        Ok(uploads) => {
-            let now = run.clock.now();
+        Ok(mut uploads) => {
+            // What a doctor is at work with, or was a moment ago.
+            uploads.retain(|upload| upload.key.file_name() != TRIAL_NAME);
             let old = uploads
                 .iter()
                 .filter(|upload| {
-                    upload.initiated.is_some_and(|begun| {
-                        Duration::try_from(now.duration_since(begun)).is_ok_and(|age| age >= UNFINISHED_AGE)
-                    })
+                    upload
+                        .initiated
+                        .is_some_and(|begun| is_older(begun, UNFINISHED_AGE, run))
                 })
                 .count();
             match (old, uploads.len()) {

@@ -21,7 +21,7 @@ pub use stores::{Beside, Retention, StoreToCheck, StoreVerdict, check_store};
 pub use timers::check_timers;
 
 /// The throw-away object's name below the prefix. It ends as an index does, and an index alone is no backup: no listing
-/// shows it. It is always the same, so that what cannot be removed does not pile up.
+/// shows it. It is always the same, and written once where it cannot be removed, so that it does not pile up.
 pub const TRIAL_NAME: &str = "backup-cli-doctor.index.gz";
 
 #[cfg(test)]

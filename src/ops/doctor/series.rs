@@ -52,7 +52,9 @@ pub(super) fn judge(name: &str, times: &[Timestamp], now: Timestamp) -> Check {
         return Check::warning(
             ID,
             format!("`{name}` has no backup yet"),
-            "Make the first one, and try to restore it: `backup-cli backup`, then `backup-cli restore latest`",
+            format!(
+                "Make the first one with `backup-cli backup`, and try to restore it: `backup-cli restore {name}@latest --to ./restored`"
+            ),
         );
     };
     let Ok(age) = Duration::try_from(now.duration_since(*newest)) else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Section;
 use super::TRIAL_NAME;
-use super::check::in_order;
+use super::check::{Status, in_order};
 use super::local;
 use super::s3::facts::Advice;
 use super::s3::{self, bucket, habits, lifecycle, look, rights, way};
@@ -125,8 +125,16 @@ pub fn check_store(store: &StoreToCheck, beside: Beside, run: &Run) -> Result<St
         StoreToCheck::Local { store, folder } => {
             let checks = local::look(store, folder, beside.plain_bytes, run)?;
             let answers = folder.is_dir();
+            // The first backup makes it.
+            let is_to_come = checks
+                .iter()
+                .any(|check| check.id == "store.folder" && check.status == Status::Warning);
+            let why_not = match is_to_come {
+                true => "there is no such folder yet",
+                false => "the folder cannot be used",
+            };
             Ok(StoreVerdict {
-                section: Section::new(store.url(), in_order(local::IDS, checks, "the folder cannot be used")),
+                section: Section::new(store.url(), in_order(local::IDS, checks, why_not)),
                 advice: Advice::new(),
                 answers,
             })

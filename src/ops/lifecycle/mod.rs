@@ -116,7 +116,7 @@ fn is_as(found: &Option<LifecycleDocument>, wanted: &Option<LifecycleDocument>, 
 
 /// A write that failed may have been done all the same, if it was the answer that got lost.
 fn after_refusal(bucket: &Bucket, plan: &LifecyclePlan, refusal: Refusal) -> Result<()> {
-    if refusal.why != Why::Unreachable {
+    if !matches!(refusal.why, Why::Unreachable | Why::NoStore) {
         let old: Vec<&str> = plan.after.of_old_form().collect();
         return Err(match (refusal.why, old.as_slice()) {
             (Why::Rejected, [_, ..]) => refusal.failure.hint(format!(

@@ -2,6 +2,7 @@
 
 use crate::base::failure::{Failure, Kind};
 
+use super::certificate::Insecure;
 use super::errors::{Class, Problem};
 use super::partition::Partition;
 use super::session::{Request, Session};
@@ -70,8 +71,7 @@ impl Session {
                 .hint("Check the endpoint's spelling, and that this machine can resolve names"),
             Class::Refused => with(Kind::Unreachable, format!("Nothing answers at {endpoint}"))
                 .hint("Check the endpoint's host and port, and that the server is running"),
-            Class::Tls => with(Kind::Unreachable, format!("No secure connection to {endpoint}"))
-                .hint("If the server speaks plain HTTP, write http:// in the endpoint; if it has its own certificate authority, name it in SSL_CERT_FILE"),
+            Class::Tls => self.insecure(problem),
             Class::Connect | Class::Lost => with(Kind::Unreachable, could_not)
                 .hint(format!("Check the way to {endpoint}")),
             Class::Busy => with(Kind::Unreachable, could_not)
@@ -87,6 +87,15 @@ impl Session {
                 self.provider.title
             )),
         }
+    }
+
+    fn insecure(&self, problem: &Problem) -> Failure {
+        let endpoint = self.endpoint();
+        let host = endpoint.as_ref().and_then(|url| url.host_str());
+        let insecure = Insecure::of(&problem.message, host);
+        let message = format!("No secure connection to {}", self.endpoint_for_people());
+        let failure = Failure::new(Kind::Unreachable, message).caused_by(anyhow::anyhow!("{}", insecure.cause));
+        insecure.hints.into_iter().fold(failure, Failure::hint)
     }
 
     /// What is missing: what the answer names, since one request may take several permissions; else what the request takes.

@@ -20,6 +20,7 @@ use super::object_lock::{LockSeen, ObjectLock};
 use super::removal::{Deletion, Doomed, Retained, Version};
 use super::{Key, Limits, ObjectMeta, PutOptions, Store, UnfinishedUpload, Upload};
 
+mod certificate;
 mod client;
 mod errors;
 mod explain;

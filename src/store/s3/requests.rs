@@ -41,6 +41,8 @@ pub enum Why {
     Condition,
     /// No answer comes, or none that can be made sense of.
     Unreachable,
+    /// What answers is no S3 server.
+    NoStore,
     /// The other side does not speak TLS, or its certificate is not trusted.
     Tls,
     /// The clocks are too far apart.
@@ -78,7 +80,8 @@ impl Refusal {
             Class::NoKey | Class::NoUpload => Why::NotThere,
             Class::NotImplemented => Why::NotSupported,
             Class::Precondition | Class::Conflict => Why::Condition,
-            Class::Dns | Class::Refused | Class::Connect | Class::Lost | Class::Busy | Class::NotS3 => Why::Unreachable,
+            Class::Dns | Class::Refused | Class::Connect | Class::Lost | Class::Busy => Why::Unreachable,
+            Class::NotS3 => Why::NoStore,
             Class::Tls => Why::Tls,
             Class::Skew => Why::Clock,
             Class::Region => Why::Region,
@@ -330,6 +333,14 @@ impl Requests {
     {
         let request = Request::new(about.doing, about.permission, about.key);
         Refusal::new(&self.session, &request, &Problem::of(error))
+    }
+
+    /// The refusal of an answer that no S3 server gives.
+    pub(crate) fn no_store(&self, about: About<'_>) -> Refusal {
+        let request = Request::new(about.doing, about.permission, about.key);
+        let mut problem = Problem::new(Class::NotS3, "").not_s3();
+        problem.status = Some(200);
+        Refusal::new(&self.session, &request, &problem)
     }
 
     /// Fails once the run has been asked to stop.

@@ -134,6 +134,8 @@ pub(in crate::ops::doctor) struct TrialFacts {
     pub(in crate::ops::doctor) abort: Tried<()>,
     pub(in crate::ops::doctor) create_only_parts: Tried<Condition>,
     pub(in crate::ops::doctor) multipart: Tried<Written>,
+    /// Where nothing could be completed: whether an upload took its part, before it was aborted.
+    pub(in crate::ops::doctor) part_sent: Tried<()>,
     /// Whether a write without a condition replaces the object.
     pub(in crate::ops::doctor) replace: Tried<bool>,
     /// Whether parts of a few bytes are refused.
@@ -164,6 +166,7 @@ impl TrialFacts {
             abort: Tried::untried(why),
             create_only_parts: Tried::untried(why),
             multipart: Tried::untried(why),
+            part_sent: Tried::untried(why),
             replace: Tried::untried(why),
             least_part: Tried::untried(why),
             unequal_parts: Tried::untried(why),

@@ -1,9 +1,9 @@
 //! Asks a bucket everything that can be asked.
 
 use super::facts::{Facts, No, Reached, Tried};
-use super::trial::try_object;
-use crate::base::failure::{Failure, Kind, Result};
-use crate::bucket::{Bucket, Reading, Why};
+use super::trial::{Known, try_object};
+use crate::base::failure::{Failure, Kind};
+use crate::bucket::{Bucket, Reading, Refusal, Seen, Trial, Versioning, Why};
 use crate::store::s3::S3Store;
 use crate::store::{Key, Store};
 
@@ -11,10 +11,21 @@ use crate::store::{Key, Store};
 ///
 /// # Errors
 /// [`Kind::Interrupted`]; everything else is a fact.
-pub(in crate::ops::doctor) fn look(store: &S3Store, key: &Key) -> Result<Facts> {
+pub(in crate::ops::doctor) fn look(store: &S3Store, key: &Key) -> Result<Facts, Failure> {
     let bucket = Bucket::of(store);
     let region_first = bucket.region_in_use();
-    let location = Tried::of(bucket.location());
+    let mut location = Tried::of(bucket.location());
+    bucket.check()?;
+    // What answers every question with a page has answered that one too.
+    let before = match is_answer(&location) {
+        true => Some(Trial::new(&bucket, key.clone()).head()),
+        false => None,
+    };
+    if let Some(Err(refusal)) = &before
+        && refusal.why == Why::NoStore
+    {
+        location = Tried::Refused(No::of(refusal));
+    }
     bucket.check()?;
     let credentials = match bucket.credentials() {
         Ok(found) => Tried::Is(found),
@@ -23,9 +34,9 @@ pub(in crate::ops::doctor) fn look(store: &S3Store, key: &Key) -> Result<Facts> 
             ..No::of_failure(&failure)
         }),
     };
-    let reached = match is_answer(&location) {
-        true => Some(reach(store, &bucket, key)?),
-        false => None,
+    let reached = match before.filter(|_| is_answer(&location)) {
+        Some(before) => Some(reach(store, &bucket, key, before)?),
+        None => None,
     };
     Ok(Facts {
         location,
@@ -49,14 +60,19 @@ pub(in crate::ops::doctor) fn is_answer(location: &Tried<String>) -> bool {
     }
 }
 
-fn reach(store: &S3Store, bucket: &Bucket, key: &Key) -> Result<Reached> {
+fn reach(store: &S3Store, bucket: &Bucket, key: &Key, before: Result<Seen, Refusal>) -> Result<Reached, Failure> {
     let caller = bucket.caller();
     bucket.check()?;
     let settings = bucket.settings();
     bucket.check()?;
     let locks_by_itself =
         matches!(&settings.object_lock, Reading::Is(lock) if lock.is_enabled && lock.default_retention.is_some());
-    let trial = try_object(bucket, key, store.prefix(), locks_by_itself)?;
+    let known = Known {
+        before,
+        locks_by_itself,
+        keeps_versions: keeps_versions(&settings.versioning),
+    };
+    let trial = try_object(bucket, key, store.prefix(), &known)?;
     let unfinished = match store.unfinished_uploads(&folder(store.prefix())) {
         Ok(uploads) => Tried::Is(
             uploads
@@ -74,6 +90,15 @@ fn reach(store: &S3Store, bucket: &Bucket, key: &Key) -> Result<Reached> {
         trial,
         unfinished,
     })
+}
+
+/// Whether the bucket keeps versions; `None` if that is not known.
+pub(in crate::ops::doctor) fn keeps_versions(versioning: &Reading<Versioning>) -> Option<bool> {
+    match versioning {
+        Reading::Is(versioning) => Some(versioning.is_enabled),
+        Reading::NotConfigured | Reading::NotSupported => Some(false),
+        Reading::NotAllowed { .. } | Reading::Failed(_) => None,
+    }
 }
 
 fn not_listed(failure: &Failure) -> No {

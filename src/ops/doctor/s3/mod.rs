@@ -22,6 +22,7 @@ pub(in crate::ops::doctor) const IDS: &[&str] = &[
     "store.list",
     "store.delete",
     "store.create-only",
+    "store.replace",
     "store.multipart",
     "store.create-only-multipart",
     "store.abort",

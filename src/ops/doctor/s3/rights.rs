@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::facts::{Condition, No, Reached, TrialFacts, Tried};
+use super::look::keeps_versions;
 use crate::bucket::Why;
 use crate::ops::doctor::check::Check;
 
@@ -18,7 +19,7 @@ pub(in crate::ops::doctor) fn judge(reached: &Reached, makes_backups: bool, now:
         write(trial, makes_backups),
         read(trial),
         list(trial),
-        delete(trial),
+        delete(trial, keeps_versions(&reached.settings.versioning)),
         replace(trial),
         multipart(trial, makes_backups),
         abort(trial),
@@ -127,17 +128,21 @@ fn list(trial: &TrialFacts) -> Check {
     }
 }
 
-fn delete(trial: &TrialFacts) -> Check {
+fn delete(trial: &TrialFacts, keeps_versions: Option<bool>) -> Check {
     const ID: &str = "store.delete";
-    let stays = match trial.left {
-        Some(_) => format!("; `{}` stays, a few bytes, always the same one", trial.address),
-        None => String::new(),
+    let has_version = trial.write.is().is_some_and(|written| written.version_id.is_some());
+    let stays = match (&trial.left, &trial.create_only) {
+        (None, _) => String::new(),
+        (Some(_), Tried::Is(Condition::Ignored)) if has_version && trial.seen.is().is_none() => format!(
+            "; `{}` stays, a few bytes, and each run adds versions of it, because the server ignores If-None-Match",
+            trial.address
+        ),
+        (Some(_), _) => format!(
+            "; `{}` stays, a few bytes, and further runs add nothing to it",
+            trial.address
+        ),
     };
-    // An upload that cannot be aborted is another check's matter.
-    let left = trial
-        .left
-        .as_ref()
-        .filter(|_| !matches!(trial.abort, Tried::Refused(_)));
+    let left = trial.left.as_ref();
     match (&trial.delete, &trial.hide) {
         (Tried::Is(()), _) if left.is_none() => {
             match trial.write.is().and_then(|written| written.version_id.as_ref()) {
@@ -164,12 +169,25 @@ fn delete(trial: &TrialFacts) -> Check {
             ),
             &resource(trial, false),
         ),
-        (Tried::Refused(no), _) => missing(
-            ID,
-            no,
-            &format!("Right for a machine that only makes backups, and safer; `prune` needs it{stays}"),
-            &resource(trial, false),
-        ),
+        (Tried::Refused(no), _) => {
+            // What is said does not depend on whether this run or an earlier one made the object.
+            let permission = match (no.permission, keeps_versions) {
+                ("s3:DeleteObject" | "s3:DeleteObjectVersion", Some(false)) => "s3:DeleteObject",
+                ("s3:DeleteObject" | "s3:DeleteObjectVersion", None) => {
+                    "s3:DeleteObject (in a bucket that keeps versions: s3:DeleteObjectVersion)"
+                }
+                (permission, _) => permission,
+            };
+            missing(
+                ID,
+                &No {
+                    permission,
+                    ..no.clone()
+                },
+                &format!("Right for a machine that only makes backups, and safer; `prune` needs it{stays}"),
+                &resource(trial, false),
+            )
+        }
         (Tried::Untried(why), _) => match trial.write.is() {
             Some(_) => Check::skipped(ID, format!("{why}{stays}")),
             None => Check::skipped(ID, why.clone()),
@@ -183,7 +201,7 @@ fn replace(trial: &TrialFacts) -> Check {
     match &trial.replace {
         Tried::Is(true) => Check::ok(
             ID,
-            "Whoever has these credentials can replace backups; `backup-cli bucket create --create-only` has a server that knows such policies refuse it",
+            "Whoever gets hold of these credentials can replace backups; a server that knows such policies refuses it after `backup-cli bucket create --create-only`",
         ),
         Tried::Is(false) => Check::ok(ID, "Backups cannot be replaced, whatever a request leaves out"),
         Tried::Refused(no) => broken(ID, no),
@@ -193,9 +211,9 @@ fn replace(trial: &TrialFacts) -> Check {
 
 fn multipart(trial: &TrialFacts, makes_backups: bool) -> Check {
     const ID: &str = "store.multipart";
-    match (&trial.multipart, &trial.create_only_parts) {
-        (Tried::Is(_), _) => Check::ok(ID, "Uploads in parts work"),
-        (Tried::Refused(no), _) if no.why == Why::NotAllowed => {
+    match &trial.multipart {
+        Tried::Is(_) => Check::ok(ID, "Uploads in parts work"),
+        Tried::Refused(no) if no.why == Why::NotAllowed => {
             let message = format!("Not allowed: {}. No backup can be sent in parts", no.permission);
             let hint = format!("Grant {} on {}", no.permission, resource(trial, false));
             match makes_backups || trial.write.is().is_some() {
@@ -203,13 +221,12 @@ fn multipart(trial: &TrialFacts, makes_backups: bool) -> Check {
                 false => Check::warning(ID, message, hint),
             }
         }
-        (Tried::Refused(no), _) => broken(ID, no),
-        // The server looked at the parts, and found the key taken as it should be.
-        (Tried::Untried(_), Tried::Is(Condition::Obeyed)) => Check::ok(
+        Tried::Refused(no) => broken(ID, no),
+        Tried::Untried(_) if trial.part_sent.is().is_some() => Check::ok(
             ID,
             "Uploads in parts work up to the last step, which was not taken: its object could not be removed",
         ),
-        (Tried::Untried(why), _) => Check::skipped(ID, why.clone()),
+        Tried::Untried(why) => Check::skipped(ID, why.clone()),
     }
 }
 
@@ -220,8 +237,8 @@ fn abort(trial: &TrialFacts) -> Check {
         Tried::Refused(no) if no.why == Why::NotAllowed => Check::warning(
             ID,
             format!(
-                "Not allowed: {}. The parts of a backup that fails stay and cost money; an upload of `{}` stays",
-                no.permission, trial.address
+                "Not allowed: {}. The parts of a backup that fails stay and cost money",
+                no.permission
             ),
             format!("Grant {} on {}", no.permission, resource(trial, false)),
         ),

@@ -4,10 +4,11 @@ use bytes::Bytes;
 
 use super::facts::{Condition, No, Trailer, TrialFacts, Tried};
 use super::look::folder;
-use crate::base::failure::Result;
+use crate::base::failure::Failure;
 use crate::base::units::MIB;
-use crate::bucket::{Bucket, Checked, Refusal, Trial, TrialUpload, Why, Written};
+use crate::bucket::{Bucket, Checked, Refusal, Seen, Trial, TrialUpload, Why, Written};
 use crate::store::Key;
+use crate::store::s3::ConditionalWrites;
 
 /// What the object says to whoever finds it.
 const BODY: &[u8] = b"Written by `backup-cli doctor`, which removes it where it may.\n";
@@ -28,7 +29,28 @@ const LEAST_PART: usize = 5 * MIB as usize;
 const NOT_WRITTEN: &str = "nothing could be written";
 const NOT_REMOVED: &str = "it would leave objects that cannot be removed";
 
-/// Tries everything; what was made is removed, whatever happens.
+/// What is known before anything is tried.
+#[derive(Debug)]
+pub(in crate::ops::doctor) struct Known {
+    /// What stands under the key.
+    pub(in crate::ops::doctor) before: Result<Seen, Refusal>,
+    /// Whether the bucket locks every new object.
+    pub(in crate::ops::doctor) locks_by_itself: bool,
+    /// Whether the bucket keeps versions, where it tells.
+    pub(in crate::ops::doctor) keeps_versions: Option<bool>,
+}
+
+/// Whether the object can be made and removed as often as is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It stands, and was made by this run.
+    New,
+    /// It stands, and nothing can be done about it: each further write could leave something more.
+    Stuck,
+}
+
+/// Tries everything; what was made is removed, whatever happens. What cannot be removed is written once: a hundred runs
+/// leave what the first one left.
 ///
 /// # Errors
 /// [`crate::base::failure::Kind::Interrupted`].
@@ -36,11 +58,11 @@ pub(in crate::ops::doctor) fn try_object(
     bucket: &Bucket,
     key: &Key,
     prefix: &str,
-    locks_by_itself: bool,
-) -> Result<TrialFacts> {
+    known: &Known,
+) -> Result<TrialFacts, Failure> {
     let trial = Trial::new(bucket, key.clone());
     let mut facts = TrialFacts::none(trial.address(), NOT_WRITTEN);
-    let outcome = try_all(bucket, &trial, prefix, locks_by_itself, &mut facts);
+    let outcome = try_all(bucket, &trial, prefix, known, &mut facts);
     // What stood there before this run and may not be removed is no news of this clean-up.
     if trial.is_standing()
         && let Err(refusal) = trial.clear()
@@ -54,10 +76,12 @@ fn try_all(
     bucket: &Bucket,
     trial: &Trial<'_>,
     prefix: &str,
-    locks_by_itself: bool,
+    known: &Known,
     facts: &mut TrialFacts,
-) -> Result<()> {
-    try_write(trial, facts);
+) -> Result<(), Failure> {
+    // The provider table says of it that it does what a condition demands, of every request.
+    let obeys = bucket.provider().conditional_writes == ConditionalWrites::Obeyed;
+    let standing = try_write(trial, known, obeys, facts);
     bucket.check()?;
     if facts.write.is().is_none() {
         try_reading_only(bucket, prefix, facts);
@@ -67,53 +91,71 @@ fn try_all(
     facts.list = Tried::of(trial.is_listed());
     facts.seen = Tried::of(trial.head());
     bucket.check()?;
-    if locks_by_itself {
-        let why = "the bucket locks every new object, so that it could not be removed";
-        let left_out = TrialFacts::none(String::new(), why);
-        *facts = TrialFacts {
-            address: std::mem::take(&mut facts.address),
-            write: std::mem::replace(&mut facts.write, Tried::untried("")),
-            create_only: std::mem::replace(&mut facts.create_only, Tried::untried("")),
-            read: std::mem::replace(&mut facts.read, Tried::untried("")),
-            list: std::mem::replace(&mut facts.list, Tried::untried("")),
-            seen: std::mem::replace(&mut facts.seen, Tried::untried("")),
-            ..left_out
-        };
+    if known.locks_by_itself {
+        leave_out(
+            facts,
+            "the bucket locks every new object, so that it could not be removed",
+        );
         try_abort(trial, facts);
         return bucket.check();
     }
     try_abort(trial, facts);
     bucket.check()?;
-    let upload = try_taken(trial, facts);
+    if standing == Standing::New {
+        facts.delete = Tried::of(trial.delete());
+    }
+    if facts.delete.is().is_none() {
+        let tried = std::mem::replace(&mut facts.delete, Tried::untried(""));
+        leave_out(facts, NOT_REMOVED);
+        facts.delete = tried;
+        // A server that looks at no condition would hide it anew with every run.
+        if obeys && matches!(&facts.delete, Tried::Refused(no) if no.permission == "s3:DeleteObjectVersion") {
+            facts.hide = Tried::of(trial.may_delete());
+        }
+        try_sending(trial, obeys, facts);
+        return bucket.check();
+    }
+    let is_obeyed = |tried: &Tried<Condition>| tried.is() == Some(&Condition::Obeyed);
+    let only_new = is_obeyed(&facts.create_only);
+    // It stands again, so that an upload finds its key taken.
+    let upload = match put_anew(trial, BODY, only_new, Checked::Plainly) {
+        Ok(_) => try_taken(trial, facts),
+        Err(refusal) => {
+            facts.multipart = Tried::Refused(No::of(&refusal));
+            facts.create_only_parts = Tried::untried("nothing could be written a second time");
+            None
+        }
+    };
     bucket.check()?;
     facts.delete = Tried::of(trial.delete());
-    match &facts.delete {
-        Tried::Refused(no) if no.permission == "s3:DeleteObjectVersion" => {
-            facts.hide = Tried::of(trial.may_delete());
-            leave_out(facts);
-        }
-        Tried::Refused(_) => {
-            leave_out(facts);
-            try_checksums(trial, false, facts);
-        }
-        _ => {
-            let is_obeyed = |tried: &Tried<Condition>| tried.is() == Some(&Condition::Obeyed);
-            let only_new_parts = is_obeyed(&facts.create_only_parts);
-            try_completing(trial, upload, only_new_parts, facts);
-            bucket.check()?;
-            try_part_sizes(bucket, trial, only_new_parts, facts)?;
-            bucket.check()?;
-            let only_new = is_obeyed(&facts.create_only);
-            try_replacing(trial, only_new, facts);
-            bucket.check()?;
-            try_checksums(trial, only_new, facts);
-        }
-    }
+    let only_new_parts = is_obeyed(&facts.create_only_parts);
+    try_completing(trial, upload, only_new_parts, facts);
+    bucket.check()?;
+    try_part_sizes(bucket, trial, only_new_parts, facts)?;
+    bucket.check()?;
+    try_replacing(trial, only_new, facts);
+    bucket.check()?;
+    try_checksums(trial, only_new, facts);
     bucket.check()
 }
 
 /// Writes, and writes once more where only new objects are wanted.
-fn try_write(trial: &Trial<'_>, facts: &mut TrialFacts) {
+fn try_write(trial: &Trial<'_>, known: &Known, obeys: bool, facts: &mut TrialFacts) -> Standing {
+    if let Ok(seen) = &known.before {
+        trial.found_standing(seen.version_id.clone());
+        let removed = match known.locks_by_itself {
+            true => None,
+            false => Some(trial.delete()),
+        };
+        match removed {
+            Some(Ok(())) => {}
+            None => return write_onto(trial, known, seen, obeys, facts),
+            Some(Err(refusal)) => {
+                facts.delete = Tried::Refused(No::of(&refusal));
+                return write_onto(trial, known, seen, obeys, facts);
+            }
+        }
+    }
     match trial.put(BODY, true, Checked::Plainly) {
         Ok(written) => {
             facts.write = Tried::Is(written);
@@ -122,20 +164,110 @@ fn try_write(trial: &Trial<'_>, facts: &mut TrialFacts) {
                 Err(refusal) if refusal.why == Why::Condition => Condition::Obeyed,
                 Err(_) => Condition::Unknown,
             });
+            Standing::New
         }
         // Left by a run that could not remove it. Whoever may not write is told so before the condition is looked at.
         Err(refusal) if refusal.why == Why::Condition => {
-            trial.found_standing();
+            facts.write = Tried::Is(Written::default());
+            facts.create_only = Tried::Is(Condition::Obeyed);
+            remove_unseen(trial, known, &refusal, facts)
+        }
+        Err(refusal) if matches!(refusal.why, Why::NotSupported | Why::Rejected) => {
+            let is_absent = match &known.before {
+                Ok(_) => true,
+                Err(refusal) => refusal.why == Why::NotThere,
+            };
+            // It may stand there unseen, and each write be one more version.
+            match is_absent || known.keeps_versions == Some(false) {
+                true => facts.write = Tried::of(trial.put(BODY, false, Checked::Plainly)),
+                false => facts.write = asked(trial),
+            }
+            if facts.write.is().is_some() {
+                facts.create_only = Tried::Is(Condition::Unknown);
+            }
+            match is_absent || known.keeps_versions == Some(false) {
+                true => Standing::New,
+                false => {
+                    facts.delete = Tried::untried("it is not known whether an earlier run left the object");
+                    Standing::Stuck
+                }
+            }
+        }
+        Err(refusal) => {
+            facts.write = Tried::Refused(No::of(&refusal));
+            Standing::Stuck
+        }
+    }
+}
+
+/// An earlier run left the object, and it cannot be removed: writes only where that changes nothing.
+fn write_onto(trial: &Trial<'_>, known: &Known, seen: &Seen, obeys: bool, facts: &mut TrialFacts) -> Standing {
+    let is_alone = seen.version_id.is_none() && known.keeps_versions != Some(true);
+    if !(is_alone || obeys) {
+        facts.write = asked(trial);
+        facts.create_only = Tried::untried("another version would be left by each run");
+        return Standing::Stuck;
+    }
+    match trial.put(BODY, true, Checked::Plainly) {
+        Ok(written) => {
+            facts.write = Tried::Is(written);
+            facts.create_only = Tried::Is(Condition::Ignored);
+        }
+        Err(refusal) if refusal.why == Why::Condition => {
             facts.write = Tried::Is(Written::default());
             facts.create_only = Tried::Is(Condition::Obeyed);
         }
         Err(refusal) if matches!(refusal.why, Why::NotSupported | Why::Rejected) => {
-            facts.write = Tried::of(trial.put(BODY, false, Checked::Plainly));
-            if facts.write.is().is_some() {
-                facts.create_only = Tried::Is(Condition::Unknown);
-            }
+            facts.write = asked(trial);
+            facts.create_only = Tried::Is(Condition::Unknown);
         }
         Err(refusal) => facts.write = Tried::Refused(No::of(&refusal)),
+    }
+    Standing::Stuck
+}
+
+/// Whether objects can be written, as far as that is told without writing.
+fn asked(trial: &Trial<'_>) -> Tried<Written> {
+    match trial.may_write() {
+        Ok(()) => Tried::Is(Written::default()),
+        Err(refusal) if refusal.why == Why::NotAllowed => Tried::Refused(No::of(&refusal)),
+        Err(_) => Tried::untried(NOT_REMOVED),
+    }
+}
+
+/// The object stands, and who may not look at it does not know its version: without one it would be hidden, not removed, and
+/// the next run would write another version.
+fn remove_unseen(trial: &Trial<'_>, known: &Known, taken: &Refusal, facts: &mut TrialFacts) -> Standing {
+    if known.locks_by_itself {
+        facts.left = Some(No::of(taken));
+        return Standing::Stuck;
+    }
+    let removed = match known.keeps_versions {
+        Some(false) => {
+            trial.found_standing(None);
+            trial.delete()
+        }
+        Some(true) | None => trial.delete_without_version(),
+    };
+    let again = match removed {
+        Ok(()) => trial.put(BODY, true, Checked::Plainly),
+        Err(refusal) => {
+            facts.left = Some(No::of(&refusal));
+            facts.delete = Tried::Refused(No::of(&refusal));
+            return Standing::Stuck;
+        }
+    };
+    match again {
+        Ok(written) => {
+            facts.write = Tried::Is(written);
+            Standing::New
+        }
+        Err(refusal) => {
+            facts.left = Some(No::of(&refusal));
+            facts.delete =
+                Tried::untried("an earlier run left an object whose version cannot be looked up (s3:GetObject)");
+            Standing::Stuck
+        }
     }
 }
 
@@ -161,26 +293,35 @@ fn try_reading_only(bucket: &Bucket, prefix: &str, facts: &mut TrialFacts) {
     };
 }
 
-/// Begins an upload without a part, which costs nothing if it has to stay, and throws it away.
+/// Asks whether an upload can be aborted, without beginning one as far as possible: one that cannot be aborted stays.
 fn try_abort(trial: &Trial<'_>, facts: &mut TrialFacts) {
-    // One that an earlier run could not throw away answers the question too.
-    let old = trial.old_uploads().unwrap_or_default();
-    let upload = match old.is_empty() {
-        false => old,
-        true => match trial.start_upload() {
-            Ok(upload) => vec![upload],
-            Err(refusal) => {
-                facts.multipart = Tried::Refused(No::of(&refusal));
-                facts.abort = Tried::untried("no upload could be begun");
-                return;
+    facts.abort = match trial.may_abort() {
+        // Runs that were killed may have left some.
+        Ok(()) => Tried::of(abort_all(trial, &trial.old_uploads().unwrap_or_default())),
+        Err(refusal) if refusal.why == Why::NotAllowed => Tried::Refused(No::of(&refusal)),
+        // Where uploads can be listed, the one that has to stay is found by the next run, which begins no other.
+        Err(_) => match trial.old_uploads() {
+            Ok(old) if old.is_empty() => match trial.start_upload() {
+                Ok(upload) => Tried::of(trial.abort(&upload)),
+                Err(refusal) => {
+                    facts.multipart = Tried::Refused(No::of(&refusal));
+                    Tried::untried("no upload could be begun")
+                }
+            },
+            Ok(old) => Tried::of(abort_all(trial, &old)),
+            Err(_) => {
+                Tried::untried("this server does not tell whether an upload could be aborted before there is one")
             }
         },
     };
-    facts.abort = Tried::of(upload.iter().try_for_each(|upload| trial.abort(upload)));
 }
 
-/// Completes an upload onto the object that stands there, which must be refused; gives the upload back.
-fn try_taken(trial: &Trial<'_>, facts: &mut TrialFacts) -> Option<TrialUpload> {
+fn abort_all(trial: &Trial<'_>, uploads: &[TrialUpload]) -> Result<(), Refusal> {
+    uploads.iter().try_for_each(|upload| trial.abort(upload))
+}
+
+/// An upload that can be aborted: begun, with its part. What else there is, is told in `facts`.
+fn begin(trial: &Trial<'_>, facts: &mut TrialFacts) -> Option<TrialUpload> {
     match &facts.abort {
         Tried::Is(()) => {}
         Tried::Refused(_) => {
@@ -191,6 +332,9 @@ fn try_taken(trial: &Trial<'_>, facts: &mut TrialFacts) -> Option<TrialUpload> {
         }
         Tried::Untried(why) => {
             facts.create_only_parts = Tried::untried(why.clone());
+            if !matches!(facts.multipart, Tried::Refused(_)) {
+                facts.multipart = Tried::untried(why.clone());
+            }
             return None;
         }
     }
@@ -199,14 +343,38 @@ fn try_taken(trial: &Trial<'_>, facts: &mut TrialFacts) -> Option<TrialUpload> {
             .send_part(&mut upload, Bytes::from_static(MULTIPART_BODY))
             .map(|()| upload)
     });
-    let upload = match begun {
-        Ok(upload) => upload,
+    match begun {
+        Ok(upload) => Some(upload),
         Err(refusal) => {
             facts.multipart = Tried::Refused(No::of(&refusal));
             facts.create_only_parts = Tried::untried("no upload could be begun");
-            return None;
+            None
         }
-    };
+    }
+}
+
+/// Sends a part, where nothing that is completed could be removed.
+fn try_sending(trial: &Trial<'_>, obeys: bool, facts: &mut TrialFacts) {
+    let Some(upload) = begin(trial, facts) else { return };
+    facts.part_sent = Tried::Is(());
+    // Its key is taken. Only where it is known of the server that it looks is it asked.
+    if obeys && facts.create_only.is() == Some(&Condition::Obeyed) {
+        match trial.complete(&upload, true) {
+            Ok(written) => {
+                facts.create_only_parts = Tried::Is(Condition::Ignored);
+                facts.multipart = Tried::Is(written);
+                return;
+            }
+            Err(refusal) if refusal.why == Why::Condition => facts.create_only_parts = Tried::Is(Condition::Obeyed),
+            Err(_) => facts.create_only_parts = Tried::Is(Condition::Unknown),
+        }
+    }
+    facts.abort = Tried::of(trial.abort(&upload));
+}
+
+/// Completes an upload onto the object that stands there, which must be refused; gives the upload back.
+fn try_taken(trial: &Trial<'_>, facts: &mut TrialFacts) -> Option<TrialUpload> {
+    let upload = begin(trial, facts)?;
     // Where single writes ignore the condition, completing would replace the object; nothing is lost by that either.
     match trial.complete(&upload, true) {
         Ok(written) => {
@@ -242,7 +410,7 @@ fn try_completing(trial: &Trial<'_>, upload: Option<TrialUpload>, only_new: bool
 }
 
 /// Finds out what the server demands of the sizes of parts: by a few bytes where that is enough.
-fn try_part_sizes(bucket: &Bucket, trial: &Trial<'_>, only_new: bool, facts: &mut TrialFacts) -> Result<()> {
+fn try_part_sizes(bucket: &Bucket, trial: &Trial<'_>, only_new: bool, facts: &mut TrialFacts) -> Result<(), Failure> {
     if facts.multipart.is().is_none() {
         let why = "no upload could be completed";
         facts.least_part = Tried::untried(why);
@@ -303,9 +471,24 @@ fn make_room(trial: &Trial<'_>, only_new: bool) -> Result<(), Refusal> {
     }
 }
 
+/// Writes the object where it does not stand, or may be replaced.
+fn put_anew(trial: &Trial<'_>, body: &'static [u8], only_new: bool, checked: Checked) -> Result<Written, Refusal> {
+    let attempt = || make_room(trial, only_new).and_then(|()| trial.put(body, only_new, checked));
+    match attempt() {
+        // Its answer got lost, and when it was asked for again the key was taken: by itself.
+        Err(refusal) if refusal.why == Why::Condition => {
+            if let Ok(seen) = trial.head() {
+                trial.found_standing(seen.version_id);
+            }
+            attempt()
+        }
+        other => other,
+    }
+}
+
 /// Writes over the object without any condition, as a thief would who holds these credentials.
 fn try_replacing(trial: &Trial<'_>, only_new: bool, facts: &mut TrialFacts) {
-    let standing = make_room(trial, only_new).and_then(|()| trial.put(BODY, only_new, Checked::Plainly));
+    let standing = put_anew(trial, BODY, only_new, Checked::Plainly);
     facts.replace = match standing.and_then(|_| trial.put(OTHER_BODY, false, Checked::Plainly)) {
         Ok(_) => Tried::Is(true),
         Err(refusal) if refusal.why == Why::NotAllowed => Tried::Is(false),
@@ -315,7 +498,7 @@ fn try_replacing(trial: &Trial<'_>, only_new: bool, facts: &mut TrialFacts) {
 
 /// Writes the object anew in each way in which a body can be vouched for.
 fn try_checksums(trial: &Trial<'_>, only_new: bool, facts: &mut TrialFacts) {
-    let put = |body, checked| make_room(trial, only_new).and_then(|()| trial.put(body, only_new, checked));
+    let put = |body, checked| put_anew(trial, body, only_new, checked);
     facts.crc64 = Tried::of(put(OTHER_BODY, Checked::ByCrc64Nvme).map(|_| ()));
     facts.crc32 = Tried::of(put(OTHER_BODY, Checked::ByCrc32).map(|_| ()));
     facts.trailer = Tried::of(put(OTHER_BODY, Checked::ByTrailer).map(|_| Trailer {
@@ -329,12 +512,22 @@ fn try_checksums(trial: &Trial<'_>, only_new: bool, facts: &mut TrialFacts) {
     };
 }
 
-fn leave_out(facts: &mut TrialFacts) {
-    for fact in [&mut facts.least_part, &mut facts.unequal_parts, &mut facts.wrong_md5] {
-        *fact = Tried::untried(NOT_REMOVED);
-    }
-    facts.replace = Tried::untried(NOT_REMOVED);
-    facts.crc64 = Tried::untried(NOT_REMOVED);
-    facts.crc32 = Tried::untried(NOT_REMOVED);
-    facts.trailer = Tried::untried(NOT_REMOVED);
+/// Nothing of what makes and removes objects was tried.
+fn leave_out(facts: &mut TrialFacts, why: &str) {
+    let left_out = TrialFacts::none(String::new(), why);
+    *facts = TrialFacts {
+        address: std::mem::take(&mut facts.address),
+        write: std::mem::replace(&mut facts.write, Tried::untried("")),
+        create_only: std::mem::replace(&mut facts.create_only, Tried::untried("")),
+        read: std::mem::replace(&mut facts.read, Tried::untried("")),
+        list: std::mem::replace(&mut facts.list, Tried::untried("")),
+        seen: std::mem::replace(&mut facts.seen, Tried::untried("")),
+        abort: std::mem::replace(&mut facts.abort, Tried::untried("")),
+        multipart: match std::mem::replace(&mut facts.multipart, Tried::untried("")) {
+            refused @ Tried::Refused(_) => refused,
+            _ => Tried::untried(why),
+        },
+        left: facts.left.take(),
+        ..left_out
+    };
 }

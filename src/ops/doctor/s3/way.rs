@@ -86,6 +86,8 @@ pub(in crate::ops::doctor) fn why_not(facts: &Facts) -> &'static str {
         Tried::Refused(no) => match no.why {
             Why::Credentials => "the credentials are not accepted",
             Why::NoBucket => "there is no such bucket",
+            Why::NoStore => "what answers is no S3 server",
+            Why::Tls => "there is no secure connection",
             Why::Clock => "the clocks are too far apart",
             Why::Region => "the bucket is in another region",
             _ => "the store cannot be reached",

@@ -123,6 +123,7 @@ fn good() -> Facts {
                     etag: Some(parts),
                     ..Written::default()
                 }),
+                replace: Tried::Is(false),
                 least_part: Tried::Is(true),
                 unequal_parts: Tried::Is(true),
                 wrong_md5: Tried::Is(true),
@@ -224,6 +225,10 @@ const CHANGES: &[Change] = &[
         w.facts.location = Tried::Refused(no(Why::NoBucket, ""));
         w.facts.reached = None;
     }),
+    ("store.connection", Status::Failed, |w| {
+        w.facts.location = Tried::Refused(no(Why::NoStore, ""));
+        w.facts.reached = None;
+    }),
     ("store.tls", Status::Failed, |w| {
         w.facts.location = Tried::Refused(no(Why::Tls, ""));
         w.facts.reached = None;
@@ -309,6 +314,10 @@ const CHANGES: &[Change] = &[
     ("store.create-only", Status::Warning, |w| {
         w.provider = provider("other");
         w.trial().create_only = Tried::Is(Condition::Ignored);
+    }),
+    ("store.replace", Status::Ok, |w| w.trial().replace = Tried::Is(true)),
+    ("store.replace", Status::Failed, |w| {
+        w.trial().replace = Tried::Refused(no(Why::Rejected, "s3:PutObject"))
     }),
     ("store.multipart", Status::Failed, |w| {
         w.trial().multipart = denied("s3:PutObject")
@@ -585,6 +594,6 @@ fn assert_ids(all: &[&[&str]]) {
          store.checksum-trailer store.clock store.connection store.create-only store.create-only-multipart \
          store.credentials store.delete store.durable store.etag store.folder store.free-space store.identity \
          store.integrity store.list store.multipart store.part-count store.part-minimum store.parts-equal \
-         store.permissions store.provider store.read store.region store.tls store.unfinished store.write"
+         store.permissions store.provider store.read store.region store.replace store.tls store.unfinished store.write"
     );
 }
