@@ -349,17 +349,7 @@ impl Session {
         };
         let request = Request::new("learn the store's time".to_owned(), "s3:ListBucket", None);
         self.block_on(async {
-            let outcome = self
-                .call(&request, |client: Client, overrides| {
-                    client
-                        .head_object()
-                        .bucket(&self.options.bucket)
-                        .key(&key)
-                        .customize()
-                        .config_override(overrides)
-                        .send()
-                })
-                .await;
+            let outcome = self.head(&request, &Key::new(key), None).await;
             let ahead_secs = match outcome {
                 Err(problem) if matches!(problem.class, Class::NoKey | Class::Denied | Class::Skew) => {
                     problem.server_ahead_secs

@@ -36,6 +36,13 @@ enum Why {
     Untold,
 }
 
+/// How often a HEAD that is refused without a reason is made.
+const MUTE_HEADS_MAX: u32 = 3;
+
+fn is_mute(problem: &Problem) -> bool {
+    problem.code.as_deref().unwrap_or_default().is_empty()
+}
+
 impl Session {
     /// What is known of an object; `None` only if it is certain that there is none.
     pub(super) async fn stat(&self, key: &Key, stop: &Stop) -> Result<Option<ObjectMeta>> {
@@ -73,17 +80,29 @@ impl Session {
         key: &Key,
         version_id: Option<&str>,
     ) -> Result<HeadObjectOutput, Problem> {
-        self.call(request, |client: Client, overrides| {
-            client
-                .head_object()
-                .bucket(&self.options.bucket)
-                .key(key.as_str())
-                .set_version_id(version_id.map(str::to_owned))
-                .customize()
-                .config_override(overrides)
-                .send()
-        })
-        .await
+        let mut asked = 1;
+        loop {
+            let outcome = self
+                .call(request, |client: Client, overrides| {
+                    client
+                        .head_object()
+                        .bucket(&self.options.bucket)
+                        .key(key.as_str())
+                        .set_version_id(version_id.map(str::to_owned))
+                        .customize()
+                        .config_override(overrides)
+                        .send()
+                })
+                .await;
+            match outcome {
+                // Without a body it does not say why; of what a 400 may mean, much passes.
+                Err(problem) if asked < MUTE_HEADS_MAX && problem.status == Some(400) && is_mute(&problem) => {
+                    asked += 1;
+                    self.wait(request, self.options.retry.first_wait).await?;
+                }
+                other => return other,
+            }
+        }
     }
 
     async fn stat_with(&self, key: &Key, request: &Request) -> Result<Option<ObjectMeta>, Problem> {
@@ -112,12 +131,12 @@ impl Session {
                 Err(problem) => problem,
             };
             // The answer to a HEAD has no body, so it does not say why. A GET of the first byte does.
-            let is_mute = match problem.status {
-                Some(400 | 403) => problem.code.as_deref().unwrap_or_default().is_empty(),
+            let says_nothing = match problem.status {
+                Some(400 | 403) => is_mute(&problem),
                 Some(404) => !bucket_seen,
                 _ => false,
             };
-            let problem = match is_mute {
+            let problem = match says_nothing {
                 true => match self.why(key, request).await {
                     Why::Told(told) => told,
                     // What ailed the store has passed, unless it says so again.

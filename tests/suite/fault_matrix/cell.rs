@@ -222,9 +222,12 @@ impl Cell {
             may_keep_uploads: self.op == Op::AbortMultipartUpload
                 || self.loses_an_upload_id()
                 || self.op == Op::ListMultipartUploads && self.kind.name == "501 NotImplemented",
-            // What cannot be looked at stays, and so does what the store says is gone.
+            // What cannot be looked at stays, and so does what the store says is gone, in whatever words, or never shows. The next
+            // clean-up finds it.
             may_keep_doomed: (matches!(self.op, Op::GetObject | Op::HeadObject) || self.kind.name.starts_with("404 "))
-                && !(self.times == Times::Once && self.kind.is_survived_once(self.op)),
+                && !(self.times == Times::Once && self.kind.is_survived_once(self.op))
+                || self.kind.is_undetectable(self.op)
+                || self.op == Op::DeleteObject && self.kind.name.ends_with(" in a 200"),
         };
         check_success(self.command, site, content, Some(clean), excuses)?;
         if self.command.effect == Effect::Answer

@@ -299,3 +299,20 @@ fn no_more_parts_are_on_their_way_than_the_provider_takes() {
         upload.abort().unwrap();
     });
 }
+
+#[test]
+fn a_head_that_is_refused_without_a_reason_is_made_again() {
+    for (mute, is_told) in [(2, true), (3, false)] {
+        let mut heads = 0;
+        let bench = Bench::new(move |_| {
+            heads += 1;
+            match heads <= mute {
+                true => Reply::new(400),
+                false => Reply::error(404, "NoSuchKey").header("Date", "Sat, 31 Jan 2026 02:00:00 GMT"),
+            }
+        });
+        let told = bench.store.now();
+        assert_eq!(told.is_ok(), is_told, "{mute}: {told:?}");
+        assert_eq!(bench.requests().len(), 3);
+    }
+}
