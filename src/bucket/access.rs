@@ -134,19 +134,19 @@ impl Bucket {
     /// The policy as two looks agree on it: what is written back with something added has to be what stands.
     #[must_use]
     pub fn policy_to_change(&self) -> Reading<String> {
-        let mut before = self.policy();
+        let mut before = vec![self.policy()];
         for _ in 1..AGREEING_LOOKS_MAX {
             let now = self.policy();
-            let agree = match (&before, &now) {
+            let agrees = |before: &Reading<String>| match (before, &now) {
                 (Reading::Is(before), Reading::Is(now)) => before == now,
                 (Reading::NotConfigured, Reading::NotConfigured) => true,
                 (_, Reading::Is(_) | Reading::NotConfigured) => false,
                 _ => true,
             };
-            if agree {
+            if before.iter().any(agrees) {
                 return now;
             }
-            before = now;
+            before.push(now);
         }
         Reading::Failed(changing("The bucket's policy"))
     }
@@ -355,13 +355,13 @@ impl Bucket {
 
     /// The rules as two looks agree on them.
     fn cors_to_change(&self) -> Result<Vec<SdkCorsRule>, Refusal> {
-        let mut before = self.cors_as_they_are()?;
+        let mut before = vec![self.cors_as_they_are()?];
         for _ in 1..AGREEING_LOOKS_MAX {
             let now = self.cors_as_they_are()?;
-            if before == now {
+            if before.contains(&now) {
                 return Ok(now);
             }
-            before = now;
+            before.push(now);
         }
         Err(Refusal {
             why: Why::Rejected,

@@ -9,12 +9,25 @@ use crate::store::s3::About;
 
 use super::{Bucket, Refusal, Why};
 
+/// How often an object is asked for whose body breaks off: a connection that fails every time is no accident.
+const BODY_TRIES_MAX: u32 = 3;
+
 impl Bucket {
-    /// The content of an object, or its beginning.
+    /// The content of an object, or its beginning. A body that breaks off is asked for again.
     ///
     /// # Errors
     /// The refusal; [`Why::NotThere`] if there is none.
     pub fn read_object(&self, key: &Key, first_bytes: Option<u64>) -> Result<Bytes, Refusal> {
+        let mut tries = 1;
+        loop {
+            match self.read_object_once(key, first_bytes) {
+                Err(refusal) if refusal.why == Why::Unreachable && tries < BODY_TRIES_MAX => tries += 1,
+                other => return other,
+            }
+        }
+    }
+
+    fn read_object_once(&self, key: &Key, first_bytes: Option<u64>) -> Result<Bytes, Refusal> {
         let about = About::object(
             format!("read `s3://{}/{key}`", self.name()),
             "s3:GetObject",

@@ -291,20 +291,24 @@ impl<'a> Trial<'a> {
                 Some(_) => "s3:DeleteObjectVersion",
                 None => "s3:DeleteObject",
             };
-            self.bucket
-                .requests
-                .ask(self.about("remove", permission), |client, overrides| {
-                    client
-                        .delete_object()
-                        .bucket(self.bucket.name())
-                        .key(self.key.as_str())
-                        .set_version_id(version.clone())
-                        .customize()
-                        .config_override(overrides)
-                        .send()
-                })?;
+            self.ask_to_delete(self.about("remove", permission), version.as_deref(), None)?;
             self.standing().objects.pop();
         }
+    }
+
+    fn ask_to_delete(&self, about: About<'_>, version: Option<&str>, if_match: Option<&str>) -> Result<(), Refusal> {
+        let asked = self.bucket.requests.ask(about, |client, overrides| {
+            client
+                .delete_object()
+                .bucket(self.bucket.name())
+                .key(self.key.as_str())
+                .set_version_id(version.map(str::to_owned))
+                .set_if_match(if_match.map(str::to_owned))
+                .customize()
+                .config_override(overrides)
+                .send()
+        });
+        asked.map(|_| ())
     }
 
     /// Begins an upload in parts.
@@ -411,22 +415,26 @@ impl<'a> Trial<'a> {
     /// The refusal.
     pub fn abort(&self, upload: &TrialUpload) -> Result<(), Refusal> {
         let about = self.about("abort an upload of", "s3:AbortMultipartUpload");
-        let outcome = self.bucket.requests.ask(about, |client, overrides| {
+        self.ask_to_abort(about, &upload.upload_id)?;
+        self.standing().uploads.retain(|id| *id != upload.upload_id);
+        Ok(())
+    }
+
+    /// Some servers answer that what is not there has been aborted, others that it is not there.
+    fn ask_to_abort(&self, about: About<'_>, upload_id: &str) -> Result<(), Refusal> {
+        let asked = self.bucket.requests.ask(about, |client, overrides| {
             client
                 .abort_multipart_upload()
                 .bucket(self.bucket.name())
                 .key(self.key.as_str())
-                .upload_id(&upload.upload_id)
+                .upload_id(upload_id)
                 .customize()
                 .config_override(overrides)
                 .send()
         });
-        match outcome {
+        match asked {
             Err(refusal) if refusal.why != Why::NotThere => Err(refusal),
-            _ => {
-                self.standing().uploads.retain(|id| *id != upload.upload_id);
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 

@@ -49,7 +49,8 @@ pub fn judge(outcomes: Vec<StoreOutcome>, context: &Context) -> Result<()> {
     failures.iter().for_each(|failure| context.console.failure(failure));
     let stores = count(total as u64, "store", "stores");
     Err(match failures.len() == total {
-        true => Failure::new(Kind::Failed, format!("The backup failed in all {stores}")),
+        true => Failure::new(Kind::Failed, format!("The backup failed in all {stores}"))
+            .hint("No store has this backup: mend the causes above, and run it again"),
         false => Failure::new(
             Kind::Incomplete,
             format!("The backup is missing in {} of {stores}", failures.len()),

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::digest::multipart_etag;
-use super::upload::compare;
+use super::upload::{compare, not_kept};
 use crate::base::failure::{Failure, Kind, Result};
 use crate::base::report::{Event, Reporter};
 use crate::store::archive::ThawRequest;
@@ -442,12 +442,7 @@ impl Upload for SeveralUploads {
             let mut meta = match arm.branch.store.head(&key) {
                 // Who may only write cannot look; the acknowledgement has the tag that follows from the parts.
                 Err(failure) if failure.kind() == Kind::Denied => completed.clone(),
-                found => found?.ok_or_else(|| {
-                    Failure::new(
-                        Kind::Damaged,
-                        format!("The store acknowledged `{key}` and then has no such object"),
-                    )
-                })?,
+                found => found?.ok_or_else(|| not_kept(&key))?,
             };
             meta.version_id = meta.version_id.or(completed.version_id);
             compare(&key, object_bytes, &token, &meta, &etag_expected)?;

@@ -379,13 +379,7 @@ impl PartsWriter {
         let mut meta = match self.store.head(&object.key) {
             // Who may only write cannot look; the acknowledgement has the tag that follows from the parts.
             Err(failure) if failure.kind() == Kind::Denied => completed.clone(),
-            found => found?.ok_or_else(|| {
-                Failure::new(
-                    Kind::Damaged,
-                    format!("The store acknowledged `{}` and then has no such object", object.key),
-                )
-                .hint("The store does not keep what it takes, or something else removes objects there; run it again when that is mended")
-            })?,
+            found => found?.ok_or_else(|| not_kept(&object.key))?,
         };
         meta.version_id = meta.version_id.or(completed.version_id);
         compare(&object.key, object.bytes, &self.options.token, &meta, &etag_expected)?;
@@ -441,6 +435,15 @@ impl PartsWriter {
     fn warn(&self, message: String) {
         self.reporter.event(Event::Warning(message));
     }
+}
+
+/// An object that was acknowledged and is not there.
+pub(super) fn not_kept(key: &Key) -> Failure {
+    Failure::new(
+        Kind::Damaged,
+        format!("The store acknowledged `{key}` and then has no such object"),
+    )
+    .hint("The store does not keep what it takes, or something else removes objects there; run it again when that is mended")
 }
 
 /// Compares what a store says of an object with what was sent to it.

@@ -15,16 +15,7 @@ impl Trial<'_> {
     /// The refusal.
     pub fn delete_without_version(&self) -> Result<(), Refusal> {
         let about = self.about("remove", "s3:DeleteObjectVersion").taking_any_answer();
-        let outcome = self.bucket.requests.ask(about, |client, overrides| {
-            client
-                .delete_object()
-                .bucket(self.bucket.name())
-                .key(self.key.as_str())
-                .version_id("null")
-                .customize()
-                .config_override(overrides)
-                .send()
-        });
+        let outcome = self.ask_to_delete(about, Some("null"), None);
         match outcome {
             Err(refusal) if refusal.why != Why::NotThere => Err(refusal),
             _ => Ok(()),
@@ -63,21 +54,7 @@ impl Trial<'_> {
         let about = self
             .about("abort an upload of", "s3:AbortMultipartUpload")
             .taking_any_answer();
-        let outcome = self.bucket.requests.ask(about, |client, overrides| {
-            client
-                .abort_multipart_upload()
-                .bucket(self.bucket.name())
-                .key(self.key.as_str())
-                .upload_id(NO_UPLOAD)
-                .customize()
-                .config_override(overrides)
-                .send()
-        });
-        match outcome {
-            // Some servers answer that what is not there has been aborted.
-            Err(refusal) if refusal.why != Why::NotThere => Err(refusal),
-            _ => Ok(()),
-        }
+        self.ask_to_abort(about, NO_UPLOAD)
     }
 
     /// Whether the object could be removed in the simple way, tried in one that removes nothing: on the condition that it
@@ -87,16 +64,7 @@ impl Trial<'_> {
     /// The refusal that says no.
     pub fn may_delete(&self) -> Result<(), Refusal> {
         let about = self.about("remove", "s3:DeleteObject");
-        let outcome = self.bucket.requests.ask(about, |client, overrides| {
-            client
-                .delete_object()
-                .bucket(self.bucket.name())
-                .key(self.key.as_str())
-                .if_match("\"00000000000000000000000000000000\"")
-                .customize()
-                .config_override(overrides)
-                .send()
-        });
+        let outcome = self.ask_to_delete(about, None, Some("\"00000000000000000000000000000000\""));
         match outcome {
             Ok(_) => Ok(()),
             Err(refusal) if refusal.why == Why::Condition => Ok(()),

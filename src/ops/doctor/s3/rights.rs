@@ -39,6 +39,17 @@ fn missing(id: &'static str, no: &No, without: &str, grant_on: &str) -> Check {
     }
 }
 
+/// The same of the object that was tried: what stays of it is told.
+fn broken_and_left(id: &'static str, no: &No, stays: &str) -> Check {
+    broken(
+        id,
+        &No {
+            text: format!("{}{stays}", no.text),
+            ..no.clone()
+        },
+    )
+}
+
 fn broken(id: &'static str, no: &No) -> Check {
     Check::failed(
         id,
@@ -169,6 +180,7 @@ fn delete(trial: &TrialFacts, keeps_versions: Option<bool>) -> Check {
             ),
             &resource(trial, false),
         ),
+        (Tried::Refused(no), _) if no.why != Why::NotAllowed => broken_and_left(ID, no, &stays),
         (Tried::Refused(no), _) => {
             // What is said does not depend on whether this run or an earlier one made the object.
             let permission = match (no.permission, keeps_versions) {

@@ -69,6 +69,12 @@ pub(in crate::ops::doctor) fn try_object(
     {
         facts.left = Some(No::of(&refusal));
     }
+    // A server may say of an upload that it has completed it, and keep it all the same.
+    if facts.multipart.is().is_some()
+        && let Ok(kept) = trial.old_uploads()
+    {
+        let _ = abort_all(&trial, &kept);
+    }
     outcome.map(|()| facts)
 }
 
@@ -404,7 +410,14 @@ fn try_completing(trial: &Trial<'_>, upload: Option<TrialUpload>, only_new: bool
         trial.complete(&upload, only_new)
     };
     facts.multipart = Tried::of(match trial.complete(&upload, only_new) {
+        // The key is free: a condition that is not met is that of an answer that got lost, or of another doctor.
         Err(refusal) if refusal.why == Why::NotThere => again(),
+        Err(refusal) if refusal.why == Why::Condition => {
+            if let Ok(seen) = trial.head() {
+                trial.found_standing(seen.version_id);
+            }
+            make_room(trial, only_new).and_then(|()| again())
+        }
         other => other,
     });
 }
@@ -489,7 +502,13 @@ fn put_anew(trial: &Trial<'_>, body: &'static [u8], only_new: bool, checked: Che
 /// Writes over the object without any condition, as a thief would who holds these credentials.
 fn try_replacing(trial: &Trial<'_>, only_new: bool, facts: &mut TrialFacts) {
     let standing = put_anew(trial, BODY, only_new, Checked::Plainly);
-    facts.replace = match standing.and_then(|_| trial.put(OTHER_BODY, false, Checked::Plainly)) {
+    let replace = || trial.put(OTHER_BODY, false, Checked::Plainly);
+    let replaced = standing.and_then(|_| match replace() {
+        // Nothing was demanded, so that only another write of the same moment can be meant.
+        Err(refusal) if refusal.why == Why::Condition => replace(),
+        other => other,
+    });
+    facts.replace = match replaced {
         Ok(_) => Tried::Is(true),
         Err(refusal) if refusal.why == Why::NotAllowed => Tried::Is(false),
         Err(refusal) => Tried::Refused(No::of(&refusal)),
