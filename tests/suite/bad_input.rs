@@ -446,7 +446,7 @@ Hint: Is the server running, and are host and port right?
         code: 1,
         says: r#"Error: The PostgreSQL server at `postgres://backup_tests@127.0.0.1:[PORT]/postgres` refused the connection
 Caused by: psql: error: connection to server at "127.0.0.1", port [PORT] failed: FATAL:  password authentication failed for user "backup_tests"
-Hint: Check user and password; special characters in a URL must be percent-encoded
+Hint: Check user and password (from the URL, where special characters must be percent-encoded, PGPASSWORD or ~/.pgpass)
 "#,
     },
     Case {
@@ -485,7 +485,7 @@ Hint: List the databases with `psql -l`; a name with special characters must be 
         code: 1,
         says: r#"Error: The PostgreSQL server at `postgres://nobody@127.0.0.1:[PORT]/postgres` refused the connection
 Caused by: psql: error: connection to server at "127.0.0.1", port [PORT] failed: FATAL:  password authentication failed for user "nobody"
-Hint: Check user and password; special characters in a URL must be percent-encoded
+Hint: Check user and password (from the URL, where special characters must be percent-encoded, PGPASSWORD or ~/.pgpass)
 "#,
     },
     Case {

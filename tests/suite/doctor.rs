@@ -244,17 +244,7 @@ fn a_bucket_that_keeps_or_locks_what_is_written_does_not_fill_up() {
             .has("store.abort", "ok", "");
     }
     for bucket in [&kept, &blind, &locked] {
-        let arguments = [
-            "--endpoint-url",
-            endpoint,
-            "s3api",
-            "list-object-versions",
-            "--bucket",
-            &bucket.name,
-        ];
-        let listed: serde_json::Value = serde_json::from_slice(&aws::run(&bucket.access, &arguments)).unwrap();
-        assert_eq!(listed["Versions"].as_array().unwrap().len(), 1, "{listed}");
-        assert!(listed.get("DeleteMarkers").is_none(), "{listed}");
+        assert_eq!(bucket.client().versions(&bucket.name), [TRIAL_KEY]);
         assert_eq!(bucket.uploads(), [""; 0]);
     }
 }
@@ -263,20 +253,8 @@ fn a_bucket_that_keeps_or_locks_what_is_written_does_not_fill_up() {
 #[test]
 fn the_role_of_a_writer_leaves_one_version_however_often_it_is_looked_at() {
     let bucket = super::iam::stack().bucket();
-    let root = Cli::new().envs(bucket.environment());
-    let policy = root.run(["iam", "policy", "--role", "writer"]).success();
-    let script = r#"
-        aws --endpoint-url "$URL" s3api put-bucket-versioning --bucket "$NAME" --versioning-configuration Status=Enabled >&2
-        aws --endpoint-url "$URL" iam create-user --user-name "$NAME" >&2
-        aws --endpoint-url "$URL" iam put-user-policy --user-name "$NAME" --policy-name writer --policy-document "$POLICY" >&2
-        aws --endpoint-url "$URL" iam create-access-key --user-name "$NAME" \
-            --query 'AccessKey.[AccessKeyId,SecretAccessKey]' --output text
-    "#;
-    let url = bucket.access.endpoint.as_str();
-    let variables = [("URL", url), ("NAME", &bucket.name), ("POLICY", policy.stdout())];
-    let said = String::from_utf8(aws::shell(&bucket.access, script, &variables)).unwrap();
-    let (key, secret) = said.trim().split_once('\t').expect("a key and its secret");
-    let writer = as_user(&bucket, (key, secret));
+    bucket.client().enable_versioning(&bucket.name);
+    let writer = super::permissions::user_of_a_role(&bucket, "writer");
     for _ in 0..3 {
         let (checks, outcome) = Checks::of(&writer, &[]);
         assert_eq!(outcome.code(), 0, "{outcome}");
@@ -286,17 +264,7 @@ fn the_role_of_a_writer_leaves_one_version_however_often_it_is_looked_at() {
             .hints("store.delete", "s3:DeleteObjectVersion")
             .has("store.multipart", "ok", "");
     }
-    let arguments = [
-        "--endpoint-url",
-        url,
-        "s3api",
-        "list-object-versions",
-        "--bucket",
-        &bucket.name,
-    ];
-    let listed: serde_json::Value = serde_json::from_slice(&aws::run(&bucket.access, &arguments)).unwrap();
-    assert_eq!(listed["Versions"].as_array().unwrap().len(), 1, "{listed}");
-    assert!(listed.get("DeleteMarkers").is_none(), "{listed}");
+    assert_eq!(bucket.client().versions(&bucket.name), [TRIAL_KEY]);
     assert_eq!(bucket.uploads(), [""; 0]);
 }
 

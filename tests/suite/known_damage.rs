@@ -291,18 +291,23 @@ fn notes_of_verifications_do_not_pile_up() {
     }
 }
 
-#[test]
-fn a_failed_drill_counts_if_what_was_restored_is_wrong_and_not_for_bytes_that_changed_on_their_way() {
-    let folder = fresh_folder("known-damage-drill");
-    let drill_options = DrillOptions {
+/// Drills of files, below a folder.
+fn drills_in(folder: &std::path::Path) -> DrillOptions {
+    DrillOptions {
         places: backup_cli::ops::drill::DrillPlaces {
-            folder: Some(folder.path().to_owned()),
+            folder: Some(folder.to_owned()),
             ..Default::default()
         },
         threads: 1,
-        lock_folder: folder.path().join("locks"),
+        lock_folder: folder.join("locks"),
         ..DrillOptions::default()
-    };
+    }
+}
+
+#[test]
+fn a_failed_drill_counts_if_what_was_restored_is_wrong_and_not_for_bytes_that_changed_on_their_way() {
+    let folder = fresh_folder("known-damage-drill");
+    let drill_options = drills_in(folder.path());
     let drilled = |store: &Arc<dyn Store>, time: &str| {
         let (run, _) = run_at(time);
         let chosen = find(store, NEWER, &run).unwrap();
@@ -352,15 +357,7 @@ fn a_failed_drill_counts_if_what_was_restored_is_wrong_and_not_for_bytes_that_ch
 #[test]
 fn a_drill_that_asks_less_takes_back_nothing() {
     let folder = fresh_folder("known-damage-asked");
-    let drill_options = DrillOptions {
-        places: backup_cli::ops::drill::DrillPlaces {
-            folder: Some(folder.path().to_owned()),
-            ..Default::default()
-        },
-        threads: 1,
-        lock_folder: folder.path().join("locks"),
-        ..DrillOptions::default()
-    };
+    let drill_options = drills_in(folder.path());
     let (memory, store) = two_backups();
     let (run, _) = run_at("2026-02-01T00:00:00Z");
     let chosen = find(&store, NEWER, &run).unwrap();

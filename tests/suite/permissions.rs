@@ -95,6 +95,11 @@ fn policy_of(roles: &[&str], further: &[&str]) -> Policy {
     printed(&Cli::new(), &arguments)
 }
 
+/// A user of the strict server with the policy of a role, as the tool prints it.
+pub(crate) fn user_of_a_role(bucket: &super::support::weed::Bucket, role: &str) -> Cli {
+    now_and_then::user(bucket, &policy_of(&[role], &[]))
+}
+
 /// A policy as the tool prints it.
 fn printed(cli: &Cli, arguments: &[&str]) -> Policy {
     let store = ["--store", "s3://anybucket/backups", "--region", "us-east-1"];

@@ -173,7 +173,7 @@ impl Trouble {
                 "Put the password into the URL, PGPASSWORD or a password file (~/.pgpass, mode 0600)".to_owned()
             }
             Kind::Denied if self.says("password authentication failed") => {
-                "Check user and password; special characters in a URL must be percent-encoded".to_owned()
+                "Check user and password (from the URL, where special characters must be percent-encoded, PGPASSWORD or ~/.pgpass)".to_owned()
             }
             Kind::Denied if self.says("pg_hba.conf") => {
                 "The server's pg_hba.conf does not let this user in from here; also try `?sslmode=require`".to_owned()

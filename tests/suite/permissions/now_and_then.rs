@@ -23,7 +23,7 @@ fn bucket() -> Bucket {
 }
 
 /// A new user of the account with one policy.
-fn user(bucket: &Bucket, policy: &Policy) -> Cli {
+pub(super) fn user(bucket: &Bucket, policy: &Policy) -> Cli {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let name = format!("user-{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let name = ("UserName", name.as_str());
