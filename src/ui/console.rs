@@ -48,7 +48,11 @@ pub struct ConsoleSettings {
 
 /// Where output goes. Clones share it.
 #[derive(Clone)]
-pub struct Console(Arc<Inner>, Form);
+pub struct Console {
+    inner: Arc<Inner>,
+    /// How documents are written, which is the one thing that a clone may have for itself.
+    form: Form,
+}
 
 struct Inner {
     settings: ConsoleSettings,
@@ -70,7 +74,7 @@ struct Output {
 impl std::fmt::Debug for Console {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Console")
-            .field("settings", &self.0.settings)
+            .field("settings", &self.inner.settings)
             .finish_non_exhaustive()
     }
 }
@@ -121,35 +125,41 @@ impl Console {
             color,
             bar: Mutex::new(None),
         });
-        Self(inner, Form::Pretty)
+        Self {
+            inner,
+            form: Form::Pretty,
+        }
     }
 
     /// The same console for a command that answers with several documents: each takes a line, so that they can be told apart.
     #[must_use]
     pub fn with_documents_in_lines(&self) -> Self {
-        Self(self.0.clone(), Form::Line)
+        Self {
+            inner: self.inner.clone(),
+            form: Form::Line,
+        }
     }
 
     /// How to talk to the user.
     #[must_use]
     pub fn settings(&self) -> &ConsoleSettings {
-        &self.0.settings
+        &self.inner.settings
     }
 
     /// Whether answers are JSON.
     #[must_use]
     pub fn is_json(&self) -> bool {
-        self.0.settings.json
+        self.inner.settings.json
     }
 
     /// Whether a bar can be drawn.
     #[must_use]
     pub fn has_terminal(&self) -> bool {
-        self.0.stderr_is_terminal && !self.0.settings.dumb_terminal
+        self.inner.stderr_is_terminal && !self.inner.settings.dumb_terminal
     }
 
     fn headings(&self) -> Headings {
-        Headings::new(self.0.color)
+        Headings::new(self.inner.color)
     }
 
     /// Prints an answer on standard output; a line end is added if there is none.
@@ -160,7 +170,7 @@ impl Console {
     /// If standard output cannot be written for another reason.
     pub fn answer(&self, text: &str) -> Result<()> {
         self.above_bar(|| {
-            let mut stdout = locked(&self.0.stdout);
+            let mut stdout = locked(&self.inner.stdout);
             if stdout.closed || text.is_empty() {
                 return Ok(());
             }
@@ -186,7 +196,7 @@ impl Console {
     /// If it cannot be written.
     pub fn json_line<T: Serialize>(&self, line: &T) -> Result<()> {
         let text = serde_json::to_string(line).map_err(not_json)?;
-        if self.0.stdout_is_data {
+        if self.inner.stdout_is_data {
             self.error_line(&text);
             Ok(())
         } else {
@@ -200,10 +210,10 @@ impl Console {
     /// # Errors
     /// If it cannot be written.
     pub fn summary(&self, text: &str) -> Result<()> {
-        if self.0.settings.quiet || self.0.settings.json {
+        if self.inner.settings.quiet || self.inner.settings.json {
             return Ok(());
         }
-        if self.0.stdout_is_data {
+        if self.inner.stdout_is_data {
             self.error_line(text);
             Ok(())
         } else {
@@ -221,7 +231,7 @@ impl Console {
     /// Prints lines on standard error; nothing can be done if that fails.
     pub fn error_line(&self, text: &str) {
         self.above_bar(|| {
-            let mut stderr = locked(&self.0.stderr);
+            let mut stderr = locked(&self.inner.stderr);
             let end = if text.ends_with('\n') { "" } else { "\n" };
             let _ = stderr
                 .write_all(format!("{text}{end}").as_bytes())
@@ -256,7 +266,7 @@ impl Console {
     }
 
     fn message(&self, message_type: &str, level: &str, heading: Option<String>, text: &str) {
-        if self.0.settings.quiet {
+        if self.inner.settings.quiet {
             return;
         }
         if self.is_json() {
@@ -270,7 +280,7 @@ impl Console {
     }
 
     fn loud(&self, level: &str, heading: Option<String>, text: &str) {
-        if self.0.settings.log_json {
+        if self.inner.settings.log_json {
             self.error_json(&serde_json::json!({
                 "timestamp": jiff::Timestamp::now().to_string(),
                 "level": level,
@@ -289,7 +299,7 @@ impl Console {
     pub fn failure(&self, failure: &Failure) {
         if self.is_json() {
             self.error_json(&ExitError::new(failure));
-        } else if self.0.settings.log_json {
+        } else if self.inner.settings.log_json {
             let mut line = serde_json::json!(ExitError::new(failure));
             line["timestamp"] = jiff::Timestamp::now().to_string().into();
             line["level"] = "ERROR".into();
@@ -305,7 +315,7 @@ impl Console {
     /// [`Kind::Refused`] without a terminal, so that the reason is not taken for the user's own no.
     pub fn confirm(&self, question: &str, cancel: &Cancel) -> Result<bool> {
         cancel.check()?;
-        if !std::io::stdin().is_terminal() || !self.0.stderr_is_terminal || self.is_json() {
+        if !std::io::stdin().is_terminal() || !self.inner.stderr_is_terminal || self.is_json() {
             return Err(Failure::new(
                 Kind::Refused,
                 "This needs a confirmation, and there is no terminal to ask on",
@@ -324,7 +334,7 @@ impl Console {
         });
         let mut answer = String::new();
         self.above_bar(|| {
-            let mut stderr = locked(&self.0.stderr);
+            let mut stderr = locked(&self.inner.stderr);
             let _ = stderr
                 .write_all(format!("{} [y/N] ", clean(question)).as_bytes())
                 .and_then(|()| stderr.flush());
@@ -336,7 +346,7 @@ impl Console {
 
     /// Runs `print` while the bar, if there is one, is out of the way.
     pub(super) fn above_bar<T>(&self, print: impl FnOnce() -> T) -> T {
-        let bar = locked(&self.0.bar).clone();
+        let bar = locked(&self.inner.bar).clone();
         match bar {
             Some(bar) => bar.suspend(print),
             None => print(),
@@ -345,7 +355,7 @@ impl Console {
 
     /// Registers the bar that is on the terminal, or that there is none any more.
     pub(super) fn set_bar(&self, bar: Option<ProgressBar>) {
-        *locked(&self.0.bar) = bar;
+        *locked(&self.inner.bar) = bar;
     }
 }
 

@@ -26,7 +26,7 @@ struct Pieces<'a>(&'a Console);
 impl Write for Pieces<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.above_bar(|| {
-            let mut stdout = locked(&self.0.0.stdout);
+            let mut stdout = locked(&self.0.inner.stdout);
             if stdout.closed {
                 return Ok(bytes.len());
             }
@@ -41,7 +41,7 @@ impl Write for Pieces<'_> {
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        let mut stdout = locked(&self.0.0.stdout);
+        let mut stdout = locked(&self.0.inner.stdout);
         match stdout.closed {
             true => Ok(()),
             false => stdout.sink.flush(),
@@ -55,7 +55,7 @@ impl Console {
     /// # Errors
     /// If it cannot be written.
     pub fn answer_json<T: Serialize>(&self, document: &T) -> Result<()> {
-        let text = match self.1 {
+        let text = match self.form {
             Form::Pretty => serde_json::to_string_pretty(document),
             Form::Line => serde_json::to_string(document),
         };
@@ -77,7 +77,7 @@ impl Console {
     /// # Errors
     /// If it cannot be written; the failure among the items.
     pub fn answer_json_rows<T: Serialize>(&self, items: impl Iterator<Item = Result<T>>) -> Result<()> {
-        if self.1 == Form::Line {
+        if self.form == Form::Line {
             return self.answer_rows_in_a_line(items);
         }
         let mut text = String::from("[");
@@ -125,7 +125,7 @@ impl Console {
     /// If it cannot be written.
     pub fn answer_json_streamed<T: Serialize>(&self, document: &T) -> Result<()> {
         let mut pieces = std::io::BufWriter::with_capacity(ARRAY_TEXT_BYTES, Pieces(self));
-        match self.1 {
+        match self.form {
             Form::Pretty => serde_json::to_writer_pretty(&mut pieces, document),
             Form::Line => serde_json::to_writer(&mut pieces, document),
         }
