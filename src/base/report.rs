@@ -156,6 +156,10 @@ pub trait Reporter: Send + Sync {
     fn event(&self, event: Event);
     /// The counters that the use case moves.
     fn progress(&self) -> &Progress;
+    /// Whether it is worth counting what is expected; not if nobody is shown how far a run has come.
+    fn shows_progress(&self) -> bool {
+        true
+    }
 }
 
 /// A listener that keeps every event, for tests and for callers that want them afterwards.

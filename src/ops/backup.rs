@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Run;
 use super::commit::commit;
+use super::counting::{Counting, is_small};
 use super::lock::SeriesLock;
 use super::lock_until::{LockRequest, begin_in_one};
 use super::recent::recent;
@@ -87,6 +88,25 @@ pub struct BackupPlan {
     pub parts: PartPlan,
     /// How everything is locked that is written.
     pub lock: Option<ObjectLock>,
+    /// What goes on counting what is expected; it ends with the plan.
+    pub(super) _counting: Option<Arc<Counting>>,
+}
+
+/// When what a source holds is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Count {
+    /// Before anything else, for those who want to know.
+    First,
+    /// While the source is read, if nothing depends on it.
+    Meanwhile,
+}
+
+/// What is known of a source before its first byte.
+pub(super) struct Look {
+    pub(super) estimate: Estimate,
+    /// How many bytes are likely to be stored, if anybody knows.
+    pub(super) expected_stored_bytes: Option<u64>,
+    pub(super) counting: Option<Arc<Counting>>,
 }
 
 /// What a backup has done.
@@ -110,16 +130,28 @@ pub fn plan_backup(
     options: &BackupOptions,
     run: &Run,
 ) -> Result<BackupPlan> {
+    plan_one(store, source, Count::First, options, run)
+}
+
+fn plan_one(
+    store: &Arc<dyn Store>,
+    source: &mut dyn Source,
+    count: Count,
+    options: &BackupOptions,
+    run: &Run,
+) -> Result<BackupPlan> {
     let lock = begin_in_one(store.as_ref(), options.lock.as_ref(), run)?;
-    let (estimate, expected_stored_bytes) = look_at(source, store.as_ref(), options, run)?;
-    let parts = plan_parts(store.limits(), expected_stored_bytes, source, options)?;
+    let limits = store.limits();
+    let look = look_at(source, store.as_ref(), limits, count, options, run)?;
+    let parts = plan_parts(limits, look.expected_stored_bytes, source, options)?;
     let (data_key, started) = free_key(store.as_ref(), source.extension(), options, run)?;
     Ok(BackupPlan {
         data_key,
         started,
-        estimate,
+        estimate: look.estimate,
         parts,
         lock,
+        _counting: look.counting,
     })
 }
 
@@ -140,17 +172,31 @@ pub(super) fn plan_parts(
     .map_err(|failure| sharing(failure, source.streams_at_once()))
 }
 
-/// Prepares the source; what it expects, and how many bytes are likely to be stored, if anybody knows.
+/// Prepares the source, and says what is known of it.
 pub(super) fn look_at(
     source: &mut dyn Source,
     store: &dyn Store,
+    limits: Limits,
+    count: Count,
     options: &BackupOptions,
     run: &Run,
-) -> Result<(Estimate, Option<u64>)> {
+) -> Result<Look> {
     check_name(&options.name)?;
     run.phase(Phase::Preparing);
     run.reporter.progress().reset();
     source.prepare(&run.source_context()).map_err(of_source)?;
+    let bounded = source.bounded().filter(|bounded| {
+        let is_planned = options.expected_bytes.is_some() || options.transfer.part_bytes.is_some();
+        count == Count::Meanwhile && (is_planned || is_small(bounded, limits))
+    });
+    if let Some(bounded) = bounded {
+        let shows = run.reporter.shows_progress();
+        return Ok(Look {
+            estimate: Estimate::default(),
+            expected_stored_bytes: options.expected_bytes,
+            counting: shows.then(|| Arc::new(Counting::start(bounded.count, run.reporter.clone()))),
+        });
+    }
     let estimate = source.estimate(&run.source_context()).map_err(of_source)?;
     run.reporter
         .progress()
@@ -159,7 +205,11 @@ pub(super) fn look_at(
         Some(bytes) => Some(bytes),
         None => last_stored_bytes(store, options, run),
     };
-    Ok((estimate, expected_stored_bytes))
+    Ok(Look {
+        estimate,
+        expected_stored_bytes,
+        counting: None,
+    })
 }
 
 /// Streams the source into the store and commits it.
@@ -180,7 +230,7 @@ pub fn backup(
         options.lock_timeout,
         run,
     )?;
-    let planned = plan_backup(store, source, options, run)?;
+    let planned = plan_one(store, source, Count::Meanwhile, options, run)?;
     let clock_warning = lock
         .last_started()
         .and_then(|last| clock_warning(last, planned.started, &options.name));

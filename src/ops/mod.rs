@@ -17,6 +17,7 @@ pub mod cleanup;
 pub mod commit;
 pub mod copy;
 pub mod cost;
+mod counting;
 pub mod diff;
 pub mod doctor;
 pub mod drill;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Run;
 use super::backup::{
-    BackupOptions, BackupOutcome, BackupPlan, backup, clock_warning, first_free, is_taken, look_at, plan_backup,
+    BackupOptions, BackupOutcome, BackupPlan, Count, backup, clock_warning, first_free, is_taken, look_at, plan_backup,
     plan_parts, stream,
 };
 use super::commit::commit;
@@ -15,7 +15,7 @@ use crate::base::failure::{Failure, Kind, Result};
 use crate::catalog::index_file::FinishedIndex;
 use crate::catalog::layout::Layout;
 use crate::catalog::manifest::Manifest;
-use crate::pipeline::fan_out::{Branch, FanOut};
+use crate::pipeline::fan_out::{Branch, FanOut, within_both};
 use crate::source::Source;
 use crate::store::object_lock::ObjectLock;
 use crate::store::{Key, Store};
@@ -69,7 +69,7 @@ pub fn plan_several(
         let stores = vec![(only.store.url(), Ok(plan.data_key.clone()))];
         return Ok(SeveralPlan { plan, stores });
     }
-    let planned = prepare(destinations, source, options, run)?;
+    let planned = prepare(destinations, source, Count::First, options, run)?;
     let stores = destinations.iter().zip(planned.keys).enumerate();
     let stores = stores
         .map(|(place, (destination, key))| {
@@ -103,7 +103,7 @@ pub fn backup_to_several(
         }]);
     }
     let locks = take_locks(destinations, options, run)?;
-    let planned = prepare(destinations, source, options, run)?;
+    let planned = prepare(destinations, source, Count::Meanwhile, options, run)?;
     let Planned { fan_out, plan, .. } = &planned;
     let warning = locks
         .iter()
@@ -165,13 +165,18 @@ fn take_locks(destinations: &[Destination], options: &BackupOptions, run: &Run) 
 fn prepare(
     destinations: &[Destination],
     source: &mut dyn Source,
+    count: Count,
     options: &BackupOptions,
     run: &Run,
 ) -> Result<Planned> {
     let Some(first) = destinations.first() else {
         return Err(Failure::new(Kind::Usage, "There is no store to back up to"));
     };
-    let (estimate, expected_stored_bytes) = look_at(source, first.store.as_ref(), options, run)?;
+    let limits = destinations
+        .iter()
+        .map(|destination| destination.store.limits())
+        .fold(first.store.limits(), within_both);
+    let look = look_at(source, first.store.as_ref(), limits, count, options, run)?;
     let mut failures: Vec<Option<Failure>> = destinations.iter().map(|_| None).collect();
     let locks = begin_locks(destinations, options, &mut failures, run)?;
     let mut keys = Vec::new();
@@ -195,7 +200,7 @@ fn prepare(
         data_key: key.clone(),
     });
     let fan_out = FanOut::new(branches.collect(), run.reporter.clone())?;
-    let parts = plan_parts(fan_out.limits(), expected_stored_bytes, source, options)?;
+    let parts = plan_parts(fan_out.limits(), look.expected_stored_bytes, source, options)?;
     for (place, failure) in failures.into_iter().enumerate() {
         if let Some(failure) = failure {
             fan_out.leave_out(place, failure);
@@ -206,9 +211,10 @@ fn prepare(
         plan: BackupPlan {
             data_key,
             started,
-            estimate,
+            estimate: look.estimate,
             parts,
             lock: locks.iter().flatten().copied().next(),
+            _counting: look.counting,
         },
         keys,
         locks,

@@ -260,6 +260,10 @@ impl SourceSink for Sink<'_> {
         self.members.cut()
     }
 
+    fn keep_together(&mut self, bytes: u64) -> Result<()> {
+        self.members.keep_together(bytes)
+    }
+
     fn entry(&mut self, entry: &Entry) -> Result<()> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner).entry(entry)
     }

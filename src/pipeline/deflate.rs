@@ -28,6 +28,10 @@ const THREAD_BUFFERS_BYTES: usize = 3 * 1024 * 1024;
 /// Blocks beyond one for each thread: the one being filled, and one ready for whoever is done first.
 const BLOCKS_EXTRA: usize = 2;
 
+/// What belongs together is kept in one member up to this length, in bytes: members end early by no more than this, and what
+/// is longer spans two.
+const TOGETHER_BYTES_MAX: u64 = 256 * 1024;
+
 /// How many members are reported in one run: some tens of lines of index for each gigabyte.
 const RUN_MEMBERS_MAX: usize = 256;
 
@@ -238,6 +242,22 @@ impl<W: Write + Send + 'static> MembersWriter<W> {
                 self.filling = other;
                 Ok(())
             }
+        }
+    }
+
+    /// Ends the member at this position if the next `bytes` belong together and would not all find room in it.
+    ///
+    /// A file that spans no two members is fetched alone with one of them, and compresses better: what it repeats of itself is
+    /// in its own window.
+    ///
+    /// # Errors
+    /// As [`MembersWriter::cut`].
+    pub fn keep_together(&mut self, bytes: u64) -> Result<()> {
+        let filled = self.filling.as_ref().map_or(0, Vec::len);
+        let fits = filled as u64 + bytes <= MEMBER_PLAIN_BYTES_MAX as u64;
+        match fits || bytes > TOGETHER_BYTES_MAX {
+            true => Ok(()),
+            false => self.cut(),
         }
     }
 

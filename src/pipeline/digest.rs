@@ -39,7 +39,13 @@ pub struct Digests {
     pub md5: [u8; 16],
 }
 
+/// The block of both MD5 and SHA-256, in bytes.
+const BLOCK_BYTES: usize = 64;
+
 /// MD5 and SHA-256 of a stream, taken together.
+///
+/// Either is a chain of steps that wait for each other, which leaves most of a core idle. Taken in turns, block by block, the
+/// one runs in the gaps of the other: both take little longer than MD5 alone (`benches/pipeline.rs`).
 #[derive(Clone, Default)]
 pub struct Digester {
     bytes: u64,
@@ -57,8 +63,10 @@ impl Digester {
     /// Takes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
-        self.sha256.update(bytes);
-        self.md5.update(bytes);
+        for block in bytes.chunks(BLOCK_BYTES) {
+            self.sha256.update(block);
+            self.md5.update(block);
+        }
     }
 
     /// The digests of everything taken.

@@ -128,7 +128,8 @@ impl FanOut {
 }
 
 /// Limits that both keep.
-fn within_both(one: Limits, other: Limits) -> Limits {
+#[must_use]
+pub fn within_both(one: Limits, other: Limits) -> Limits {
     Limits {
         part_bytes_min: one.part_bytes_min.max(other.part_bytes_min),
         part_bytes_max: one.part_bytes_max.min(other.part_bytes_max),

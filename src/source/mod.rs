@@ -21,6 +21,14 @@ pub trait SourceSink: Write {
     /// If what went before cannot be passed on.
     fn cut(&mut self) -> Result<()>;
 
+    /// Says that the next `bytes` belong together, so that they are put into one member where they are short enough.
+    ///
+    /// # Errors
+    /// As [`SourceSink::cut`].
+    fn keep_together(&mut self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
+
     /// Adds a line to the index.
     ///
     /// # Errors
@@ -62,6 +70,17 @@ pub struct Estimate {
     pub plain_bytes: Option<u64>,
     /// Files or tables; `None` if unknown.
     pub items: Option<u64>,
+}
+
+/// Counts what a source holds; ends early, with anything, once it is cancelled.
+pub type Count = Box<dyn FnOnce(&Cancel) -> Estimate + Send>;
+
+/// A source of which something is known without counting.
+pub struct Bounded {
+    /// About how many plaintext bytes there can be at most.
+    pub plain_bytes_max: u64,
+    /// Counts, while the source is read.
+    pub count: Count,
 }
 
 /// What something to look into is about.
@@ -120,6 +139,11 @@ pub trait Source: Send {
     /// # Errors
     /// If the question itself fails in a way that would fail the backup.
     fn estimate(&mut self, context: &SourceContext<'_>) -> Result<Estimate>;
+
+    /// What is known without looking at everything; `None` if [`Source::estimate`] tells as soon, or nothing is known.
+    fn bounded(&self) -> Option<Bounded> {
+        None
+    }
 
     /// What the user should look into that is known before the first byte, for those who look before they run.
     ///

@@ -219,6 +219,10 @@ impl Reporter for Listener {
     fn progress(&self) -> &Progress {
         &self.shared.progress
     }
+
+    fn shows_progress(&self) -> bool {
+        self.shared.state().view.interval().is_some()
+    }
 }
 
 /// A rate that follows changes within seconds and does not jump.

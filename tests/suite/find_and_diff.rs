@@ -129,7 +129,7 @@ fn find_takes_types_cases_times_and_series() {
     assert_eq!(with(&["*.txt", "--type", "d"]), ["www/folder.txt/"]);
     assert_eq!(
         with(&["*.txt", "--type", "f"]),
-        ["www/a.txt", "www/below/b.txt", "www/other.txt"]
+        ["www/a.txt", "www/other.txt", "www/below/b.txt"]
     );
     assert_eq!(with(&["LINK.TXT"]), Vec::<String>::new());
     assert_eq!(with(&["LINK.TXT", "-i"]), ["www/link.txt"]);

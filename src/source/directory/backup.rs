@@ -1,18 +1,21 @@
 //! The directory source: files and folders as a tar archive.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{Access, AtFlags, CWD};
 
 use super::archiver::{Archiver, RECORD_BYTES};
-use super::estimate::{ESTIMATE_TIME_MAX, Estimator};
+use super::estimate::{COUNT_TIME_MAX, ESTIMATE_TIME_MAX, Estimator};
 use super::excludes::Excludes;
 use super::roots::{self, Root};
 use super::walk::{WalkOptions, walk};
+use crate::base::cancel::Cancel;
 use crate::base::failure::{Failure, IoContext, Kind, Result};
 use crate::base::report::Event;
 use crate::catalog::manifest::SourceInfo;
-use crate::source::{Concern, Estimate, Source, SourceContext, SourceReport, SourceSink, Topic};
+use crate::source::{Bounded, Concern, Estimate, Source, SourceContext, SourceReport, SourceSink, Topic};
 
 /// What is backed up, and what is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,13 +90,49 @@ impl DirectorySource {
     }
 
     fn walk_options<'a>(&self, prepared: &'a Prepared) -> WalkOptions<'a> {
-        WalkOptions {
-            excludes: &prepared.excludes,
-            store_folders: &prepared.store_folders,
-            exclude_caches: self.options.exclude_caches,
-            one_file_system: self.options.one_file_system,
+        walk_options(&self.options, prepared)
+    }
+}
+
+fn walk_options<'a>(options: &DirectoryOptions, prepared: &'a Prepared) -> WalkOptions<'a> {
+    WalkOptions {
+        excludes: &prepared.excludes,
+        store_folders: &prepared.store_folders,
+        exclude_caches: options.exclude_caches,
+        one_file_system: options.one_file_system,
+    }
+}
+
+/// Adds up what an archive would hold; nothing is known if that takes too long.
+fn count(options: &DirectoryOptions, prepared: &Prepared, time_max: Duration, cancel: &Cancel) -> Result<Estimate> {
+    let mut estimator = Estimator::new(time_max);
+    for root in &prepared.roots {
+        if let Err(failure) = walk(root, &walk_options(options, prepared), &mut estimator, cancel) {
+            if failure.kind() != Kind::Interrupted && estimator.gave_up() {
+                return Ok(Estimate::default());
+            }
+            return Err(failure);
         }
     }
+    Ok(Estimate {
+        plain_bytes: Some(estimator.plain_bytes.saturating_add(RECORD_BYTES)),
+        items: Some(estimator.items),
+    })
+}
+
+/// How much the file systems hold on which the roots are; `None` if one of them does not say, as those of the kernel and
+/// some of other programs do not. What is mounted further down is not among it.
+fn used_bytes(roots: &[Root]) -> Option<u64> {
+    let mut seen = HashSet::new();
+    let mut used_bytes = 0u64;
+    for root in roots {
+        if seen.insert(rustix::fs::stat(&root.real).ok()?.st_dev) {
+            let stat = rustix::fs::statvfs(&root.real).ok()?;
+            let used = stat.f_blocks.checked_sub(stat.f_bfree)?.saturating_mul(stat.f_frsize);
+            used_bytes = used_bytes.saturating_add(used);
+        }
+    }
+    (used_bytes > 0).then_some(used_bytes)
 }
 
 impl Source for DirectorySource {
@@ -172,19 +211,16 @@ impl Source for DirectorySource {
     }
 
     fn estimate(&mut self, context: &SourceContext<'_>) -> Result<Estimate> {
-        let prepared = self.prepared()?;
-        let mut estimator = Estimator::new(ESTIMATE_TIME_MAX);
-        for root in &prepared.roots {
-            if let Err(failure) = walk(root, &self.walk_options(&prepared), &mut estimator, context.cancel) {
-                if failure.kind() != Kind::Interrupted && estimator.gave_up() {
-                    return Ok(Estimate::default());
-                }
-                return Err(failure);
-            }
-        }
-        Ok(Estimate {
-            plain_bytes: Some(estimator.plain_bytes.saturating_add(RECORD_BYTES)),
-            items: Some(estimator.items),
+        count(&self.options, &self.prepared()?, ESTIMATE_TIME_MAX, context.cancel)
+    }
+
+    fn bounded(&self) -> Option<Bounded> {
+        let prepared = self.prepared().ok()?;
+        let plain_bytes_max = used_bytes(&prepared.roots)?;
+        let options = self.options.clone();
+        Some(Bounded {
+            plain_bytes_max,
+            count: Box::new(move |cancel| count(&options, &prepared, COUNT_TIME_MAX, cancel).unwrap_or_default()),
         })
     }
 

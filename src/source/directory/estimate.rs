@@ -13,6 +13,9 @@ use crate::base::failure::{Failure, Kind, Result};
 /// A walk that takes longer is given up: the estimate is worth less than the wait.
 pub(super) const ESTIMATE_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// A count that nobody waits for goes on for longer, but not for the days that a broken file system may take.
+pub(super) const COUNT_TIME_MAX: Duration = Duration::from_secs(3600);
+
 /// Files with several names remembered while counting; after that their names are counted each.
 const LINKED_FILES_MAX: usize = 200_000;
 

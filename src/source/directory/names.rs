@@ -38,11 +38,12 @@ impl Names {
         Ok(())
     }
 
-    /// Sorts by bytes, so that the same tree always gives the same archive.
+    /// Sorts what is no folder before what is one, and each by bytes, so that the same tree always gives the same archive.
     pub(super) fn sort(&mut self) {
         let arena = &self.arena;
+        let rank = |offset: u32| (is_folder_at(arena, offset), name_at(arena, offset));
         self.offsets
-            .sort_unstable_by(|left, right| name_at(arena, *left).cmp(name_at(arena, *right)));
+            .sort_unstable_by(|left, right| rank(*left).cmp(&rank(*right)));
     }
 
     /// How many names there are.
@@ -60,11 +61,11 @@ impl Names {
         Some((name, file_type))
     }
 
-    /// Where a name stands, once sorted.
+    /// Where a name stands.
     pub(super) fn find(&self, name: &[u8]) -> Option<usize> {
         self.offsets
-            .binary_search_by(|offset| name_at(&self.arena, *offset).cmp(name))
-            .ok()
+            .iter()
+            .position(|offset| name_at(&self.arena, *offset) == name)
     }
 
     /// Forgets all names but one.
@@ -82,6 +83,10 @@ fn name_at(arena: &[u8], offset: u32) -> &[u8] {
     arena
         .get(start + PREFIX_BYTES..start + PREFIX_BYTES + length)
         .unwrap_or_default()
+}
+
+fn is_folder_at(arena: &[u8], offset: u32) -> bool {
+    arena.get(offset as usize) == Some(&encode_type(FileType::Directory))
 }
 
 fn encode_type(file_type: FileType) -> u8 {
@@ -115,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_come_back_sorted_by_bytes_with_their_types() {
+    fn names_come_back_with_their_types_sorted_by_bytes_and_folders_last() {
         let mut names = Names::default();
         names.push(c"b", FileType::Directory).unwrap();
         names.push(c"\xff", FileType::Fifo).unwrap();
@@ -128,11 +133,11 @@ mod tests {
             [
                 (c"a", FileType::Symlink),
                 (c"a\nb", FileType::RegularFile),
+                (c"\xff", FileType::Fifo),
                 (c"b", FileType::Directory),
-                (c"\xff", FileType::Fifo)
             ]
         );
-        assert_eq!(names.find(b"b"), Some(2));
+        assert_eq!(names.find(b"b"), Some(3));
         assert_eq!(names.find(b"c"), None);
         names.keep_only(1);
         assert_eq!(names.get(0), Some((c"a\nb", FileType::RegularFile)));

@@ -61,6 +61,7 @@ pub(super) struct Session {
     contacted: AtomicBool,
     bucket_seen: AtomicBool,
     conditional_writes_off: AtomicBool,
+    parts_signed: AtomicBool,
     pub(super) batches: BatchHabit,
     cancelled: watch::Receiver<bool>,
     reporter: Arc<dyn Reporter>,
@@ -136,6 +137,7 @@ impl Session {
             contacted: AtomicBool::new(false),
             bucket_seen: AtomicBool::new(false),
             conditional_writes_off: AtomicBool::new(provider.conditional_writes == ConditionalWrites::Ignored),
+            parts_signed: AtomicBool::new(false),
             batches: BatchHabit::default(),
             cancelled,
             reporter,
@@ -242,6 +244,16 @@ impl Session {
                 self.endpoint_for_people()
             )));
         }
+    }
+
+    /// Whether the signature of a part covers the SHA-256 of its content, beside the MD5 that it always covers.
+    pub(super) fn signs_parts(&self) -> bool {
+        self.parts_signed.load(Ordering::Acquire)
+    }
+
+    /// Goes on with whole signatures: some buckets have a policy that takes nothing else.
+    pub(super) fn sign_parts(&self) {
+        self.parts_signed.store(true, Ordering::Release);
     }
 
     /// Notes that the bucket exists.

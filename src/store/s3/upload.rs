@@ -168,6 +168,14 @@ impl Upload for S3Upload {
     }
 }
 
+/// Whether a server that takes no content without a signature may have answered like this.
+fn may_want_signature(class: Class) -> bool {
+    matches!(
+        class,
+        Class::Denied | Class::NotImplemented | Class::InvalidArgument | Class::Fatal
+    )
+}
+
 impl S3Upload {
     /// Sends a part as soon as the provider has room for one more.
     pub(super) async fn send_part(&self, part: Part) -> Result<PartReceipt> {
@@ -203,29 +211,42 @@ impl S3Upload {
             .await
             .map_err(|problem| session.explain(&request, &problem))?;
         let _on_its_way = session.send_bytes(bytes);
-        let etag = session
-            .call(&request, |client: Client, overrides| {
-                client
+        let (md5, body) = (&md5, &part.body);
+        let send = |signed: bool| {
+            session.call(&request, move |client: Client, overrides| {
+                let send = client
                     .upload_part()
                     .bucket(&session.options.bucket)
                     .key(self.key.as_str())
                     .upload_id(&self.upload_id)
                     .part_number(number)
-                    .content_md5(&md5)
+                    .content_md5(md5)
                     .set_checksum_algorithm(self.checksum.then_some(aws_sdk_s3::types::ChecksumAlgorithm::Crc64Nvme))
-                    .body(ByteStream::from(part.body.clone()))
-                    .customize()
-                    .config_override(overrides)
-                    .send()
+                    .body(ByteStream::from(body.clone()))
+                    .customize();
+                let send = match signed {
+                    true => send,
+                    // The MD5 is a header and is signed: the SHA-256 would be a third digest of the same bytes, for both sides.
+                    false => send.disable_payload_signing(),
+                };
+                send.config_override(overrides).send()
             })
-            .await
-            .map_err(|problem| match problem.class {
-                Class::NoUpload | Class::NoKey => session
-                    .explain(&request, &problem)
-                    .with_kind(Kind::Failed)
-                    .hint("Something else ended the upload: a lifecycle rule, or a cleanup of unfinished uploads"),
-                _ => session.explain(&request, &problem),
-            })?;
+        };
+        let signed = session.signs_parts();
+        let mut sent = send(signed).await;
+        if !signed && sent.as_ref().is_err_and(|problem| may_want_signature(problem.class)) {
+            sent = send(true).await;
+            if sent.is_ok() {
+                session.sign_parts();
+            }
+        }
+        let etag = sent.map_err(|problem| match problem.class {
+            Class::NoUpload | Class::NoKey => session
+                .explain(&request, &problem)
+                .with_kind(Kind::Failed)
+                .hint("Something else ended the upload: a lifecycle rule, or a cleanup of unfinished uploads"),
+            _ => session.explain(&request, &problem),
+        })?;
         match etag.e_tag() {
             Some(etag) => Ok(PartReceipt {
                 number: part.number,

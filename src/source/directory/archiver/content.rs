@@ -71,7 +71,8 @@ impl Archiver<'_> {
         let first_bytes = &self.headers[headers_bytes..headers_bytes + read];
         self.databases.note(found.path, first_bytes);
         let headers = std::mem::take(&mut self.headers);
-        let written = self.sink.write_all(&headers).map_err(pass_on);
+        let together = self.sink.keep_together(headers.len() as u64);
+        let written = together.and_then(|()| self.sink.write_all(&headers).map_err(pass_on));
         self.headers = headers;
         written?;
         self.judge(found.path, file, stat, read as u64 == size);

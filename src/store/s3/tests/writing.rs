@@ -410,3 +410,35 @@ fn an_upload_that_was_being_begun_when_the_run_was_cancelled_can_be_aborted() {
     assert_eq!(failure.kind(), Kind::Interrupted);
     assert_eq!(failing.requests(), ["Create"]);
 }
+
+#[test]
+fn a_part_is_signed_by_its_md5_alone_until_a_server_wants_more() {
+    let unsigned = |seen: &Seen| seen.header("x-amz-content-sha256") == Some("UNSIGNED-PAYLOAD");
+    let bench = Bench::new(move |seen| match seen.line().as_str() {
+        "Create" => Reply::created(),
+        "Part" if unsigned(seen) => Reply::error(403, "AccessDenied"),
+        _ => Reply::new(200).header("ETag", "\"tag\""),
+    });
+    let upload = bench.upload();
+    upload.put_part(part(1, b"hello")).unwrap();
+    upload.put_part(part(2, b"world")).unwrap();
+    let seen = bench.server.seen();
+    assert_eq!(bench.requests(), ["Create", "Part", "Part", "Part"]);
+    assert_eq!(seen[1..].iter().map(unsigned).collect::<Vec<_>>(), [true, false, false]);
+    // Either way nobody on the way can put other content into the request.
+    for part in &seen[1..] {
+        let signature = part.header("authorization").unwrap();
+        assert!(signature.contains("content-md5;"), "{signature}");
+    }
+}
+
+#[test]
+fn a_part_that_is_refused_for_another_reason_is_refused() {
+    let bench = Bench::new(|seen| match seen.line().as_str() {
+        "Create" => Reply::created(),
+        _ => Reply::error(403, "AccessDenied"),
+    });
+    let upload = bench.upload();
+    assert_eq!(upload.put_part(part(1, b"hello")).unwrap_err().kind(), Kind::Denied);
+    assert_eq!(bench.requests(), ["Create", "Part", "Part"]);
+}
