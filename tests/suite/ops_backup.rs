@@ -14,12 +14,12 @@ use backup_cli::catalog::layout::Layout;
 use backup_cli::catalog::manifest::{Counts, SourceInfo, State};
 use backup_cli::catalog::selection::{BackupRef, Choice, choose};
 use backup_cli::ops::Run;
-use backup_cli::ops::backup::{BackupOptions, BackupOutcome, TransferOptions, backup};
+use backup_cli::ops::backup::{BackupOptions, BackupOutcome, TransferOptions, backup, plan_backup};
 use backup_cli::ops::list::{ListOptions, ListedState, list};
 use backup_cli::ops::ls::read_index;
 use backup_cli::ops::plaintext::Plaintext;
 use backup_cli::pipeline::crypt::Keys;
-use backup_cli::source::{Estimate, Source, SourceContext, SourceReport, SourceSink};
+use backup_cli::source::{Bounded, Estimate, Source, SourceContext, SourceReport, SourceSink};
 use backup_cli::store::faulty::{Fault, FaultyStore, Method, When};
 use backup_cli::store::memory::MemoryStore;
 use backup_cli::store::{Key, Store};
@@ -524,4 +524,76 @@ fn a_clock_that_has_gone_back_is_said_and_recorded() {
     ] {
         assert_eq!(at(time).len(), warnings, "{time}");
     }
+}
+
+/// A source that says what it can hold at most, and is counted in its own time.
+struct Large {
+    inner: Scripted,
+    plain_bytes_max: u64,
+    estimates: u32,
+}
+
+impl Source for Large {
+    fn prepare(&mut self, context: &SourceContext<'_>) -> Result<()> {
+        self.inner.prepare(context)
+    }
+    fn info(&self) -> SourceInfo {
+        self.inner.info()
+    }
+    fn extension(&self) -> &str {
+        self.inner.extension()
+    }
+    fn estimate(&mut self, _: &SourceContext<'_>) -> Result<Estimate> {
+        self.estimates += 1;
+        Ok(Estimate {
+            plain_bytes: Some(400 << 30),
+            items: Some(5),
+        })
+    }
+    fn bounded(&self) -> Option<Bounded> {
+        Some(Bounded {
+            plain_bytes_max: self.plain_bytes_max,
+            count: Box::new(|_| Estimate {
+                plain_bytes: Some(77),
+                items: Some(5),
+            }),
+        })
+    }
+    fn stream(&mut self, sink: &mut dyn SourceSink, context: &SourceContext<'_>) -> Result<SourceReport> {
+        // Whoever shows how far the run has come hears what is expected while it goes on.
+        let until = std::time::Instant::now() + Duration::from_secs(10);
+        while context.reporter.progress().snapshot().total_items != 5 {
+            assert!(std::time::Instant::now() < until, "nobody has counted");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.inner.stream(sink, context)
+    }
+}
+
+#[test]
+fn only_what_may_need_larger_parts_is_counted_before_the_first_byte() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let run = run_at("2026-01-31T02:00:00Z");
+    let large = |plain_bytes_max| Large {
+        inner: small(),
+        plain_bytes_max,
+        estimates: 0,
+    };
+    let (gib, mib) = (1u64 << 30, 1u64 << 20);
+    for (bytes_max, part_bytes, estimates, total) in [
+        (4 * gib, None, 0, 77),
+        (400 * gib, None, 1, 400 * gib),
+        (400 * gib, Some(8 * mib), 0, 77),
+    ] {
+        let mut source = large(bytes_max);
+        let mut options = options(&format!("s{bytes_max}-{}", part_bytes.is_some()));
+        options.transfer.part_bytes = part_bytes;
+        backup(&store, &mut source, &options, &run).unwrap();
+        assert_eq!(source.estimates, estimates, "{bytes_max}");
+        assert_eq!(run.reporter.progress().snapshot().total_plain_bytes, total);
+    }
+    // Who looks before a run wants to know.
+    let mut source = large(4 * gib);
+    let plan = plan_backup(&store, &mut source, &options("looked-at"), &run).unwrap();
+    assert_eq!((source.estimates, plan.estimate.items), (1, Some(5)));
 }

@@ -323,3 +323,68 @@ proptest! {
         prop_assert!(reader.get_mut().fill_buf().unwrap().is_empty());
     }
 }
+
+#[test]
+fn what_belongs_together_stands_in_one_member_where_it_is_short_enough() {
+    let runs = Arc::new(Mutex::new(Vec::new()));
+    let kept = runs.clone();
+    let on_run: OnRun = Box::new(move |run| {
+        kept.lock().unwrap().push(run);
+        Ok(())
+    });
+    let mut writer = MembersWriter::new(Vec::new(), on_run, &options(1, 1), &Cancel::new()).unwrap();
+    let long = TOGETHER_BYTES_MAX as usize + 1;
+    // Nothing to end, fits to the byte, does not fit, is too long to be kept together.
+    let pieces = [
+        3 * 1024,
+        MEMBER_PLAIN_BYTES_MAX - 3 * 1024,
+        1000,
+        MEMBER_PLAIN_BYTES_MAX - 1000 - 5,
+        6,
+        long,
+    ];
+    writer.keep_together(pieces[0] as u64).unwrap();
+    for bytes in pieces {
+        writer.keep_together(bytes as u64).unwrap();
+        writer.write_all(&vec![b'x'; bytes]).unwrap();
+    }
+    writer.keep_together(MEMBER_PLAIN_BYTES_MAX as u64).unwrap();
+    let (stored, _) = writer.finish().unwrap();
+    assert_eq!(gunzip(&stored).len(), pieces.iter().sum::<usize>());
+    let members: Vec<u32> = runs
+        .lock()
+        .unwrap()
+        .iter()
+        .flat_map(|run| run.members.iter().map(|member| member.plain))
+        .collect();
+    let full = MEMBER_PLAIN_BYTES_MAX as u32;
+    assert_eq!(members, [full, full - 5, 6 + long as u32]);
+}
+
+#[test]
+fn at_the_default_level_great_variety_is_compressed_as_at_the_level_below() {
+    let rows: Vec<u8> = (0..12_000)
+        .flat_map(|row| {
+            let (words, state) = (prose(40, row), ["paid", "sent", "new"][row as usize * 7 % 3]);
+            [
+                format!("{row}\t{}\t{state}\t", row * 13 % 100).as_bytes(),
+                &words,
+                b"\n",
+            ]
+            .concat()
+        })
+        .collect();
+    let stored = |level: u32, plain: &[u8]| deflate(&[plain], level, 1).0;
+    // A hundred and fifty words, of which hardly any two follow each other twice in a few kilobytes.
+    let letters = noise(1_200, 3);
+    let words: Vec<&[u8]> = letters.chunks(8).collect();
+    let speech: Vec<u8> = noise(200_000, 4)
+        .chunks(2)
+        .flat_map(|choice| words[(usize::from(choice[0]) << 8 | usize::from(choice[1])) % words.len()])
+        .copied()
+        .collect();
+    assert!(stored(6, &speech) == stored(5, &speech));
+    assert!(stored(7, &speech) != stored(6, &speech));
+    assert!(stored(6, &rows).len() < stored(5, &rows).len());
+    assert!(gunzip(&stored(6, &rows)) == rows);
+}

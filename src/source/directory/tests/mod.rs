@@ -24,6 +24,8 @@ use crate::source::{Source, SourceContext, SourceReport, SourceSink};
 pub(super) struct MemorySink {
     pub(super) bytes: Vec<u8>,
     pub(super) cuts: Vec<u64>,
+    /// Where something begins that belongs together, and how many bytes it has.
+    pub(super) together: Vec<(u64, u64)>,
     pub(super) entries: Vec<Entry>,
     /// Called with the position before a write.
     pub(super) before_write: Option<Box<dyn FnMut(u64)>>,
@@ -49,6 +51,10 @@ impl SourceSink for MemorySink {
     }
     fn cut(&mut self) -> Result<()> {
         self.cuts.push(self.bytes.len() as u64);
+        Ok(())
+    }
+    fn keep_together(&mut self, bytes: u64) -> Result<()> {
+        self.together.push((self.bytes.len() as u64, bytes));
         Ok(())
     }
     fn entry(&mut self, entry: &Entry) -> Result<()> {

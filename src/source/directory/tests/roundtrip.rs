@@ -211,6 +211,84 @@ fn the_estimate_is_near_and_never_below_the_content() {
 }
 
 #[test]
+fn a_count_meanwhile_is_the_estimate_and_what_file_systems_hold_bounds_it() {
+    let (_guard, base) = scratch();
+    make_nasty(&base.join("www"));
+    let surroundings = Surroundings::default();
+    let mut source = DirectorySource::new(options_for(&[&base.join("www")]));
+    source.prepare(&surroundings.context()).unwrap();
+    let estimate = source.estimate(&surroundings.context()).unwrap();
+    let bounded = source.bounded().unwrap();
+    assert_eq!((bounded.count)(&surroundings.cancel), estimate);
+    // `df` counts the same blocks; others may write meanwhile.
+    let df = std::process::Command::new("df")
+        .args(["--output=used", "-B1"])
+        .arg(&base)
+        .output()
+        .unwrap();
+    let used: u64 = String::from_utf8(df.stdout)
+        .unwrap()
+        .lines()
+        .nth(1)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    assert!(
+        bounded.plain_bytes_max.abs_diff(used) <= used / 10,
+        "{} of {used}",
+        bounded.plain_bytes_max
+    );
+
+    let stopped = Cancel::new();
+    stopped.cancel();
+    assert_eq!(
+        (source.bounded().unwrap().count)(&stopped),
+        crate::source::Estimate::default()
+    );
+    let mut kernel = DirectorySource::new(options_for(&[Path::new("/proc/self")]));
+    kernel.prepare(&surroundings.context()).unwrap();
+    assert!(
+        kernel.bounded().is_none(),
+        "a file system that holds nothing says nothing"
+    );
+}
+
+#[test]
+fn small_files_are_kept_together_with_their_headers_and_folders_come_after_files() {
+    let (_guard, base) = scratch();
+    let www = base.join("www");
+    std::fs::create_dir_all(www.join("a-folder/deeper")).unwrap();
+    for (path, bytes) in [
+        ("z", 10),
+        ("a-folder/b", 256 * 1024),
+        ("a-folder/deeper/c", 256 * 1024 + 1),
+    ] {
+        std::fs::write(www.join(path), vec![b'x'; bytes]).unwrap();
+    }
+    let (sink, _) = back_up(&www);
+    let paths: Vec<_> = sink.entries.iter().map(|entry| entry.path.display()).collect();
+    assert_eq!(
+        paths,
+        [
+            "www",
+            "www/z",
+            "www/a-folder",
+            "www/a-folder/b",
+            "www/a-folder/deeper",
+            "www/a-folder/deeper/c"
+        ]
+    );
+    let small: Vec<(u64, u64)> = sink
+        .entries
+        .iter()
+        .filter(|entry| ["z", "b"].contains(&entry.path.display().rsplit('/').next().unwrap()))
+        .map(|entry| (entry.offset, entry.length))
+        .collect();
+    assert_eq!(sink.together, small);
+}
+
+#[test]
 fn an_interrupted_run_ends_with_its_kind_and_no_end_marker() {
     let (_guard, base) = scratch();
     make_nasty(&base.join("www"));
