@@ -24,7 +24,7 @@ use backup_cli::base::failure::Result;
 use backup_cli::base::report::Recorder;
 use backup_cli::base::units::{GIB, MIB, TIB};
 use backup_cli::pipeline::deflate::{DeflateOptions, MembersWriter};
-use backup_cli::pipeline::digest::{md5_of, sha256_of};
+use backup_cli::pipeline::digest::{Digester, md5_of, sha256_of};
 use backup_cli::pipeline::download::{DownloadOptions, ObjectsReader, StoredObject};
 use backup_cli::pipeline::inflate::MembersReader;
 use backup_cli::pipeline::plan::{MEMORY_BYTES_DEFAULT, PlanInput, plan};
@@ -154,6 +154,11 @@ fn main() {
     });
     measure("SHA-256", plain.len(), || {
         std::hint::black_box(sha256_of(&plain));
+    });
+    measure("MD5 and SHA-256 together", plain.len(), || {
+        let mut digester = Digester::new();
+        digester.update(&plain);
+        std::hint::black_box(digester.finish());
     });
     for threads in [1, 2] {
         let written = measure(&format!("members, level 6, {threads} thread(s)"), plain.len(), || {
