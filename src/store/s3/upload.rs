@@ -169,11 +169,13 @@ impl Upload for S3Upload {
 }
 
 /// Whether a server that takes no content without a signature may have answered like this.
-fn may_want_signature(class: Class) -> bool {
-    matches!(
-        class,
-        Class::Denied | Class::NotImplemented | Class::InvalidArgument | Class::Fatal
-    )
+fn may_want_signature(problem: &Problem) -> bool {
+    // What compares the content with the words that say that its digest is not given finds another one.
+    problem.code.as_deref() == Some("XAmzContentSHA256Mismatch")
+        || matches!(
+            problem.class,
+            Class::Denied | Class::BadCredentials | Class::NotImplemented | Class::InvalidArgument | Class::Fatal
+        )
 }
 
 impl S3Upload {
@@ -234,7 +236,7 @@ impl S3Upload {
         };
         let signed = session.signs_parts();
         let mut sent = send(signed).await;
-        if !signed && sent.as_ref().is_err_and(|problem| may_want_signature(problem.class)) {
+        if !signed && sent.as_ref().is_err_and(may_want_signature) {
             sent = send(true).await;
             if sent.is_ok() {
                 session.sign_parts();
