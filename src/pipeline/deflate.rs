@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use sha2::{Digest, Sha256};
 
 use super::codec::{Maker, STORED_BYTES_MAX};
+use super::member::LEVEL_DEFAULT;
 pub use super::member::MEMBER_PLAIN_BYTES_MAX;
 use super::stop::Stop;
 use crate::base::cancel::{Cancel, CancelGuard};
@@ -140,6 +141,8 @@ pub(super) fn thread_bytes(codec: Codec, level: u32) -> usize {
     const KIB: usize = 1024;
     let tables = match (codec, level) {
         (Codec::None, _) => 0,
+        // Two of them, of which each member takes one.
+        (Codec::Gzip, LEVEL_DEFAULT) => 2 * 768 * KIB,
         (Codec::Gzip, ..10) => 768 * KIB,
         // Near-optimal parsing.
         (Codec::Gzip, _) => 9 * 1024 * KIB,

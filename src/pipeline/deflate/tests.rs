@@ -23,14 +23,20 @@ fn no_runs() -> OnRun {
     Box::new(|_| Ok(()))
 }
 
-/// Deflates the pieces, cutting between them; gives the stored bytes, the report and the runs.
-fn deflate(pieces: &[&[u8]], level: u32, threads: usize) -> (Vec<u8>, MembersReport, Vec<MemberRun>) {
+/// Keeps the runs that are reported.
+fn kept_runs() -> (Arc<Mutex<Vec<MemberRun>>>, OnRun) {
     let runs = Arc::new(Mutex::new(Vec::new()));
     let kept = runs.clone();
     let on_run: OnRun = Box::new(move |run| {
         kept.lock().unwrap().push(run);
         Ok(())
     });
+    (runs, on_run)
+}
+
+/// Deflates the pieces, cutting between them; gives the stored bytes, the report and the runs.
+fn deflate(pieces: &[&[u8]], level: u32, threads: usize) -> (Vec<u8>, MembersReport, Vec<MemberRun>) {
+    let (runs, on_run) = kept_runs();
     let mut writer = MembersWriter::new(Vec::new(), on_run, &options(level, threads), &Cancel::new()).unwrap();
     for piece in pieces {
         writer.cut().unwrap();
@@ -290,6 +296,8 @@ fn memory_bounds_the_threads() {
         let threads = threads_within_memory(&options(level, 1000));
         assert!((4..=16).contains(&threads), "level {level}: {threads}");
     }
+    // The default level has the tables of two.
+    assert!(thread_bytes(Codec::Gzip, LEVEL_DEFAULT) > thread_bytes(Codec::Gzip, LEVEL_DEFAULT + 1));
 }
 
 #[test]
@@ -326,12 +334,7 @@ proptest! {
 
 #[test]
 fn what_belongs_together_stands_in_one_member_where_it_is_short_enough() {
-    let runs = Arc::new(Mutex::new(Vec::new()));
-    let kept = runs.clone();
-    let on_run: OnRun = Box::new(move |run| {
-        kept.lock().unwrap().push(run);
-        Ok(())
-    });
+    let (runs, on_run) = kept_runs();
     let mut writer = MembersWriter::new(Vec::new(), on_run, &options(1, 1), &Cancel::new()).unwrap();
     let long = TOGETHER_BYTES_MAX as usize + 1;
     // Nothing to end, fits to the byte, does not fit, is too long to be kept together.
