@@ -94,7 +94,7 @@ pub struct BackupPlan {
 
 /// When what a source holds is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Count {
+pub(super) enum Counted {
     /// Before anything else, for those who want to know.
     First,
     /// While the source is read, if nothing depends on it.
@@ -130,19 +130,19 @@ pub fn plan_backup(
     options: &BackupOptions,
     run: &Run,
 ) -> Result<BackupPlan> {
-    plan_one(store, source, Count::First, options, run)
+    plan_one(store, source, Counted::First, options, run)
 }
 
 fn plan_one(
     store: &Arc<dyn Store>,
     source: &mut dyn Source,
-    count: Count,
+    counted: Counted,
     options: &BackupOptions,
     run: &Run,
 ) -> Result<BackupPlan> {
     let lock = begin_in_one(store.as_ref(), options.lock.as_ref(), run)?;
     let limits = store.limits();
-    let look = look_at(source, store.as_ref(), limits, count, options, run)?;
+    let look = look_at(source, store.as_ref(), limits, counted, options, run)?;
     let parts = plan_parts(limits, look.expected_stored_bytes, source, options)?;
     let (data_key, started) = free_key(store.as_ref(), source.extension(), options, run)?;
     Ok(BackupPlan {
@@ -177,7 +177,7 @@ pub(super) fn look_at(
     source: &mut dyn Source,
     store: &dyn Store,
     limits: Limits,
-    count: Count,
+    counted: Counted,
     options: &BackupOptions,
     run: &Run,
 ) -> Result<Look> {
@@ -187,7 +187,7 @@ pub(super) fn look_at(
     source.prepare(&run.source_context()).map_err(of_source)?;
     let bounded = source.bounded().filter(|bounded| {
         let is_planned = options.expected_bytes.is_some() || options.transfer.part_bytes.is_some();
-        count == Count::Meanwhile && (is_planned || is_small(bounded, limits))
+        counted == Counted::Meanwhile && (is_planned || is_small(bounded, limits))
     });
     if let Some(bounded) = bounded {
         let shows = run.reporter.shows_progress();
@@ -230,7 +230,7 @@ pub fn backup(
         options.lock_timeout,
         run,
     )?;
-    let planned = plan_one(store, source, Count::Meanwhile, options, run)?;
+    let planned = plan_one(store, source, Counted::Meanwhile, options, run)?;
     let clock_warning = lock
         .last_started()
         .and_then(|last| clock_warning(last, planned.started, &options.name));

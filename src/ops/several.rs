@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Run;
 use super::backup::{
-    BackupOptions, BackupOutcome, BackupPlan, Count, backup, clock_warning, first_free, is_taken, look_at, plan_backup,
-    plan_parts, stream,
+    BackupOptions, BackupOutcome, BackupPlan, Counted, backup, clock_warning, first_free, is_taken, look_at,
+    plan_backup, plan_parts, stream,
 };
 use super::commit::commit;
 use super::lock::SeriesLock;
@@ -69,7 +69,7 @@ pub fn plan_several(
         let stores = vec![(only.store.url(), Ok(plan.data_key.clone()))];
         return Ok(SeveralPlan { plan, stores });
     }
-    let planned = prepare(destinations, source, Count::First, options, run)?;
+    let planned = prepare(destinations, source, Counted::First, options, run)?;
     let stores = destinations.iter().zip(planned.keys).enumerate();
     let stores = stores
         .map(|(place, (destination, key))| {
@@ -103,7 +103,7 @@ pub fn backup_to_several(
         }]);
     }
     let locks = take_locks(destinations, options, run)?;
-    let planned = prepare(destinations, source, Count::Meanwhile, options, run)?;
+    let planned = prepare(destinations, source, Counted::Meanwhile, options, run)?;
     let Planned { fan_out, plan, .. } = &planned;
     let warning = locks
         .iter()
@@ -165,7 +165,7 @@ fn take_locks(destinations: &[Destination], options: &BackupOptions, run: &Run) 
 fn prepare(
     destinations: &[Destination],
     source: &mut dyn Source,
-    count: Count,
+    counted: Counted,
     options: &BackupOptions,
     run: &Run,
 ) -> Result<Planned> {
@@ -176,7 +176,7 @@ fn prepare(
         .iter()
         .map(|destination| destination.store.limits())
         .fold(first.store.limits(), within_both);
-    let look = look_at(source, first.store.as_ref(), limits, count, options, run)?;
+    let look = look_at(source, first.store.as_ref(), limits, counted, options, run)?;
     let mut failures: Vec<Option<Failure>> = destinations.iter().map(|_| None).collect();
     let locks = begin_locks(destinations, options, &mut failures, run)?;
     let mut keys = Vec::new();

@@ -93,26 +93,27 @@ pub struct MemberMaker {
     inflated: Vec<u8>,
 }
 
+fn compressor(level: u32) -> Result<Compressor> {
+    i32::try_from(level)
+        .ok()
+        .filter(|_| LEVELS.contains(&level))
+        .and_then(|level| CompressionLvl::new(level).ok())
+        .map(Compressor::new)
+        .ok_or_else(|| {
+            Failure::new(Kind::Usage, format!("There is no compression level {level}")).hint(format!(
+                "Choose a level from {} (fast) to {} (small); {LEVEL_DEFAULT} is the default",
+                LEVELS.start(),
+                LEVELS.end()
+            ))
+        })
+}
+
 impl MemberMaker {
     /// A maker for one of the [`LEVELS`].
     ///
     /// # Errors
     /// [`Kind::Usage`] for any other level.
     pub fn new(level: u32) -> Result<Self> {
-        let compressor = |level: u32| {
-            i32::try_from(level)
-                .ok()
-                .filter(|_| LEVELS.contains(&level))
-                .and_then(|level| CompressionLvl::new(level).ok())
-                .map(Compressor::new)
-                .ok_or_else(|| {
-                    Failure::new(Kind::Usage, format!("There is no compression level {level}")).hint(format!(
-                        "Choose a level from {} (fast) to {} (small); {LEVEL_DEFAULT} is the default",
-                        LEVELS.start(),
-                        LEVELS.end()
-                    ))
-                })
-        };
         Ok(Self {
             compressor: compressor(level)?,
             compressor_of_variety: (level == LEVEL_DEFAULT)

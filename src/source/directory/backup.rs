@@ -1,13 +1,12 @@
 //! The directory source: files and folders as a tar archive.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{Access, AtFlags, CWD};
 
 use super::archiver::{Archiver, RECORD_BYTES};
-use super::estimate::{COUNT_TIME_MAX, ESTIMATE_TIME_MAX, Estimator};
+use super::estimate::{COUNT_TIME_MAX, ESTIMATE_TIME_MAX, Estimator, used_bytes};
 use super::excludes::Excludes;
 use super::roots::{self, Root};
 use super::walk::{WalkOptions, walk};
@@ -88,10 +87,6 @@ impl DirectorySource {
             }),
         }
     }
-
-    fn walk_options<'a>(&self, prepared: &'a Prepared) -> WalkOptions<'a> {
-        walk_options(&self.options, prepared)
-    }
 }
 
 fn walk_options<'a>(options: &DirectoryOptions, prepared: &'a Prepared) -> WalkOptions<'a> {
@@ -118,21 +113,6 @@ fn count(options: &DirectoryOptions, prepared: &Prepared, time_max: Duration, ca
         plain_bytes: Some(estimator.plain_bytes.saturating_add(RECORD_BYTES)),
         items: Some(estimator.items),
     })
-}
-
-/// How much the file systems hold on which the roots are; `None` if one of them does not say, as those of the kernel and
-/// some of other programs do not. What is mounted further down is not among it.
-fn used_bytes(roots: &[Root]) -> Option<u64> {
-    let mut seen = HashSet::new();
-    let mut used_bytes = 0u64;
-    for root in roots {
-        if seen.insert(rustix::fs::stat(&root.real).ok()?.st_dev) {
-            let stat = rustix::fs::statvfs(&root.real).ok()?;
-            let used = stat.f_blocks.checked_sub(stat.f_bfree)?.saturating_mul(stat.f_frsize);
-            used_bytes = used_bytes.saturating_add(used);
-        }
-    }
-    (used_bytes > 0).then_some(used_bytes)
 }
 
 impl Source for DirectorySource {
@@ -228,7 +208,12 @@ impl Source for DirectorySource {
         let prepared = self.prepared()?;
         let mut estimator = Estimator::new(ESTIMATE_TIME_MAX).looking_closely();
         for root in &prepared.roots {
-            match walk(root, &self.walk_options(&prepared), &mut estimator, context.cancel) {
+            match walk(
+                root,
+                &walk_options(&self.options, &prepared),
+                &mut estimator,
+                context.cancel,
+            ) {
                 Err(failure) if failure.kind() == Kind::Interrupted => return Err(failure),
                 // What has been looked at by then is worth telling.
                 Err(_) => break,
@@ -256,7 +241,12 @@ impl Source for DirectorySource {
         let begin = sink.position();
         let mut archiver = Archiver::new(sink, context);
         for root in &prepared.roots {
-            walk(root, &self.walk_options(&prepared), &mut archiver, context.cancel)?;
+            walk(
+                root,
+                &walk_options(&self.options, &prepared),
+                &mut archiver,
+                context.cancel,
+            )?;
         }
         if archiver.is_empty() {
             return Err(

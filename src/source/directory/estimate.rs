@@ -1,4 +1,4 @@
-//! How much a tree holds, found by a quick walk.
+//! How much a tree holds: found by a quick walk, or bounded by what its file systems hold.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -7,6 +7,7 @@ use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::header::{BLOCK_BYTES, padding_bytes};
+use super::roots::Root;
 use super::walk::{Found, Next, Visitor};
 use crate::base::failure::{Failure, Kind, Result};
 
@@ -110,4 +111,19 @@ impl Visitor for Estimator {
     fn unlisted(&mut self, _path: &[u8], _errno: Errno) {}
 
     fn skipped(&mut self, _count: u64) {}
+}
+
+/// How much the file systems hold on which the roots are; `None` if one of them does not say, as those of the kernel and
+/// some of other programs do not. What is mounted further down is not among it.
+pub(super) fn used_bytes(roots: &[Root]) -> Option<u64> {
+    let mut seen = HashSet::new();
+    let mut used_bytes = 0u64;
+    for root in roots {
+        if seen.insert(rustix::fs::stat(&root.real).ok()?.st_dev) {
+            let stat = rustix::fs::statvfs(&root.real).ok()?;
+            let used = stat.f_blocks.checked_sub(stat.f_bfree)?.saturating_mul(stat.f_frsize);
+            used_bytes = used_bytes.saturating_add(used);
+        }
+    }
+    (used_bytes > 0).then_some(used_bytes)
 }
