@@ -73,9 +73,17 @@ def choose(found, files_wanted, bytes_wanted):
     return chosen
 
 
-def make_tree(folder, files=TREE_FILES, size=TREE_BYTES):
-    """The tree below `folder`, made once; returns (path, files, bytes)."""
-    tree = folder / f"source-{files}-{size}"
+TIMES = ("own", "now", "random")
+
+
+def make_tree(folder, files=TREE_FILES, size=TREE_BYTES, times="own"):
+    """The tree below `folder`, made once; returns (path, files, bytes).
+
+    `times` says how it is dated, which counts because our archive keeps the fractions of seconds and GNU tar's does not: with the
+    sources' `own` times, as whoever published and unpacked them left them; as a fresh copy or checkout, `now`; or each
+    file to the nanosecond at `random`, which nothing can compress.
+    """
+    tree = folder / f"source-{times}-{files}-{size}"
     done = folder / f"{tree.name}.done"
     if not done.exists():
         shutil.rmtree(tree, ignore_errors=True)
@@ -86,8 +94,15 @@ def make_tree(folder, files=TREE_FILES, size=TREE_BYTES):
             target = tree / os.path.relpath(path, "/")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
-            os.utime(target, ns=(0, 1_600_000_000_000_000_000 + int.from_bytes(digest[5:11], "big")))
+            if times == "own":
+                shutil.copystat(path, target)
+            if times == "random":
+                os.utime(target, ns=(0, 1_600_000_000_000_000_000 + int.from_bytes(digest[5:11], "big")))
             count, total = count + 1, total + bytes_
+        if times == "own":
+            # The deepest first: what is made in a folder dates it anew.
+            for top, _, _ in os.walk(tree, topdown=False):
+                shutil.copystat("/" / pathlib.Path(top).relative_to(tree), top)
         done.write_text(f"{count} {total}")
     count, total = map(int, done.read_text().split())
     return tree, count, total

@@ -260,8 +260,13 @@ impl SourceSink for Sink<'_> {
         self.members.cut()
     }
 
-    fn keep_together(&mut self, bytes: u64) -> Result<()> {
-        self.members.keep_together(bytes)
+    fn write_together(&mut self, bytes_max: usize, fill: &mut dyn FnMut(&mut Vec<u8>) -> bool) -> Result<()> {
+        self.streams.run.cancel.check()?;
+        let before = self.members.position();
+        self.members.write_together(bytes_max, fill)?;
+        let written = self.members.position() - before;
+        self.streams.run.reporter.progress().add_plain(written);
+        Ok(())
     }
 
     fn entry(&mut self, entry: &Entry) -> Result<()> {

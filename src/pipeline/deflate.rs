@@ -31,7 +31,7 @@ const BLOCKS_EXTRA: usize = 2;
 
 /// What belongs together is kept in one member up to this length, in bytes: members end early by no more than this, and what
 /// is longer spans two.
-const TOGETHER_BYTES_MAX: u64 = 256 * 1024;
+const TOGETHER_BYTES_MAX: usize = 256 * 1024;
 
 /// How many members are reported in one run: some tens of lines of index for each gigabyte.
 const RUN_MEMBERS_MAX: usize = 256;
@@ -248,20 +248,42 @@ impl<W: Write + Send + 'static> MembersWriter<W> {
         }
     }
 
-    /// Ends the member at this position if the next `bytes` belong together and would not all find room in it.
+    /// Writes what `fill` appends to the vector that it is given, `bytes_max` at most, for which there is room; nothing if it
+    /// says no. Where they do not all fit into the member begun, they stand in the next one if they are short enough, and
+    /// else span both.
     ///
     /// A file that spans no two members is fetched alone with one of them, and compresses better: what it repeats of itself is
-    /// in its own window.
+    /// in its own window. What is read straight into the member's block need not be copied there.
     ///
     /// # Errors
     /// As [`MembersWriter::cut`].
-    pub fn keep_together(&mut self, bytes: u64) -> Result<()> {
+    pub fn write_together(&mut self, bytes_max: usize, fill: &mut dyn FnMut(&mut Vec<u8>) -> bool) -> Result<()> {
         let filled = self.filling.as_ref().map_or(0, Vec::len);
-        let fits = filled as u64 + bytes <= MEMBER_PLAIN_BYTES_MAX as u64;
-        match fits || bytes > TOGETHER_BYTES_MAX {
-            true => Ok(()),
-            false => self.cut(),
+        if filled + bytes_max > MEMBER_PLAIN_BYTES_MAX {
+            if bytes_max > TOGETHER_BYTES_MAX {
+                let mut bytes = Vec::with_capacity(bytes_max);
+                let mut left = match fill(&mut bytes) {
+                    true => &bytes[..],
+                    false => &[],
+                };
+                while !left.is_empty() {
+                    let written = self.write_some(left)?;
+                    left = &left[written..];
+                }
+                return Ok(());
+            }
+            self.cut()?;
         }
+        self.stop.check()?;
+        let mut block = self.block()?;
+        let begin = block.len();
+        if !fill(&mut block) {
+            block.truncate(begin);
+        }
+        let written = block.len().saturating_sub(begin);
+        self.pass_on(block)?;
+        self.position += written as u64;
+        Ok(())
     }
 
     /// Writes what is left, waits until the sink has everything, and gives it back, neither flushed nor finished.
@@ -316,23 +338,31 @@ impl<W: Write + Send + 'static> MembersWriter<W> {
 
     fn write_some(&mut self, bytes: &[u8]) -> Result<usize> {
         self.stop.check()?;
-        let mut block = match self.filling.take() {
-            Some(block) => block,
-            None => {
-                let mut block = self.stop.receive(&self.free).ok_or_else(|| self.stop.failure())?;
-                block.reserve_exact(MEMBER_PLAIN_BYTES_MAX);
-                block
-            }
-        };
+        let mut block = self.block()?;
         let count = bytes.len().min(MEMBER_PLAIN_BYTES_MAX - block.len());
         block.extend_from_slice(&bytes[..count]);
-        if block.len() == MEMBER_PLAIN_BYTES_MAX {
-            self.dispatch(block)?;
-        } else {
-            self.filling = Some(block);
-        }
+        self.pass_on(block)?;
         self.position += count as u64;
         Ok(count)
+    }
+
+    /// The block that is being filled, or the next one.
+    fn block(&mut self) -> Result<Vec<u8>> {
+        if let Some(block) = self.filling.take() {
+            return Ok(block);
+        }
+        let mut block = self.stop.receive(&self.free).ok_or_else(|| self.stop.failure())?;
+        block.reserve_exact(MEMBER_PLAIN_BYTES_MAX);
+        Ok(block)
+    }
+
+    /// Keeps the block that is being filled until it is full.
+    fn pass_on(&mut self, block: Vec<u8>) -> Result<()> {
+        if block.len() == MEMBER_PLAIN_BYTES_MAX {
+            return self.dispatch(block);
+        }
+        self.filling = Some(block);
+        Ok(())
     }
 }
 

@@ -39,9 +39,9 @@ pub struct Digests {
     pub md5: [u8; 16],
 }
 
-/// How much one of two digests takes before the other does, in bytes: few enough of their blocks of 64 bytes that a core looks
-/// ahead from the one to the other, enough that the calls do not count.
-const TURN_BYTES: usize = 256;
+/// How much one of two digests takes before the other does, in bytes: one block of either, so that a core looks ahead from the
+/// one to the other. Measured for 128 MiB: 0.27 s, with four blocks 0.30 s, one digest after the other 0.36 s.
+const TURN_BYTES: usize = 64;
 
 /// MD5 and SHA-256 of a stream, taken together.
 ///
@@ -178,7 +178,14 @@ mod tests {
     #[test]
     fn digests_do_not_depend_on_how_bytes_come() {
         let bytes: Vec<u8> = (0..=255).cycle().take(3 * TURN_BYTES + 7).collect();
-        for piece_bytes in [1, 63, 64, TURN_BYTES - 1, TURN_BYTES, TURN_BYTES + 1, bytes.len()] {
+        for piece_bytes in [
+            1,
+            TURN_BYTES - 1,
+            TURN_BYTES,
+            TURN_BYTES + 1,
+            3 * TURN_BYTES,
+            bytes.len(),
+        ] {
             let mut digester = Digester::new();
             bytes.chunks(piece_bytes).for_each(|piece| digester.update(piece));
             let digests = digester.finish();

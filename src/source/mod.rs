@@ -5,7 +5,7 @@ use std::io::Write;
 use serde::{Deserialize, Serialize};
 
 use crate::base::cancel::Cancel;
-use crate::base::failure::Result;
+use crate::base::failure::{Result, from_io};
 use crate::base::report::Reporter;
 use crate::catalog::index::Entry;
 use crate::catalog::manifest::{Counts, Problem, SourceInfo};
@@ -21,12 +21,19 @@ pub trait SourceSink: Write {
     /// If what went before cannot be passed on.
     fn cut(&mut self) -> Result<()>;
 
-    /// Says that the next `bytes` belong together, so that they are put into one member where they are short enough.
+    /// Writes what `fill` appends to the vector that it is given, `bytes_max` at most, for which there is room. All of it
+    /// belongs together: it is put into one member where it is short enough. If `fill` says no, nothing of it is written.
     ///
     /// # Errors
-    /// As [`SourceSink::cut`].
-    fn keep_together(&mut self, _bytes: u64) -> Result<()> {
-        Ok(())
+    /// If what went before, or this, cannot be passed on.
+    fn write_together(&mut self, bytes_max: usize, fill: &mut dyn FnMut(&mut Vec<u8>) -> bool) -> Result<()> {
+        let mut bytes = Vec::with_capacity(bytes_max);
+        match fill(&mut bytes) {
+            true => self
+                .write_all(&bytes)
+                .map_err(|error| from_io("pass on what was read", error)),
+            false => Ok(()),
+        }
     }
 
     /// Adds a line to the index.

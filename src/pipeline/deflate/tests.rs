@@ -336,7 +336,7 @@ proptest! {
 fn what_belongs_together_stands_in_one_member_where_it_is_short_enough() {
     let (runs, on_run) = kept_runs();
     let mut writer = MembersWriter::new(Vec::new(), on_run, &options(1, 1), &Cancel::new()).unwrap();
-    let long = TOGETHER_BYTES_MAX as usize + 1;
+    let long = TOGETHER_BYTES_MAX + 1;
     // Nothing to end, fits to the byte, does not fit, is too long to be kept together.
     let pieces = [
         3 * 1024,
@@ -346,14 +346,29 @@ fn what_belongs_together_stands_in_one_member_where_it_is_short_enough() {
         6,
         long,
     ];
-    writer.keep_together(pieces[0] as u64).unwrap();
-    for bytes in pieces {
-        writer.keep_together(bytes as u64).unwrap();
-        writer.write_all(&vec![b'x'; bytes]).unwrap();
+    let mut plain = Vec::new();
+    for (number, bytes) in pieces.into_iter().enumerate() {
+        let piece = noise(bytes, number as u64);
+        plain.extend_from_slice(&piece);
+        // What is not wanted after all leaves no trace.
+        writer
+            .write_together(bytes, &mut |block| {
+                assert!(block.capacity() - block.len() >= bytes);
+                block.extend_from_slice(&piece[1..]);
+                false
+            })
+            .unwrap();
+        writer
+            .write_together(bytes, &mut |block| {
+                block.extend_from_slice(&piece);
+                true
+            })
+            .unwrap();
+        assert_eq!(writer.position(), plain.len() as u64);
     }
-    writer.keep_together(MEMBER_PLAIN_BYTES_MAX as u64).unwrap();
+    writer.write_together(MEMBER_PLAIN_BYTES_MAX, &mut |_| true).unwrap();
     let (stored, _) = writer.finish().unwrap();
-    assert_eq!(gunzip(&stored).len(), pieces.iter().sum::<usize>());
+    assert!(gunzip(&stored) == plain);
     let members: Vec<u32> = runs
         .lock()
         .unwrap()

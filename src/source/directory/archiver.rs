@@ -39,7 +39,7 @@ pub(super) struct Archiver<'a> {
     attributes: AttributeReader,
     /// Whether the last access time can be left alone; the system allows it to a file's owner only.
     keeps_access_time: bool,
-    /// The headers of one item, and behind them the content of a small file.
+    /// The headers of one item.
     headers: Vec<u8>,
     records: Vec<u8>,
     content: Vec<u8>,

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::Stat;
 use rustix::io::Errno;
 
@@ -48,34 +49,32 @@ impl Archiver<'_> {
         }
         // A small file is read before its header goes out: if it cannot be read it is left out and not filled up.
         let begin = self.sink.position();
-        let headers_bytes = self.headers.len();
-        let padded = size as usize + padding_bytes(size);
-        self.headers.resize(headers_bytes + padded, 0);
-        let mut read = 0;
-        while read < size as usize {
-            // Looking for holes has moved the file's own position, so every read says where it begins.
-            match rustix::io::pread(
-                file,
-                &mut self.headers[headers_bytes + read..headers_bytes + size as usize],
-                read as u64,
-            ) {
-                Ok(0) => {
-                    self.shrank(found.path, read as u64, size);
-                    break;
-                }
-                Ok(more) => read += more,
-                Err(Errno::INTR) => {}
-                Err(errno) => return self.failed(found.path, errno).map(|()| false),
+        let padded_bytes = size as usize + padding_bytes(size);
+        let Self {
+            sink,
+            headers,
+            databases,
+            ..
+        } = self;
+        let mut read = Ok(0);
+        sink.write_together(headers.len() + padded_bytes, &mut |block| {
+            block.extend_from_slice(headers);
+            let content = block.len();
+            read = append_content(file, size as usize, block);
+            if let Ok(bytes) = read {
+                databases.note(found.path, &block[content..content + bytes]);
+                block.resize(content + padded_bytes, 0);
             }
+            read.is_ok()
+        })?;
+        let read = match read {
+            Ok(bytes) => bytes as u64,
+            Err(errno) => return self.failed(found.path, errno).map(|()| false),
+        };
+        if read < size {
+            self.shrank(found.path, read, size);
         }
-        let first_bytes = &self.headers[headers_bytes..headers_bytes + read];
-        self.databases.note(found.path, first_bytes);
-        let headers = std::mem::take(&mut self.headers);
-        let together = self.sink.keep_together(headers.len() as u64);
-        let written = together.and_then(|()| self.sink.write_all(&headers).map_err(pass_on));
-        self.headers = headers;
-        written?;
-        self.judge(found.path, file, stat, read as u64 == size);
+        self.judge(found.path, file, stat, read == size);
         self.add_entry(found.path, stat, &shape, begin, size)?;
         self.counts.files += 1;
         Ok(true)
@@ -221,6 +220,24 @@ impl Archiver<'_> {
     }
 }
 
+/// Appends the first `bytes` of a file, or as many as it has, and returns how many those are.
+fn append_content(file: &OwnedFd, bytes: usize, block: &mut Vec<u8>) -> rustix::io::Result<usize> {
+    let begin = block.len();
+    block.reserve(bytes);
+    while block.len() - begin < bytes {
+        // Looking for holes has moved the file's own position, so every read says where it begins.
+        let offset = (block.len() - begin) as u64;
+        match rustix::io::pread(file, spare_capacity(block), offset) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    // There may have been more room than that, and the file longer by now.
+    block.truncate(begin + bytes);
+    Ok(block.len() - begin)
+}
+
 #[cfg(test)]
 mod tests {
     use rustix::fs::{FileType, Mode, OFlags};
@@ -264,6 +281,41 @@ mod tests {
         let (bytes, problems) = stored(folder.path(), |stat| stat.st_blocks = 1);
         assert_eq!(problems, 0);
         assert!(memchr::memmem::find(&bytes, &content).is_some());
+    }
+
+    #[test]
+    fn a_small_file_is_as_long_as_its_header_says_whatever_it_is_by_now() {
+        let content: Vec<u8> = (1..=250).cycle().take(3000).collect();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("small"), &content).unwrap();
+        for (size, block_bytes) in [(1, 512), (512, 512), (2999, 3072), (3001, 3072), (4000, 4096)] {
+            let (bytes, problems) = stored(folder.path(), |stat| stat.st_size = size as i64);
+            assert_eq!(problems, 1, "{size}");
+            let begin = memchr::memmem::find(&bytes, &content[..size.min(3000)]).unwrap();
+            let mut expected = content[..size.min(3000)].to_vec();
+            // Zeros up to the end of the block, of the archive, and of the record.
+            expected.resize(block_bytes + 1024, 0);
+            assert!(bytes[begin..].starts_with(&expected), "{size}");
+            assert!(bytes[begin..].iter().skip(size).all(|byte| *byte == 0), "{size}");
+        }
+    }
+
+    #[test]
+    fn append_content_needs_no_more_room_than_it_was_given_and_takes_no_more_than_it_was_told() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("small"), b"0123456789").unwrap();
+        let file = OwnedFd::from(std::fs::File::open(folder.path().join("small")).unwrap());
+        for (room, bytes, expected) in [
+            (0, 4, "0123"),
+            (4, 4, "0123"),
+            (100, 4, "0123"),
+            (100, 20, "0123456789"),
+        ] {
+            let mut block = Vec::with_capacity(1 + room);
+            block.push(b'>');
+            assert_eq!(append_content(&file, bytes, &mut block).unwrap(), expected.len());
+            assert_eq!(block, format!(">{expected}").as_bytes());
+        }
     }
 
     #[test]

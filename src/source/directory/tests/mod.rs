@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::base::cancel::Cancel;
-use crate::base::failure::Result;
+use crate::base::failure::{Result, from_io};
 use crate::base::report::Recorder;
 use crate::catalog::index::Entry;
 use crate::source::{Source, SourceContext, SourceReport, SourceSink};
@@ -53,9 +53,14 @@ impl SourceSink for MemorySink {
         self.cuts.push(self.bytes.len() as u64);
         Ok(())
     }
-    fn keep_together(&mut self, bytes: u64) -> Result<()> {
-        self.together.push((self.bytes.len() as u64, bytes));
-        Ok(())
+    fn write_together(&mut self, bytes_max: usize, fill: &mut dyn FnMut(&mut Vec<u8>) -> bool) -> Result<()> {
+        self.together.push((self.bytes.len() as u64, bytes_max as u64));
+        // More room than was asked for, as a block has it.
+        let mut bytes = Vec::with_capacity(2 * bytes_max);
+        match fill(&mut bytes) {
+            true => self.write_all(&bytes).map_err(|error| from_io("write", error)),
+            false => Ok(()),
+        }
     }
     fn entry(&mut self, entry: &Entry) -> Result<()> {
         self.entries.push(entry.clone());

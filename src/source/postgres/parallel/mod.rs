@@ -321,9 +321,6 @@ impl SourceSink for Defined<'_> {
     fn cut(&mut self) -> Result<()> {
         self.sink.cut()
     }
-    fn keep_together(&mut self, bytes: u64) -> Result<()> {
-        self.sink.keep_together(bytes)
-    }
     fn entry(&mut self, entry: &Entry) -> Result<()> {
         if entry.kind == EntryKind::Object && entry.object.as_deref() == Some("TABLE") {
             self.tables.insert(entry.path.0.clone());
