@@ -281,7 +281,13 @@ impl<W: Write + Send + 'static> MembersWriter<W> {
             block.truncate(begin);
         }
         let written = block.len().saturating_sub(begin);
-        self.pass_on(block)?;
+        if written > bytes_max {
+            return Err(Failure::new(
+                Kind::Failed,
+                "More was read than there was room for, which is a bug",
+            ));
+        }
+        self.keep(block)?;
         self.position += written as u64;
         Ok(())
     }
@@ -341,7 +347,7 @@ impl<W: Write + Send + 'static> MembersWriter<W> {
         let mut block = self.block()?;
         let count = bytes.len().min(MEMBER_PLAIN_BYTES_MAX - block.len());
         block.extend_from_slice(&bytes[..count]);
-        self.pass_on(block)?;
+        self.keep(block)?;
         self.position += count as u64;
         Ok(count)
     }
@@ -356,8 +362,8 @@ impl<W: Write + Send + 'static> MembersWriter<W> {
         Ok(block)
     }
 
-    /// Keeps the block that is being filled until it is full.
-    fn pass_on(&mut self, block: Vec<u8>) -> Result<()> {
+    /// Keeps the block that is being filled; once it is full it becomes a member.
+    fn keep(&mut self, block: Vec<u8>) -> Result<()> {
         if block.len() == MEMBER_PLAIN_BYTES_MAX {
             return self.dispatch(block);
         }

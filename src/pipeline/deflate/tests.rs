@@ -380,6 +380,18 @@ fn what_belongs_together_stands_in_one_member_where_it_is_short_enough() {
 }
 
 #[test]
+fn more_than_was_announced_is_refused() {
+    let mut writer = MembersWriter::new(Vec::new(), no_runs(), &options(1, 1), &Cancel::new()).unwrap();
+    let failure = writer
+        .write_together(3, &mut |block| {
+            block.extend_from_slice(b"four");
+            true
+        })
+        .unwrap_err();
+    assert!(failure.message().contains("which is a bug"), "{failure}");
+}
+
+#[test]
 fn at_the_default_level_great_variety_is_compressed_as_at_the_level_below() {
     let rows: Vec<u8> = (0..12_000)
         .flat_map(|row| {
