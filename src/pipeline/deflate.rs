@@ -262,15 +262,10 @@ impl<W: Write + Send + 'static> MembersWriter<W> {
         if filled + bytes_max > MEMBER_PLAIN_BYTES_MAX {
             if bytes_max > TOGETHER_BYTES_MAX {
                 let mut bytes = Vec::with_capacity(bytes_max);
-                let mut left = match fill(&mut bytes) {
-                    true => &bytes[..],
-                    false => &[],
+                return match fill(&mut bytes) {
+                    true => self.write_all(&bytes).map_err(|error| from_io("compress", error)),
+                    false => Ok(()),
                 };
-                while !left.is_empty() {
-                    let written = self.write_some(left)?;
-                    left = &left[written..];
-                }
-                return Ok(());
             }
             self.cut()?;
         }
