@@ -18,6 +18,9 @@ from servers import PROJECT, MariaDb, Postgres, Seaweed, need, scratch
 # Orders of a database of some 1 GB.
 DATABASE_ROWS = 4_500_000
 
+# How many times the tree must fit where restores go: one restored tree takes a sixth more than the bytes of its files.
+RESTORE_ROOM = 4
+
 POSIX_TAR = "tar --format=posix --pax-option=delete=atime,delete=ctime"
 
 SHELL = ["/bin/bash", "-euo", "pipefail", "-c"]
@@ -32,6 +35,7 @@ class Bench:
         self.root.mkdir(parents=True, exist_ok=True)
         self.binary = pathlib.Path(options.binary or build()).resolve()
         self.scratch = scratch(self.root)
+        self.restored = scratch(restore_folder(options).resolve())
         self.seaweed = Seaweed(self.root)
         self.environment = self.seaweed.environment | {
             "HOME": str(self.scratch),
@@ -63,6 +67,18 @@ class Bench:
             raise SystemExit(f"restic init failed: {done.stderr.decode()}")
 
 
+def restore_folder(options):
+    """Where restored trees go: into memory if there is room for several, for a disk counts what was deleted there before."""
+    memory = pathlib.Path("/dev/shm")
+    if options.restore_to:
+        folder = pathlib.Path(options.restore_to)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    if memory.is_dir() and shutil.disk_usage(memory).free >= RESTORE_ROOM * options.bytes:
+        return memory
+    return pathlib.Path(options.folder)
+
+
 def build():
     print("building the release binary", file=sys.stderr)
     subprocess.run(["cargo", "build", "--release", "--locked"], cwd=PROJECT, check=True)
@@ -77,7 +93,7 @@ def tree_contenders(bench, tree):
     restic = f"s3:{bench.seaweed.endpoint}/bench"
 
     def target():
-        folder = bench.scratch / "restored"
+        folder = bench.restored / "tree"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         return folder
@@ -359,6 +375,7 @@ def main():
     parser.add_argument("--no-restore", action="store_true")
     parser.add_argument("--binary", help="the backup-cli to measure, instead of building one")
     parser.add_argument("--folder", default=str(PROJECT / "target/bench"), help="for inputs, servers and restored files")
+    parser.add_argument("--restore-to", metavar="FOLDER", help="where trees are restored (default: /dev/shm if there is room, else --folder)")
     parser.add_argument("--files", type=int, default=inputs.TREE_FILES)
     parser.add_argument("--bytes", type=int, default=inputs.TREE_BYTES)
     parser.add_argument("--times", choices=inputs.TIMES, default="own", help="how the tree's files are dated: as the sources are, as a fresh copy, or each at random to the nanosecond")
