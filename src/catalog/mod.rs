@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod index;
 pub mod index_file;
+pub mod kinds;
 pub mod layout;
 pub mod listing;
 pub mod manifest;

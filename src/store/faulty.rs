@@ -130,6 +130,7 @@ struct Plan {
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     plan: Arc<Mutex<Plan>>,
+    limits: Option<Limits>,
 }
 
 impl FaultyStore {
@@ -139,6 +140,16 @@ impl FaultyStore {
         Self {
             inner,
             plan: Arc::default(),
+            limits: None,
+        }
+    }
+
+    /// The same store, which says that it has other limits, and does not enforce them.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self {
+            limits: Some(limits),
+            ..self
         }
     }
 
@@ -298,7 +309,7 @@ impl Store for FaultyStore {
     }
 
     fn limits(&self) -> Limits {
-        self.inner.limits()
+        self.limits.unwrap_or_else(|| self.inner.limits())
     }
 
     fn put(&self, key: &Key, body: Bytes, options: &PutOptions) -> Result<ObjectMeta> {

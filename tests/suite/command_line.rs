@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crate::support::place::{Place, PlaceKind};
+
 /// The binary in an empty environment, with a home of its own.
 fn backup_cli(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_backup-cli"));
@@ -267,4 +269,35 @@ fn every_command_that_the_readme_names_is_one() {
         }
     }
     assert!(named > 60, "only {named} commands were found");
+}
+
+/// A command in a profile is words and not a line for a shell: nothing in them means anything to anybody but the program.
+#[test]
+fn the_command_of_a_profile_is_run_as_it_stands() {
+    let place = Place::fresh(PlaceKind::Folder);
+    let cli = place.cli();
+    let config = cli.home().join("words.toml");
+    let text = "[profile.words]\nname = \"words\"\nextension = \"txt\"\n\
+                command = [\"printf\", \"%s|\", \"a  b\", \"$HOME; exit 1\", \"*\", \"\"]\n";
+    std::fs::write(&config, text).expect("the file is written");
+    let config = config.to_str().expect("a path in UTF-8");
+    cli.run(["backup", "--config", config, "--profile", "words"]).success();
+    let back = cli
+        .run([
+            "restore",
+            "latest",
+            "--config",
+            config,
+            "--profile",
+            "words",
+            "--to",
+            "-",
+        ])
+        .success();
+    assert_eq!(back.stdout(), "a  b|$HOME; exit 1|*||");
+    let other = text.replace("printf", "false");
+    std::fs::write(config, other).expect("the file is written");
+    cli.run(["backup", "--config", config, "--profile", "words"])
+        .exits_with(1);
+    assert_eq!(place.leftovers().len(), 3, "the first backup and nothing else");
 }

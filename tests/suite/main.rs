@@ -13,6 +13,7 @@
     reason = "a fixture that cannot go on fails its test by panicking"
 )]
 
+mod addressing;
 mod adopt;
 mod archives;
 mod bad_input;
@@ -31,6 +32,7 @@ mod directory_readers;
 mod doctor;
 mod drills;
 mod dump_faults;
+mod durable;
 mod dying_sources;
 mod encryption;
 mod fault_matrix;
@@ -55,6 +57,7 @@ mod permissions;
 mod postgres;
 mod postgres_parallel;
 mod postgres_ways;
+mod progress;
 mod properties;
 mod prune;
 mod prune_cli;

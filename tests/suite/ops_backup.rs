@@ -21,8 +21,11 @@ use backup_cli::ops::plaintext::Plaintext;
 use backup_cli::pipeline::crypt::Keys;
 use backup_cli::source::{Bounded, Estimate, Source, SourceContext, SourceReport, SourceSink};
 use backup_cli::store::faulty::{Fault, FaultyStore, Method, When};
-use backup_cli::store::memory::MemoryStore;
-use backup_cli::store::{Key, Store};
+use backup_cli::store::memory::{MEMORY_LIMITS, MemoryStore};
+use backup_cli::store::{Key, Limits, Role, Store};
+
+use crate::support::library;
+use crate::support::trees::Noise;
 
 /// A source that writes so many bytes and then ends as told.
 struct Scripted {
@@ -596,4 +599,39 @@ fn only_what_may_need_larger_parts_is_counted_before_the_first_byte() {
     let mut source = large(4 * gib);
     let plan = plan_backup(&store, &mut source, &options("looked-at"), &run).unwrap();
     assert_eq!((source.estimates, plan.estimate.items), (1, Some(5)));
+}
+
+/// A source that does not know its size has parts by what it was told, or else by what the series' last backup took; four
+/// times as much fits into the parts that an object may have.
+#[test]
+fn parts_are_as_large_as_the_last_backup_or_the_user_says() {
+    let limits = Limits {
+        parts_max: 8,
+        parts_equal: true,
+        ..MEMORY_LIMITS
+    };
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new().with_limits(limits));
+    let mib = 1 << 20;
+    let noise = library::Bytes::new(Noise::new(5).bytes(39 << 20));
+    let part_bytes = |time: &str, options: &BackupOptions| {
+        let outcome = library::back_up(&store, noise.clone(), options, &run_at(time)).unwrap();
+        let data = outcome.manifest.objects.iter().find(|object| object.role == Role::Data);
+        let data = data.expect("data");
+        assert!(data.parts > 1, "a part that is not full tells nothing");
+        (data.part_bytes, data.bytes)
+    };
+
+    let (first, stored) = part_bytes("2026-01-31T02:00:00Z", &library::options("app", None));
+    assert_eq!(first, 16 * mib, "nothing is known yet");
+    assert!(stored > 39 * mib && stored < 40 * mib, "{stored}");
+    let (second, _) = part_bytes("2026-01-31T03:00:00Z", &library::options("app", None));
+    assert_eq!(second, 20 * mib, "an eighth of four times the last backup");
+    let (other, _) = part_bytes("2026-01-31T03:00:00Z", &library::options("other", None));
+    assert_eq!(other, 16 * mib, "another series says nothing about it");
+    let told = BackupOptions {
+        expected_bytes: Some(36 * mib),
+        ..library::options("app", None)
+    };
+    let (told, _) = part_bytes("2026-01-31T04:00:00Z", &told);
+    assert_eq!(told, 18 * mib);
 }

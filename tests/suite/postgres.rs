@@ -437,6 +437,58 @@ fn no_secret_is_on_a_command_line_or_left_behind() {
     assert!(!Path::new(file).exists() && !Path::new(file).parent().unwrap().exists());
 }
 
+/// A restore is the same whatever the user's own start-up file says, in one transaction, and with no secret in sight.
+#[test]
+fn a_restore_asks_psql_for_what_it_needs_and_hears_nobody_else() {
+    let server = PostgresServer::shared();
+    let database = Database::fresh();
+    let seen = tempfile::tempdir().unwrap();
+    let seen_path = seen.path().display();
+    let folder = clients("exec $REAL \"$@\"");
+    let real = server_programs().join("psql").display().to_string();
+    let hostile = seen.path().join("psqlrc");
+    std::fs::write(&hostile, format!("\\! touch {seen_path}/was-read\n\\q\n")).unwrap();
+    write_program(
+        &folder.path().join("psql"),
+        &format!(
+            "#!/bin/sh\nif [ \"$1\" = --version ]; then exec {real} --version; fi\n\
+             printf '%s ' \"$@\" >> {seen_path}/argv; echo >> {seen_path}/argv; env >> {seen_path}/env\n\
+             PSQLRC={} exec {real} \"$@\"\n",
+            hostile.display()
+        ),
+    );
+    // So that the file is known to do harm where it is read.
+    let harm = std::process::Command::new(&real)
+        .args(["-d", &database.url(), "-c", "SELECT 1"])
+        .env("PSQLRC", &hostile)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert!(seen.path().join("was-read").exists(), "{harm:?}");
+    std::fs::remove_file(seen.path().join("was-read")).unwrap();
+
+    let name = format!("{}__new", database.name);
+    let mut options = target(&server.url(&name));
+    options.client_folder = Some(folder.path().to_owned());
+    let dump = b"CREATE TABLE t (i int);\nINSERT INTO t VALUES (1);\n";
+    restore(dump, &options).unwrap();
+    let argv = std::fs::read_to_string(seen.path().join("argv")).unwrap();
+    let loads: Vec<&str> = argv
+        .lines()
+        .filter(|line| line.contains("--single-transaction"))
+        .collect();
+    assert_eq!(loads.len(), 1, "{argv}");
+    for line in argv.lines() {
+        assert!(line.contains("--no-psqlrc") || line.contains("-X"), "{line}");
+        assert!(line.contains("ON_ERROR_STOP=1"), "{line}");
+        assert!(line.contains("--no-password") || line.contains("-w"), "{line}");
+    }
+    let environment = std::fs::read_to_string(seen.path().join("env")).unwrap();
+    assert!(!argv.contains(PASSWORD) && !environment.contains(PASSWORD));
+    assert!(!seen.path().join("was-read").exists());
+    drop_database(server, &name);
+}
+
 #[test]
 fn a_server_newer_than_the_client_and_missing_clients_are_told() {
     let database = Database::fresh();

@@ -15,10 +15,14 @@ use backup_cli::store::faulty::{FaultyStore, Method};
 use backup_cli::store::memory::{MEMORY_LIMITS, MemoryStore};
 use backup_cli::store::{Key, Limits, Store};
 
-use crate::support::library::{find, list_all, options, run_at};
+use crate::store_contract::s3_store;
+use crate::support::aws;
+use crate::support::cli::Cli;
+use crate::support::library::{Bytes, back_up, find, list_all, options, run_at};
 use crate::support::server::fresh_folder;
 use crate::support::system_tool;
 use crate::support::trees::{Compare, Noise, TreeOptions, assert_same_tree, make_nasty_tree};
+use crate::support::weed::Bucket;
 
 const NOW: &str = "2026-01-31T02:00:00Z";
 const DATA: &str = "20260131/app_backup_20260131_020000.tar.gz";
@@ -240,4 +244,42 @@ fn without_a_continuation_it_is_damaged_and_nothing_is_restored() {
         list_all(&scene.store, &scene.run).unwrap().backups[0].state,
         ListedState::Complete
     );
+}
+
+/// The same against a real server: it lists two objects, and stock tools read them as one.
+#[test]
+fn a_stream_too_long_for_one_object_of_a_bucket_is_joined_by_cat() {
+    let bucket = Bucket::fresh();
+    let limits = Limits {
+        parts_max: 3,
+        parts_equal: true,
+        ..MEMORY_LIMITS
+    };
+    let s3: Arc<dyn Store> = Arc::new(s3_store(&bucket.access, &bucket.name, Some("seaweedfs")));
+    let store: Arc<dyn Store> = Arc::new(FaultyStore::new(s3).with_limits(limits));
+    let content = Noise::new(21).bytes(34 << 20);
+    let (run, _) = run_at(NOW);
+    let options = options("app", Some(5 << 20));
+    let outcome = back_up(&store, Bytes::new(content.clone()), &options, &run).unwrap();
+    let data: Vec<String> = bucket
+        .keys()
+        .into_iter()
+        .filter(|key| key.contains(".bin.gz") && !key.contains(".index") && !key.contains(".manifest"))
+        .collect();
+    assert_eq!(data.len(), 3, "{data:?}");
+    assert_eq!(bucket.uploads(), Vec::<String>::new());
+    let reads: Vec<String> = data
+        .iter()
+        .map(|key| format!("aws s3 cp 's3://{}/{key}' -;", bucket.name))
+        .collect();
+    let stock = aws::shell(&bucket.access, &format!("{{ {} }} | gunzip", reads.join(" ")), &[]);
+    assert!(stock == content, "what gunzip says differs");
+    // And by the tool, to which the server's own limits are as good.
+    let cli = Cli::new()
+        .envs(bucket.access.environment())
+        .env("BACKUP_STORE", format!("s3://{}", bucket.name));
+    let id = &outcome.manifest.id;
+    cli.run(["verify", id]).success();
+    let back = cli.run(["restore", id, "--to", "-"]).success();
+    assert!(back.stdout_bytes() == content, "what the tool says differs");
 }

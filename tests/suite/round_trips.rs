@@ -134,6 +134,13 @@ fn directory(kind: PlaceKind) {
     if rustix::process::geteuid().is_root() {
         assert_same_tree(&tree, &plain.join("web"), Compare::basics());
     }
+
+    // Whatever stands in it, further names of a link among it, is what was meant.
+    for check in [&["verify", &id][..], &["verify", "--restore", &id]] {
+        cli.run(check).success();
+    }
+    cli.run(["rebuild-index", &id]).success();
+    cli.run(["verify", &id]).success();
 }
 
 #[test]

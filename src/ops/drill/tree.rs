@@ -15,6 +15,7 @@ use super::check::PathChecks;
 use super::compare::{Against, Compared};
 use crate::base::failure::Result;
 use crate::catalog::index::{Entry, EntryKind};
+use crate::catalog::kinds::KindCounts;
 use crate::source::directory::ContentLog;
 
 /// How much of a file is read at a time, in bytes.
@@ -32,6 +33,7 @@ pub(super) fn compare_tree(
 ) -> Result<Compared> {
     let mut compared = Compared::default();
     let (mut files, mut others, mut bytes) = (0u64, 0u64, 0u64);
+    let mut kinds = KindCounts::default();
     let is_root = rustix::process::geteuid().is_root();
     let mut skipped = 0u64;
     let read = match backup.chosen.manifest {
@@ -43,6 +45,7 @@ pub(super) fn compare_tree(
         }
         Some(_) => read_index(backup.store, backup.chosen, backup.run, |item| {
             if let IndexItem::Entry(entry) = item {
+                kinds.add(entry.kind);
                 match entry.kind {
                     EntryKind::Device if !is_root => skipped += 1,
                     EntryKind::File | EntryKind::Hardlink => files += 1,
@@ -106,22 +109,15 @@ pub(super) fn compare_tree(
     compared.files = Some(if has_index { files } else { logged });
     compared.others = has_index.then_some(others);
     compared.bytes = Some(bytes);
-    check_counts(backup, files, has_index, &mut compared);
+    if let Some(manifest) = backup.chosen.manifest.as_ref().filter(|_| has_index) {
+        for (what, said, found) in kinds.contradictions(&manifest.counts) {
+            compared.differs(format!("{what} in all"), said.to_string(), found.to_string());
+        }
+    }
     Ok(compared)
 }
 
 /// The manifest's sum has to agree with what the index names one by one.
-fn check_counts(backup: &Backup<'_>, files: u64, has_index: bool, compared: &mut Compared) {
-    let recorded = backup
-        .chosen
-        .manifest
-        .as_ref()
-        .and_then(|manifest| manifest.counts.files);
-    if let Some(recorded) = recorded.filter(|recorded| has_index && *recorded != files) {
-        compared.differs("files in all", recorded.to_string(), files.to_string());
-    }
-}
-
 fn at(folder: &Path, path: &[u8]) -> PathBuf {
     folder.join(std::ffi::OsStr::from_bytes(path))
 }

@@ -11,7 +11,8 @@ use super::super::ls::{IndexItem, read_index};
 use super::Checked;
 use crate::base::failure::{IoContext, Kind, Result};
 use crate::catalog::codec::Codec;
-use crate::catalog::index::{Entry, EntryKind, MemberRun, MemberSize};
+use crate::catalog::index::{Entry, MemberRun, MemberSize};
+use crate::catalog::kinds::KindCounts;
 use crate::catalog::manifest::{Manifest, StreamRecord};
 use crate::catalog::selection::Chosen;
 use crate::pipeline::check::IndexedMember;
@@ -174,7 +175,7 @@ struct Walk {
     plain: u64,
     stored: u64,
     members: u64,
-    kinds: Kinds,
+    kinds: KindCounts,
     entries: u64,
     /// Where streams end in the plaintext and in the compressed bytes; each has to be the end of a member.
     ends: std::vec::IntoIter<(u64, u64)>,
@@ -182,13 +183,6 @@ struct Walk {
     table: BufWriter<File>,
     contradictions: Vec<String>,
     has_checksums: bool,
-}
-
-#[derive(Default)]
-struct Kinds {
-    files: u64,
-    folders: u64,
-    others: u64,
 }
 
 impl Walk {
@@ -207,7 +201,7 @@ impl Walk {
             plain: 0,
             stored: 0,
             members: 0,
-            kinds: Kinds::default(),
+            kinds: KindCounts::default(),
             entries: 0,
             end: ends.next(),
             ends,
@@ -235,12 +229,7 @@ impl Walk {
 
     fn entry(&mut self, entry: &Entry) {
         self.entries += 1;
-        match entry.kind {
-            EntryKind::File | EntryKind::Hardlink => self.kinds.files += 1,
-            EntryKind::Folder => self.kinds.folders += 1,
-            EntryKind::Symlink | EntryKind::Fifo | EntryKind::Device => self.kinds.others += 1,
-            EntryKind::Table | EntryKind::Object => {}
-        }
+        self.kinds.add(entry.kind);
         let Range { start, end } = entry.range();
         let total = self.plain_total;
         if end > total || end - start != entry.length {
@@ -296,15 +285,8 @@ impl Walk {
 
     fn finish(mut self, manifest: &Manifest) -> Result<IndexFacts> {
         if manifest.source.kind == "directory" {
-            let counts = &manifest.counts;
-            for (what, said, found) in [
-                ("files", counts.files, self.kinds.files),
-                ("folders", counts.folders, self.kinds.folders),
-                ("other items", counts.others, self.kinds.others),
-            ] {
-                if said.is_some_and(|said| said != found) {
-                    self.contradict(|| format!("It names {found} {what} instead of {}", said.unwrap_or(0)));
-                }
+            for (what, said, found) in self.kinds.contradictions(&manifest.counts) {
+                self.contradict(|| format!("It names {found} {what} instead of {said}"));
             }
         }
         // What was adopted may have members that no index can name.

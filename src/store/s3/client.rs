@@ -138,6 +138,11 @@ impl ClientFactory {
         self.checksum == ChecksumMode::WhenSupported
     }
 
+    /// Whether requests name the bucket in the path and not in the host, where both are possible.
+    pub(super) fn path_style(&self) -> bool {
+        self.path_style
+    }
+
     /// A client, with a cache of credentials of its own.
     pub(super) fn client(&self, surroundings: &Surroundings, region: &str, endpoint: Option<&Url>) -> Client {
         let checksums = match self.checksum {

@@ -67,8 +67,13 @@ impl Session {
                 .hint("It was changed in the store; restore another backup"),
             Class::NotImplemented => with(Kind::Unsupported, could_not)
                 .hint(format!("This server ({}) does not know the request or one of its headers: leave the option out that it is for, or ask whoever runs the server", self.provider.title)),
-            Class::Dns => with(Kind::Unreachable, format!("Could not find the host of {endpoint}"))
-                .hint("Check the endpoint's spelling, and that this machine can resolve names"),
+            Class::Dns => match self.host_with_bucket() {
+                Some(host) => with(Kind::Unreachable, format!("Could not find the host `{host}`"))
+                    .hint(format!("Check the spelling of the endpoint {endpoint}, and that this machine can resolve names"))
+                    .hint("The bucket is named in the host here; --path-style names it in the path instead"),
+                None => with(Kind::Unreachable, format!("Could not find the host of {endpoint}"))
+                    .hint("Check the endpoint's spelling, and that this machine can resolve names"),
+            },
             Class::Refused => with(Kind::Unreachable, format!("Nothing answers at {endpoint}"))
                 .hint("Check the endpoint's host and port, and that the server is running"),
             Class::Tls => self.insecure(problem),

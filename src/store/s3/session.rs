@@ -193,6 +193,20 @@ impl Session {
         }
     }
 
+    /// The host that requests go to where it is not the endpoint's own: they name the bucket in it.
+    pub(super) fn host_with_bucket(&self) -> Option<String> {
+        let link = self.link.read().unwrap_or_else(PoisonError::into_inner);
+        let bucket = &self.options.bucket;
+        // The SDK names no other bucket in a host.
+        let fits = bucket
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        match link.surroundings.endpoint.as_ref().and_then(url::Url::domain) {
+            Some(host) if fits && !self.factory.path_style() => Some(format!("{bucket}.{host}")),
+            _ => None,
+        }
+    }
+
     /// Whether the run was asked to stop.
     pub(super) fn is_cancelled(&self) -> bool {
         *self.cancelled.borrow()

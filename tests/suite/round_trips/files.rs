@@ -186,7 +186,7 @@ fn a_file_and_several_sources_in_one_backup() {
 }
 
 #[test]
-fn excludes_stay_out_and_what_cannot_be_stored_makes_it_partial() {
+fn excludes_stay_out_and_a_socket_is_told() {
     let place = Place::fresh(PlaceKind::Folder);
     let cli = place.cli();
     let scratch = fresh_folder("excludes");
@@ -227,6 +227,24 @@ fn excludes_stay_out_and_what_cannot_be_stored_makes_it_partial() {
     // A socket cannot be backed up; that is said, and nothing is missing.
     let _socket = std::os::unix::net::UnixListener::bind(tree.join("socket")).expect("a socket");
     cli.run(["backup", text(&tree)]).success().stderr_has("socket");
+}
+
+#[test]
+fn another_file_system_is_left_out_by_the_flag() {
+    let place = Place::fresh(PlaceKind::Folder);
+    let cli = place.cli();
+    // `/proc` is another one wherever Linux runs.
+    let choice = ["--exclude", "/*", "--exclude", "!/proc", "--one-file-system"];
+    let arguments = [&["/", "--name", "all"], &choice[..]].concat();
+    let id = back_up(&cli, &arguments);
+    let paths: Vec<String> = cli
+        .run(["ls", &id, "--json"])
+        .success()
+        .json_lines()
+        .iter()
+        .filter_map(|node| node["path"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(paths, ["root", "root/proc"]);
 }
 
 #[test]

@@ -31,6 +31,14 @@ pub struct Bucket {
     pub access: S3Access,
 }
 
+/// What a server has that the others have not.
+#[derive(Clone, Copy)]
+enum Special<'a> {
+    None,
+    Identities(&'a str),
+    Domain(&'a str),
+}
+
 impl Weed {
     /// The server that all tests of this process share; started by the first one that asks.
     pub fn shared() -> &'static Self {
@@ -40,19 +48,24 @@ impl Weed {
 
     /// A server of its own, for a test that means to harm it. It ends when dropped.
     pub fn start() -> Self {
-        Self::start_with(None)
+        Self::start_with(Special::None)
     }
 
     /// A server of its own with users of its own, in the form of its file of identities; the one user of the others has to
     /// be among them.
     pub fn with_identities(identities: &str) -> Self {
-        Self::start_with(Some(identities))
+        Self::start_with(Special::Identities(identities))
     }
 
-    fn start_with(identities: Option<&str>) -> Self {
+    /// A server of its own that also takes requests which name the bucket in the host, as `bucket.DOMAIN`.
+    pub fn with_domain(domain: &str) -> Self {
+        Self::start_with(Special::Domain(domain))
+    }
+
+    fn start_with(special: Special<'_>) -> Self {
         let mut last = String::new();
         for _ in 0..STARTS_MAX {
-            match Self::try_start(identities) {
+            match Self::try_start(special) {
                 Ok(weed) => return weed,
                 Err(why) => last = why,
             }
@@ -60,7 +73,7 @@ impl Weed {
         panic!("SeaweedFS did not start: {last}");
     }
 
-    fn try_start(identities: Option<&str>) -> Result<Self, String> {
+    fn try_start(special: Special<'_>) -> Result<Self, String> {
         let [master, volume, filer, s3, admin] = free_ports();
         let folder = tempfile::Builder::new()
             .prefix("weed-")
@@ -70,10 +83,14 @@ impl Weed {
         let data = folder.join("data");
         std::fs::create_dir(&data).expect("a folder for the data");
         let path = |name: &str| folder.join(name).display().to_string();
-        let of_identities = identities.map(|identities| {
-            std::fs::write(folder.join("identities.json"), identities).expect("a file of identities");
-            format!("-s3.config={}", path("identities.json"))
-        });
+        let special = match special {
+            Special::None => None,
+            Special::Domain(domain) => Some(format!("-s3.domainName={domain}")),
+            Special::Identities(identities) => {
+                std::fs::write(folder.join("identities.json"), identities).expect("a file of identities");
+                Some(format!("-s3.config={}", path("identities.json")))
+            }
+        };
         let server = Server::start(&ServerOptions {
             name: "weed",
             argv: vec![
@@ -100,7 +117,7 @@ impl Weed {
                 "-webdav=false".to_owned(),
             ]
             .into_iter()
-            .chain(of_identities)
+            .chain(special)
             .collect(),
             environment: vec![
                 ("AWS_ACCESS_KEY_ID", ACCESS_KEY),

@@ -75,6 +75,79 @@ fn a_put_is_conditional_and_carries_md5_token_and_settings() {
 }
 
 #[test]
+fn an_upload_carries_the_same_settings_as_a_put() {
+    let cases = [
+        (Sse::Aes256, "AES256", None),
+        (Sse::Kms { key_id: None }, "aws:kms", None),
+        (
+            Sse::Kms {
+                key_id: Some("key-1".to_owned()),
+            },
+            "aws:kms",
+            Some("key-1"),
+        ),
+    ];
+    for (sse, algorithm, key_id) in cases {
+        let bench = Bench::with(
+            upload_then(|line, _| match line {
+                "Put" => Reply::new(200).header("ETag", "\"e\""),
+                _ => Reply::completed(),
+            }),
+            |options| {
+                options.provider = Some("aws".to_owned());
+                options.path_style = Some(true);
+                options.storage_class = Some("GLACIER_IR".to_owned());
+                options.sse = Some(sse);
+                options.tags.insert("team".to_owned(), "a b".to_owned());
+            },
+        );
+        let upload = bench.upload();
+        let sent = upload.put_part(part(1, b"hello")).unwrap();
+        upload.complete(&[sent], 5).unwrap();
+        bench.put().unwrap();
+        let seen = bench.server.seen();
+        assert_eq!(bench.requests(), ["Create", "Part", "Complete", "Put"]);
+        for request in [&seen[0], &seen[3]] {
+            for (name, value) in [
+                ("x-amz-server-side-encryption", Some(algorithm)),
+                ("x-amz-server-side-encryption-aws-kms-key-id", key_id),
+                ("x-amz-storage-class", Some("GLACIER_IR")),
+                ("x-amz-tagging", Some("team=a%20b")),
+                ("x-amz-meta-backup-cli-token", Some(TOKEN)),
+            ] {
+                assert_eq!(request.header(name), value, "{name} of {}", request.line());
+            }
+        }
+    }
+}
+
+/// AWS takes and keeps a checksum; what nobody knows may refuse it.
+#[test]
+fn checksums_are_sent_to_aws_and_to_nobody_else_unasked() {
+    for (provider, wanted) in [(Some("aws"), true), (Some("minio"), false), (None, false)] {
+        let bench = Bench::with(upload_then(|_, _| Reply::completed()), |options| {
+            options.provider = provider.map(str::to_owned);
+            options.path_style = Some(true);
+        });
+        let upload = bench.upload();
+        let sent = upload.put_part(part(1, b"hello")).unwrap();
+        upload.complete(&[sent], 5).unwrap();
+        let seen = bench.server.seen();
+        assert_eq!(seen[1].line(), "Part");
+        for request in &seen {
+            let has_checksum = request
+                .headers
+                .iter()
+                .any(|(name, _)| name.starts_with("x-amz-checksum-"));
+            let is_one_of_them = matches!(request.line().as_str(), "Create" | "Part" | "Complete");
+            assert_eq!(has_checksum, wanted && is_one_of_them, "{provider:?} {request:?}");
+        }
+        // The MD5 of a part goes with it everywhere.
+        assert_eq!(seen[1].header("content-md5"), Some("XUFAKrxLKna5cZ2REBfFkg=="));
+    }
+}
+
+#[test]
 fn checksums_go_in_a_header_where_they_are_wanted() {
     let bench = Bench::with(upload_then(|_, _| Reply::completed()), |options| {
         options.provider = Some("minio".to_owned());
