@@ -1,12 +1,13 @@
 //! What is inside a backup, from its index alone.
 
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::Run;
 use super::plaintext::index_key;
 use super::reveal::decrypted;
-use crate::base::failure::{Failure, Kind, Result};
+use crate::base::failure::{Failure, Kind, Result, from_io};
 use crate::catalog::index::{Entry, EntryKind, MemberRun};
 use crate::catalog::index_file::{IndexReader, Line};
 use crate::catalog::manifest::Manifest;
@@ -36,21 +37,16 @@ pub fn read_index(
     })?;
     let what = format!("`{key}`");
     let mut digest = DigestReader::new(input);
-    let mut reader = IndexReader::open(decrypted(chosen, &mut digest, &what, run)?, &what)?;
-    while let Some(line) = reader.next_line()? {
-        run.cancel.check()?;
-        let flow = match line {
-            Line::Entry(entry) => visit(IndexItem::Entry(entry))?,
-            Line::Members(members) => visit(IndexItem::Members(members))?,
-            Line::Index { .. } | Line::Private(_) | Line::Warning { .. } | Line::Problem(_) | Line::End { .. } => {
-                ControlFlow::Continue(())
-            }
-        };
-        if flow.is_break() {
-            return Ok(());
-        }
+    let read = read_lines(chosen, &mut digest, &what, run, &mut visit);
+    if let Err(failure) = &read
+        && failure.kind() != Kind::Unsupported
+    {
+        return read;
     }
-    drop(reader);
+    // Who has seen enough, and who cannot read this format, does not know yet whether these are the bytes that were written.
+    // The rest is digested for that, and not inflated.
+    std::io::copy(&mut digest, &mut std::io::sink()).map_err(|error| from_io(format!("read {what}"), error))?;
+    run.cancel.check()?;
     let (_, bytes, sha256) = digest.finish();
     match chosen.manifest.as_ref().and_then(Manifest::index_object) {
         Some(record) if record.bytes != bytes || record.sha256 != hex::encode(sha256) => Err(Failure::new(
@@ -64,8 +60,33 @@ pub fn read_index(
             record.sha256
         ))
         .hint("The data does not need it: restore the whole backup, without --include")),
-        _ => Ok(()),
+        _ => read,
     }
+}
+
+/// Visits the lines until the last, or until nothing more is wanted.
+fn read_lines(
+    chosen: &Chosen,
+    input: &mut dyn Read,
+    what: &str,
+    run: &Run,
+    visit: &mut dyn FnMut(IndexItem) -> Result<ControlFlow<()>>,
+) -> Result<()> {
+    let mut reader = IndexReader::open(decrypted(chosen, input, what, run)?, what)?;
+    while let Some(line) = reader.next_line()? {
+        run.cancel.check()?;
+        let flow = match line {
+            Line::Entry(entry) => visit(IndexItem::Entry(entry))?,
+            Line::Members(members) => visit(IndexItem::Members(members))?,
+            Line::Index { .. } | Line::Private(_) | Line::Warning { .. } | Line::Problem(_) | Line::End { .. } => {
+                ControlFlow::Continue(())
+            }
+        };
+        if flow.is_break() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// A line of an index.

@@ -32,6 +32,9 @@ const SHORT_OPTIONS: &[(&str, &str, bool)] = &[
     ("curl", "-u", true),
 ];
 
+/// Headers of HTTP that hold a secret and whose names do not say so.
+const SECRET_HEADERS: &[&str] = &["authorization", "proxy-authorization", "cookie"];
+
 /// What stands between two commands of a shell.
 const SEPARATORS: [char; 3] = [';', '|', '&'];
 
@@ -94,10 +97,18 @@ impl Masker {
         {
             return format!("{name}={MASK}");
         }
+        if let Some(header) = masked_header(word) {
+            return header;
+        }
+        // A program may be another one's argument, as it is after `sudo`, `env` and `sh -c SCRIPT`.
+        let name = word.rsplit('/').next().unwrap_or(word);
+        if SHORT_OPTIONS.iter().any(|(begin, _, _)| name.starts_with(begin)) && !word.contains(char::is_whitespace) {
+            self.program = Some(name.to_owned());
+            return word.to_owned();
+        }
         let Some(program) = self.program.clone() else {
             // An assignment stands before the program's name.
             if !word.contains('=') && !word.ends_with(SEPARATORS) {
-                let name = word.rsplit('/').next().unwrap_or(word);
                 self.program = Some(name.to_owned());
             }
             return script_in(word);
@@ -119,6 +130,17 @@ impl Masker {
         }
         script_in(word)
     }
+}
+
+/// A header with its value masked, if this is one that holds a secret; in quotes if it was.
+fn masked_header(word: &str) -> Option<String> {
+    let bare = word.trim_start_matches(['\'', '"']);
+    let quote = &word[..word.len() - bare.len()];
+    let (name, value) = bare.split_once(':')?;
+    let is_secret = is_secret_name(name) || SECRET_HEADERS.contains(&name.to_ascii_lowercase().as_str());
+    let is_header = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    (is_header && is_secret && !value.trim_end_matches(['\'', '"']).trim().is_empty())
+        .then(|| format!("{quote}{name}: {MASK}{quote}"))
 }
 
 /// A word that holds blanks may be a command line itself, for `ssh` or `sh -c`.
@@ -184,6 +206,22 @@ mod tests {
             ),
             ("ssh h 'mysqldump -pgeheim7 a'", "ssh h 'mysqldump -p******** a'"),
             ("curl -u ann:geheim7 https://h/x", "curl -u ******** https://h/x"),
+            (
+                "curl -H \"Authorization: Bearer geheim7\" -H 'X-Api-Key: geheim7' -H 'Accept: x' https://h/x",
+                "curl -H \"Authorization: ********\" -H 'X-Api-Key: ********' -H 'Accept: x' https://h/x",
+            ),
+            (
+                "sh -c 'echo x' mysqldump -pgeheim7 -u root",
+                "sh -c 'echo x' mysqldump -p******** -u root",
+            ),
+            (
+                "echo x; : curl -u ann:geheim7 https://h/x",
+                "echo x; : curl -u ******** https://h/x",
+            ),
+            (
+                "sudo -u ann /usr/bin/mysqldump -pgeheim7 a",
+                "sudo -u ann /usr/bin/mysqldump -p******** a",
+            ),
             (
                 "vault --token-file /run/t --key-id 7",
                 "vault --token-file /run/t --key-id 7",

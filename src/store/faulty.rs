@@ -130,7 +130,8 @@ struct Plan {
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     plan: Arc<Mutex<Plan>>,
-    limits: Option<Limits>,
+    /// The limits that it says it has instead of its own; it does not enforce them.
+    pub limits: Option<Limits>,
 }
 
 impl FaultyStore {
@@ -141,15 +142,6 @@ impl FaultyStore {
             inner,
             plan: Arc::default(),
             limits: None,
-        }
-    }
-
-    /// The same store, which says that it has other limits, and does not enforce them.
-    #[must_use]
-    pub fn with_limits(self, limits: Limits) -> Self {
-        Self {
-            limits: Some(limits),
-            ..self
         }
     }
 

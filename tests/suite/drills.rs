@@ -480,6 +480,26 @@ fn tree_in(folder: &Path) {
     std::fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
 }
 
+/// A path may be longer than the system takes at once; that is no fault of the backup.
+#[test]
+fn what_lies_very_deep_is_proved_too() {
+    let place = Place::fresh(PlaceKind::Folder);
+    let cli = place.cli();
+    let script = "import os\nos.mkdir('deep'); os.chdir('deep')\n\
+                  for i in range(25):\n    n = '%02d' % i + 'd' * 200; os.mkdir(n); os.chdir(n)\n\
+                  open('leaf', 'w').write('x'); os.link('leaf', 'twin'); os.symlink('leaf', 'link')\n";
+    let made = std::process::Command::new(crate::support::system_tool("python3"))
+        .args(["-c", script])
+        .current_dir(cli.home())
+        .status()
+        .unwrap();
+    assert!(made.success());
+    cli.run(["backup", "deep"]).success();
+    cli.run(["verify", "--restore", "latest"])
+        .success()
+        .stdout_has("all as recorded");
+}
+
 #[test]
 fn files_are_proved_in_a_folder_that_is_gone_afterwards() {
     let place = Place::fresh(PlaceKind::Folder);

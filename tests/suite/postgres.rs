@@ -599,6 +599,47 @@ fn an_empty_database_needs_no_word_and_leaves_nothing_behind() {
     assert_eq!(relatives(server, &database.name), Vec::<String>::new());
 }
 
+/// Whatever somebody made in it, it is not replaced and dropped without a word.
+#[test]
+fn a_database_in_which_anybody_made_anything_is_not_empty() {
+    let source = Database::fresh();
+    source.psql("CREATE TABLE t (i int);");
+    let dump = dump(&source.url());
+    for made in [
+        "CREATE EXTENSION hstore; CREATE TABLE jobs (i int); INSERT INTO jobs VALUES (1); \
+         ALTER EXTENSION hstore ADD TABLE jobs",
+        "CREATE EXTENSION citext",
+        "CREATE PUBLICATION p",
+        "CREATE FOREIGN DATA WRAPPER w",
+        "CREATE TEXT SEARCH CONFIGURATION c (COPY = simple)",
+        "CREATE TEXT SEARCH DICTIONARY d (TEMPLATE = simple)",
+        "CREATE OPERATOR === (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int)",
+        "CREATE OPERATOR FAMILY f USING btree",
+        "CREATE COLLATION c FROM \"C\"",
+        "CREATE CAST (bytea AS text) WITH INOUT",
+        "CREATE CONVERSION c FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1",
+        "CREATE ACCESS METHOD m TYPE INDEX HANDLER bthandler",
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO public",
+        "CREATE SCHEMA s",
+        "CREATE TYPE c AS (i int)",
+        "SELECT lo_create(100)",
+        "CREATE SUBSCRIPTION s CONNECTION 'dbname=none' PUBLICATION p WITH (connect = false, slot_name = NONE)",
+    ] {
+        let database = Database::fresh();
+        database.psql(&format!("{made};"));
+        let before = database.dump();
+        let failure = restore(&dump, &target(&database.url())).expect_err(made);
+        assert_eq!(failure.kind(), Kind::Refused, "{made}: {failure:?}");
+        assert_eq!(database.dump(), before, "{made}");
+    }
+    // What every database has may have rights and words of its own.
+    let database = Database::fresh();
+    database.psql(
+        "GRANT ALL ON SCHEMA public TO public; COMMENT ON SCHEMA public IS 'ours'; CREATE TEMPORARY TABLE x (i int);",
+    );
+    restore(&dump, &target(&database.url())).unwrap();
+}
+
 /// Gives a part of a dump, and then fails or does something else.
 struct Breaking<'a> {
     rest: &'a [u8],

@@ -256,7 +256,9 @@ fn a_stream_too_long_for_one_object_of_a_bucket_is_joined_by_cat() {
         ..MEMORY_LIMITS
     };
     let s3: Arc<dyn Store> = Arc::new(s3_store(&bucket.access, &bucket.name, Some("seaweedfs")));
-    let store: Arc<dyn Store> = Arc::new(FaultyStore::new(s3).with_limits(limits));
+    let mut limited = FaultyStore::new(s3);
+    limited.limits = Some(limits);
+    let store: Arc<dyn Store> = Arc::new(limited);
     let content = Noise::new(21).bytes(34 << 20);
     let (run, _) = run_at(NOW);
     let options = options("app", Some(5 << 20));

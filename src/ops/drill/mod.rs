@@ -28,6 +28,7 @@ pub mod compare;
 mod databases;
 mod evidence;
 mod grounds;
+mod reach;
 mod scratch;
 mod tree;
 

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
@@ -13,6 +13,7 @@ use super::super::located::{Backup, is_index_trouble};
 use super::super::ls::{IndexItem, read_index};
 use super::check::PathChecks;
 use super::compare::{Against, Compared};
+use super::reach::reach;
 use crate::base::failure::Result;
 use crate::catalog::index::{Entry, EntryKind};
 use crate::catalog::kinds::KindCounts;
@@ -79,14 +80,14 @@ pub(super) fn compare_tree(
     log.visit(|content| {
         backup.run.cancel.check()?;
         logged += 1;
-        let path = at(folder, &content.path);
         checks.see(&content.path, content.size);
         let Some(expected) = content.sha256 else {
             holes += 1;
             return Ok(());
         };
         let name = || String::from_utf8_lossy(&content.path).into_owned();
-        match digest_of(&path, &mut buffer, backup) {
+        let digested = reach(folder, &content.path).and_then(|path| digest_of(path.as_ref(), &mut buffer, backup));
+        match digested {
             Ok((sha256, read)) => {
                 bytes += read;
                 if sha256 != expected {
@@ -118,20 +119,16 @@ pub(super) fn compare_tree(
 }
 
 /// The manifest's sum has to agree with what the index names one by one.
-fn at(folder: &Path, path: &[u8]) -> PathBuf {
-    folder.join(std::ffi::OsStr::from_bytes(path))
-}
-
 /// What is there against one line of the index.
 fn compare_entry(entry: &Entry, folder: &Path, compared: &mut Compared) {
     let relative: Vec<u8> = entry.path.0.iter().copied().skip_while(|byte| *byte == b'/').collect();
     if relative.is_empty() || relative == b"." {
         return;
     }
-    let path = at(folder, &relative);
     let name = entry.path.display();
-    let found = match path.symlink_metadata() {
-        Ok(found) => found,
+    let reached = reach(folder, &relative).and_then(|path| path.as_ref().symlink_metadata().map(|found| (path, found)));
+    let (path, found) = match reached {
+        Ok(reached) => reached,
         Err(error) => return compared.differs(name, kind_word(entry.kind), error.to_string()),
     };
     let kind = found.file_type();
@@ -165,7 +162,7 @@ fn compare_entry(entry: &Entry, folder: &Path, compared: &mut Compared) {
             }
         }
         EntryKind::Symlink => {
-            let points = std::fs::read_link(&path).map(|link| link.as_os_str().as_bytes().to_vec());
+            let points = std::fs::read_link(path.as_ref()).map(|link| link.as_os_str().as_bytes().to_vec());
             if let Some(link) = entry.link.as_ref().filter(|link| points.as_ref().ok() != Some(&link.0)) {
                 let points = points.map_or_else(
                     |error| error.to_string(),
@@ -182,7 +179,7 @@ fn compare_entry(entry: &Entry, folder: &Path, compared: &mut Compared) {
             let first = entry
                 .link
                 .as_ref()
-                .and_then(|link| at(folder, &link.0).symlink_metadata().ok());
+                .and_then(|link| reach(folder, &link.0).ok()?.as_ref().symlink_metadata().ok());
             if first.is_none_or(|first| (first.dev(), first.ino()) != (found.dev(), found.ino())) {
                 let link = entry.link.as_ref().map(|link| link.display()).unwrap_or_default();
                 compared.differs(name, format!("another name of {link}"), "a file of its own");

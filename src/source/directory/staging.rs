@@ -225,6 +225,14 @@ fn make_missing(path: &Path) -> Result<Vec<PathBuf>> {
             Ok(()) => {}
             // `a/.` and `a/b/..` appear once `a` is there.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+            // What is above it is there, so that this is no missing thing of the user's: exit 10 would say so.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                remove_made(&missing[..index]);
+                let message = format!("Could not create the folder `{}`", folder.display());
+                return Err(Failure::new(Kind::Failed, message)
+                    .caused_by(error)
+                    .hint("Choose a target in a file system in which folders can be made"));
+            }
             Err(error) => {
                 remove_made(&missing[..index]);
                 return Err(error).doing(|| format!("create the folder `{}`", folder.display()));
@@ -258,6 +266,13 @@ pub(super) fn names_in(target: &Dir, except: Option<&str>) -> std::io::Result<Ve
     Ok(names)
 }
 
+/// Whether somebody restores in the staging folder of this name: who does holds its lock.
+fn is_at_work(target: &Path, name: &str) -> bool {
+    name.starts_with(STAGING_PREFIX)
+        && std::fs::File::open(target.join(name))
+            .is_ok_and(|folder| rustix::fs::flock(&folder, FlockOperation::NonBlockingLockShared).is_err())
+}
+
 /// The refusal of a target that holds something.
 pub(super) fn not_empty(target: &Path, names: &[String]) -> Failure {
     let failure = Failure::new(
@@ -268,6 +283,16 @@ pub(super) fn not_empty(target: &Path, names: &[String]) -> Failure {
             names.join("`, `")
         ),
     );
+    if let Some(name) = names.iter().find(|name| is_at_work(target, name)) {
+        return Failure::new(
+            Kind::Locked,
+            format!("Another restore into `{}` is at work", target.display()),
+        )
+        .hint(format!(
+            "Wait until it has ended, or restore into another folder; it works in `{}`, which is not to be touched",
+            target.join(name).display()
+        ));
+    }
     if names.iter().all(|name| name.starts_with(STAGING_PREFIX)) {
         let holds_something = |name: &&String| {
             std::fs::read_dir(target.join(name).join(REPLACED)).is_ok_and(|mut items| items.next().is_some())
@@ -324,11 +349,30 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_the_system_does_not_make_is_a_failure() {
+        let failure = Staging::create(Path::new("/proc/none/x")).err().unwrap();
+        assert_eq!(failure.kind(), Kind::Failed, "{failure:?}");
+        assert!(!failure.hints().is_empty());
+    }
+
+    #[test]
+    fn what_is_at_work_is_not_called_dead() {
+        let top = tempfile::tempdir().unwrap();
+        let at_work = Staging::create(top.path()).unwrap();
+        let names = vec![at_work.name().to_owned()];
+        let failure = not_empty(top.path(), &names);
+        assert_eq!(failure.kind(), Kind::Locked);
+        assert!(failure.hints()[0].contains("not to be touched"), "{failure:?}");
+        drop(at_work);
+    }
+
+    #[test]
     fn what_a_killed_restore_moved_aside_is_not_called_rubbish() {
         let top = tempfile::tempdir().unwrap();
         let kept = Staging::create(top.path()).unwrap().keep();
         let name = vec![kept.file_name().unwrap().to_string_lossy().into_owned()];
         assert!(not_empty(top.path(), &name).hints()[0].contains("remove it and run"));
+        assert_eq!(not_empty(top.path(), &name).kind(), Kind::Refused);
         std::fs::write(kept.join(REPLACED).join("0"), "the only copy").unwrap();
         let hint = not_empty(top.path(), &name).hints()[0].clone();
         assert!(hint.contains("/replaced`; move it away"), "{hint}");

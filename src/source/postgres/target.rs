@@ -44,21 +44,68 @@ pub struct Existing {
     pub create_options: String,
 }
 
-/// Nothing of a user's: no relation, function, type, schema or large object, but for those of extensions.
-const IS_EMPTY: &str = "SELECT NOT EXISTS (SELECT 1 FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace \
-     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (SELECT 1 FROM pg_depend d \
-     WHERE d.classid = 'pg_class'::regclass AND d.objid = o.oid AND d.deptype = 'e')) \
-     AND NOT EXISTS (SELECT 1 FROM pg_proc o JOIN pg_namespace n ON n.oid = o.pronamespace \
-     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (SELECT 1 FROM pg_depend d \
-     WHERE d.classid = 'pg_proc'::regclass AND d.objid = o.oid AND d.deptype = 'e')) \
-     AND NOT EXISTS (SELECT 1 FROM pg_type o JOIN pg_namespace n ON n.oid = o.typnamespace \
-     WHERE o.typtype IN ('d', 'e', 'r') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-     AND NOT EXISTS (SELECT 1 FROM pg_depend d \
-     WHERE d.classid = 'pg_type'::regclass AND d.objid = o.oid AND d.deptype = 'e')) \
-     AND NOT EXISTS (SELECT 1 FROM pg_namespace o \
-     WHERE o.nspname !~ '^pg_' AND o.nspname NOT IN ('information_schema', 'public') AND NOT EXISTS (SELECT 1 \
-     FROM pg_depend d WHERE d.classid = 'pg_namespace'::regclass AND d.objid = o.oid AND d.deptype = 'e')) \
-     AND NOT EXISTS (SELECT 1 FROM pg_largeobject_metadata)";
+/// Numbers below this one are those of what a server brings along (FirstNormalObjectId in PostgreSQL's `transam.h`).
+const FIRST_OWN_OID: u32 = 16_384;
+
+/// Where what a user makes is recorded: the catalog, its column for the schema if it has one, and the first major version
+/// that has the catalog. What hangs on one of these (columns, triggers, policies, members of extensions) need not be asked for.
+const CATALOGS: [(&str, Option<&str>, u32); 23] = [
+    ("pg_class", Some("relnamespace"), 0),
+    ("pg_proc", Some("pronamespace"), 0),
+    ("pg_type", Some("typnamespace"), 0),
+    ("pg_operator", Some("oprnamespace"), 0),
+    ("pg_opclass", Some("opcnamespace"), 0),
+    ("pg_opfamily", Some("opfnamespace"), 0),
+    ("pg_collation", Some("collnamespace"), 0),
+    ("pg_conversion", Some("connamespace"), 0),
+    ("pg_ts_config", Some("cfgnamespace"), 0),
+    ("pg_ts_dict", Some("dictnamespace"), 0),
+    ("pg_ts_parser", Some("prsnamespace"), 0),
+    ("pg_ts_template", Some("tmplnamespace"), 0),
+    ("pg_am", None, 0),
+    ("pg_cast", None, 0),
+    ("pg_language", None, 0),
+    ("pg_foreign_data_wrapper", None, 0),
+    ("pg_event_trigger", None, 0),
+    ("pg_default_acl", None, 0),
+    ("pg_largeobject_metadata", None, 0),
+    ("pg_transform", None, 0),
+    ("pg_publication", None, 10),
+    ("pg_namespace", None, 0),
+    ("pg_extension", None, 0),
+];
+
+/// The question whether there is nothing in a database that a user made. An extension counts, for its tables may hold
+/// what nobody else has; rights and comments on the schema `public`, which every database has, do not.
+fn is_empty_question(major: u32) -> String {
+    let schemas = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
+    let nothing = CATALOGS
+        .iter()
+        .filter(|(_, _, since)| major >= *since)
+        .map(|(catalog, schema, _)| {
+            let own = format!("SELECT 1 FROM {catalog} o");
+            let is_own = format!("o.oid >= {FIRST_OWN_OID}");
+            match (*catalog, schema) {
+                // Whatever number it has: it can have been made anew by an upgrade.
+                ("pg_namespace", _) => format!(
+                    "NOT EXISTS ({own} WHERE o.nspname !~ '^pg_' AND o.nspname NOT IN ('information_schema', 'public'))"
+                ),
+                ("pg_extension", _) => format!("NOT EXISTS ({own} WHERE o.extname <> 'plpgsql')"),
+                // Whoever makes a large object may choose its number.
+                ("pg_largeobject_metadata", _) => format!("NOT EXISTS ({own})"),
+                (_, Some(schema)) => {
+                    format!("NOT EXISTS ({own} JOIN pg_namespace n ON n.oid = o.{schema} WHERE {is_own} AND {schemas})")
+                }
+                (_, None) => format!("NOT EXISTS ({own} WHERE {is_own})"),
+            }
+        });
+    let subscriptions = (major >= 10).then(|| {
+        "NOT EXISTS (SELECT 1 FROM pg_subscription o JOIN pg_database d ON d.oid = o.subdbid WHERE d.datname = current_database())"
+            .to_owned()
+    });
+    let nothing: Vec<String> = nothing.chain(subscriptions).collect();
+    format!("SELECT {}", nothing.join(" AND "))
+}
 
 impl Target {
     /// Looks at the server and the database, changing nothing.
@@ -215,7 +262,10 @@ impl Target {
     /// # Errors
     /// The way to it.
     pub fn is_empty(&self, database: &str, cancel: &Cancel) -> Result<bool> {
-        match self.server.ask_row::<1>(Some(database), IS_EMPTY, cancel) {
+        match self
+            .server
+            .ask_row::<1>(Some(database), &is_empty_question(self.version.major), cancel)
+        {
             Ok([empty]) => Ok(empty == "t"),
             Err(unanswered) => Err(unanswered.failure("look into the database", self.server.connection().url())),
         }
