@@ -332,7 +332,8 @@ pub fn fail_everywhere(stage: &Stage, source: &mut dyn Source, bench: &Bench, pl
 /// Every byte has come, and yet it is not good; or it never ends.
 pub fn fail_whole(stage: &Stage, source: &mut dyn Source, bench: &Bench) {
     let statuses = [1, 2, 3, 75, 126, 127, 255].map(|status| format!("exit {status}"));
-    let signals = ["USR1", "INT", "TERM", "KILL", "SEGV", "ABRT", "PIPE", "BUS", "XCPU"]
+    // Not those that a test run in the background or under `nohup` ignores, and with it all that it starts: they kill nobody.
+    let signals = ["USR1", "USR2", "TERM", "KILL", "SEGV", "ABRT", "PIPE", "BUS", "XCPU"]
         .map(|signal| format!("kill -s {signal} $$"));
     let late = ["exec >&-; sleep 0.05; exit 1", "exec >&-; sleep 0.05; kill -s KILL $$"].map(str::to_owned);
     for then in statuses.iter().chain(&signals).chain(&late) {
