@@ -40,7 +40,8 @@ use crate::ui::escape::escape_text;
 /// Data in an archive such as GLACIER or DEEP_ARCHIVE has to be thawed first: --thaw asks for it, and the same command
 /// restores it when it is there.
 ///
-/// A restore that replaces something asks for confirmation on a terminal, and is refused elsewhere without --confirm.
+/// A restore that replaces something asks for confirmation on a terminal, and is refused elsewhere without --confirm. A
+/// database in which nobody has made anything yet is filled without a question; sessions on it are ended.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(
     after_long_help = help::closing("restore"),
