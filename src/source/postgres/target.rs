@@ -47,63 +47,65 @@ pub struct Existing {
 /// Numbers below this one are those of what a server brings along (FirstNormalObjectId in PostgreSQL's `transam.h`).
 const FIRST_OWN_OID: u32 = 16_384;
 
-/// Where what a user makes is recorded: the catalog, its column for the schema if it has one, and the first major version
-/// that has the catalog. What hangs on one of these (columns, triggers, policies, members of extensions) need not be asked for.
-const CATALOGS: [(&str, Option<&str>, u32); 23] = [
-    ("pg_class", Some("relnamespace"), 0),
-    ("pg_proc", Some("pronamespace"), 0),
-    ("pg_type", Some("typnamespace"), 0),
-    ("pg_operator", Some("oprnamespace"), 0),
-    ("pg_opclass", Some("opcnamespace"), 0),
-    ("pg_opfamily", Some("opfnamespace"), 0),
-    ("pg_collation", Some("collnamespace"), 0),
-    ("pg_conversion", Some("connamespace"), 0),
-    ("pg_ts_config", Some("cfgnamespace"), 0),
-    ("pg_ts_dict", Some("dictnamespace"), 0),
-    ("pg_ts_parser", Some("prsnamespace"), 0),
-    ("pg_ts_template", Some("tmplnamespace"), 0),
-    ("pg_am", None, 0),
-    ("pg_cast", None, 0),
-    ("pg_language", None, 0),
-    ("pg_foreign_data_wrapper", None, 0),
-    ("pg_event_trigger", None, 0),
-    ("pg_default_acl", None, 0),
-    ("pg_largeobject_metadata", None, 0),
-    ("pg_transform", None, 0),
-    ("pg_publication", None, 10),
-    ("pg_namespace", None, 0),
-    ("pg_extension", None, 0),
+/// Where it is recorded what a user makes in a schema, and the column that names the schema. What hangs on it (columns,
+/// triggers, policies, statistics) need not be asked for.
+const IN_SCHEMAS: [(&str, &str); 12] = [
+    ("pg_class", "relnamespace"),
+    ("pg_proc", "pronamespace"),
+    ("pg_type", "typnamespace"),
+    ("pg_operator", "oprnamespace"),
+    ("pg_opclass", "opcnamespace"),
+    ("pg_opfamily", "opfnamespace"),
+    ("pg_collation", "collnamespace"),
+    ("pg_conversion", "connamespace"),
+    ("pg_ts_config", "cfgnamespace"),
+    ("pg_ts_dict", "dictnamespace"),
+    ("pg_ts_parser", "prsnamespace"),
+    ("pg_ts_template", "tmplnamespace"),
 ];
 
-/// The question whether there is nothing in a database that a user made. An extension counts, for its tables may hold
-/// what nobody else has; rights and comments on the schema `public`, which every database has, do not.
+/// Where it is recorded what a user makes in no schema. Event triggers and transforms need functions, which do.
+const IN_NO_SCHEMA: [&str; 5] = [
+    "pg_am",
+    "pg_cast",
+    "pg_language",
+    "pg_foreign_data_wrapper",
+    "pg_default_acl",
+];
+
+/// What is told by more than its number. A schema can have been made anew by an upgrade, and whoever makes a large object
+/// may choose its number. An extension counts by itself, for its tables may hold what nothing else has.
+const BY_MORE: [&str; 3] = [
+    "pg_namespace o WHERE o.nspname !~ '^pg_' AND o.nspname NOT IN ('information_schema', 'public')",
+    "pg_extension o WHERE o.extname <> 'plpgsql'",
+    "pg_largeobject_metadata o",
+];
+
+/// The major version that logical replication came with.
+const REPLICATES_SINCE: u32 = 10;
+
+/// The question whether there is nothing in a database that a user made. Rights and comments on the schema `public`, which
+/// every database has, are nothing.
 fn is_empty_question(major: u32) -> String {
-    let schemas = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
-    let nothing = CATALOGS
-        .iter()
-        .filter(|(_, _, since)| major >= *since)
-        .map(|(catalog, schema, _)| {
-            let own = format!("SELECT 1 FROM {catalog} o");
-            let is_own = format!("o.oid >= {FIRST_OWN_OID}");
-            match (*catalog, schema) {
-                // Whatever number it has: it can have been made anew by an upgrade.
-                ("pg_namespace", _) => format!(
-                    "NOT EXISTS ({own} WHERE o.nspname !~ '^pg_' AND o.nspname NOT IN ('information_schema', 'public'))"
-                ),
-                ("pg_extension", _) => format!("NOT EXISTS ({own} WHERE o.extname <> 'plpgsql')"),
-                // Whoever makes a large object may choose its number.
-                ("pg_largeobject_metadata", _) => format!("NOT EXISTS ({own})"),
-                (_, Some(schema)) => {
-                    format!("NOT EXISTS ({own} JOIN pg_namespace n ON n.oid = o.{schema} WHERE {is_own} AND {schemas})")
-                }
-                (_, None) => format!("NOT EXISTS ({own} WHERE {is_own})"),
-            }
-        });
-    let subscriptions = (major >= 10).then(|| {
-        "NOT EXISTS (SELECT 1 FROM pg_subscription o JOIN pg_database d ON d.oid = o.subdbid WHERE d.datname = current_database())"
-            .to_owned()
+    let in_schemas = IN_SCHEMAS.iter().map(|(catalog, schema)| {
+        format!(
+            "{catalog} o JOIN pg_namespace n ON n.oid = o.{schema} WHERE o.oid >= {FIRST_OWN_OID} \
+             AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+        )
     });
-    let nothing: Vec<String> = nothing.chain(subscriptions).collect();
+    let in_no_schema = IN_NO_SCHEMA
+        .iter()
+        .map(|catalog| format!("{catalog} o WHERE o.oid >= {FIRST_OWN_OID}"));
+    let replication = [
+        format!("pg_publication o WHERE o.oid >= {FIRST_OWN_OID}"),
+        "pg_subscription o JOIN pg_database d ON d.oid = o.subdbid WHERE d.datname = current_database()".to_owned(),
+    ];
+    let nothing: Vec<String> = in_schemas
+        .chain(in_no_schema)
+        .chain(BY_MORE.map(str::to_owned))
+        .chain(replication.into_iter().filter(|_| major >= REPLICATES_SINCE))
+        .map(|made| format!("NOT EXISTS (SELECT 1 FROM {made})"))
+        .collect();
     format!("SELECT {}", nothing.join(" AND "))
 }
 
