@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, Mode, Timespec, Timestamps};
 
 use super::handles::FOLDER_FLAGS;
 use super::remove::remove;
-use crate::base::failure::{Failure, IoContext, Kind, Result};
+use crate::base::failure::{Failure, IoContext, Kind, Result, io_failure};
 
 /// What staging folders' names begin with.
 pub(super) const STAGING_PREFIX: &str = ".backup-cli-restore-";
@@ -89,8 +89,9 @@ impl Staging {
                 return Err(failure);
             }
         };
-        // The lock goes with the process, however it ends. File systems without locks keep what was left behind.
-        if rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        // The lock goes with the process, however it ends. File systems without locks keep what was left behind. Nobody but
+        // who looks whether it is held can have it by now, for a moment.
+        if rustix::fs::flock(&folder, FlockOperation::LockExclusive).is_ok() {
             remove_left_behind(&target, &name);
         }
         Ok(Self {
@@ -225,17 +226,18 @@ fn make_missing(path: &Path) -> Result<Vec<PathBuf>> {
             Ok(()) => {}
             // `a/.` and `a/b/..` appear once `a` is there.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => {}
-            // What is above it is there, so that this is no missing thing of the user's: exit 10 would say so.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                remove_made(&missing[..index]);
-                let message = format!("Could not create the folder `{}`", folder.display());
-                return Err(Failure::new(Kind::Failed, message)
-                    .caused_by(error)
-                    .hint("Choose a target in a file system in which folders can be made"));
-            }
             Err(error) => {
                 remove_made(&missing[..index]);
-                return Err(error).doing(|| format!("create the folder `{}`", folder.display()));
+                let failure = io_failure(format!("create the folder `{}`", folder.display()), error);
+                // What is above it is there, so that nothing that the user named is missing (exit 10).
+                let failure = match failure.kind() {
+                    Kind::NotFound => failure.with_kind(Kind::Failed),
+                    _ => failure,
+                };
+                return Err(match failure.hints() {
+                    [] => failure.hint("Choose a target in a folder in which folders can be made"),
+                    _ => failure,
+                });
             }
         }
     }
