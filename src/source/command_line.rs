@@ -100,7 +100,8 @@ impl Masker {
         if let Some(header) = masked_header(word) {
             return header;
         }
-        // A program may be another one's argument, as it is after `sudo`, `env` and `sh -c SCRIPT`.
+        // A program may be another one's argument, as it is after `sudo`, `env` and `sh -c SCRIPT`. What only looks like one
+        // has too much masked, which harms nobody.
         let name = word.rsplit('/').next().unwrap_or(word);
         if SHORT_OPTIONS.iter().any(|(begin, _, _)| name.starts_with(begin)) && !word.contains(char::is_whitespace) {
             self.program = Some(name.to_owned());

@@ -15,12 +15,12 @@ use crate::support::weed::{Bucket, Weed};
 const DOMAIN: &str = "s3.weed.invalid";
 
 /// Passes connections on, and keeps how each of them begins.
-struct Recorder {
+struct Tap {
     port: u16,
     first_lines: Arc<Mutex<Vec<String>>>,
 }
 
-impl Recorder {
+impl Tap {
     fn before(endpoint: &str) -> Self {
         let server = endpoint.strip_prefix("http://").expect("plain HTTP").to_owned();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
@@ -72,11 +72,11 @@ fn pass(mut client: TcpStream, mut server: TcpStream, kept: &Mutex<Vec<String>>)
 }
 
 /// A user of the bucket who knows the domain and the proxy.
-fn user(bucket: &Bucket, recorder: &Recorder) -> Cli {
+fn user(bucket: &Bucket, tap: &Tap) -> Cli {
     Cli::new()
         .envs(bucket.environment())
         .env("AWS_ENDPOINT_URL", format!("http://{DOMAIN}"))
-        .env("HTTP_PROXY", format!("http://127.0.0.1:{}", recorder.port))
+        .env("HTTP_PROXY", format!("http://127.0.0.1:{}", tap.port))
 }
 
 #[track_caller]
@@ -92,7 +92,7 @@ fn assert_all_begin(lines: &[String], place: &str) {
 fn the_bucket_is_named_in_the_host_or_in_the_path() {
     let weed = Weed::with_domain(DOMAIN);
     let bucket = weed.bucket();
-    let recorder = Recorder::before(&bucket.access.endpoint);
+    let tap = Tap::before(&bucket.access.endpoint);
     let in_host = format!("http://{}.{DOMAIN}/", bucket.name);
     let in_path = format!("http://{DOMAIN}/{}/", bucket.name);
 
@@ -102,7 +102,7 @@ fn the_bucket_is_named_in_the_host_or_in_the_path() {
     let tree_text = tree.to_str().expect("a path in UTF-8");
 
     // Everything works with the bucket in the host: parts, commit, listing, ranges.
-    let cli = user(&bucket, &recorder).env("BACKUP_PATH_STYLE", "false");
+    let cli = user(&bucket, &tap).env("BACKUP_PATH_STYLE", "false");
     cli.run(["backup", tree_text, "--name", "in-host", "--part-size", "5MiB"])
         .success();
     cli.run(["verify", "latest"]).success();
@@ -110,18 +110,18 @@ fn the_bucket_is_named_in_the_host_or_in_the_path() {
     cli.run(["restore", "latest", "--to", target.to_str().expect("a path in UTF-8")])
         .success();
     assert_same_tree(&tree, &target.join("tree"), Compare::all());
-    assert_all_begin(&recorder.take(), &in_host);
+    assert_all_begin(&tap.take(), &in_host);
     // Nothing of it went elsewhere: the keys begin as they do with the bucket in the path.
     assert!(bucket.keys().iter().all(|key| key.starts_with("backups/")));
 
     // Nobody said how: AWS and its like have the bucket in the host, what nobody knows in the path.
     for (provider, place) in [(Some("aws"), &in_host), (Some("seaweedfs"), &in_path), (None, &in_path)] {
-        let mut cli = user(&bucket, &recorder);
+        let mut cli = user(&bucket, &tap);
         if let Some(provider) = provider {
             cli = cli.env("BACKUP_PROVIDER", provider);
         }
         cli.run(["list"]).success().stdout_has("in-host");
-        assert_all_begin(&recorder.take(), place);
+        assert_all_begin(&tap.take(), place);
     }
 }
 

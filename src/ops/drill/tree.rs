@@ -110,6 +110,7 @@ pub(super) fn compare_tree(
     compared.files = Some(if has_index { files } else { logged });
     compared.others = has_index.then_some(others);
     compared.bytes = Some(bytes);
+    // The manifest's sums have to agree with what the index names one by one.
     if let Some(manifest) = backup.chosen.manifest.as_ref().filter(|_| has_index) {
         for (what, said, found) in kinds.contradictions(&manifest.counts) {
             compared.differs(format!("{what} in all"), said.to_string(), found.to_string());
@@ -118,7 +119,6 @@ pub(super) fn compare_tree(
     Ok(compared)
 }
 
-/// The manifest's sum has to agree with what the index names one by one.
 /// What is there against one line of the index.
 fn compare_entry(entry: &Entry, folder: &Path, compared: &mut Compared) {
     let relative: Vec<u8> = entry.path.0.iter().copied().skip_while(|byte| *byte == b'/').collect();
