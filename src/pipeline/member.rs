@@ -19,9 +19,8 @@
 
 mod variety;
 
-use std::io::BufRead;
-
 use libdeflater::{CompressionLvl, Compressor, Crc, Decompressor};
+use memchr::memmem;
 
 use crate::base::failure::{Failure, Kind, Result};
 
@@ -217,7 +216,7 @@ impl MemberReader {
         // The inflater stops at the end of the deflate data and does not say where that was. A header whose length covers
         // this member and a later one of the same content would hide the later one; then this member's own trailer stands
         // somewhere inside. That is next to never true of an honest member, so the exact check costs nothing.
-        if contains(body, trailer) && deflate_bytes_of(body) != Some(body.len() as u64) {
+        if memmem::find(body, trailer).is_some() && deflate_bytes_of(body) != Some(body.len() as u64) {
             return Err("its header lies about its length");
         }
         Ok(plain_bytes)
@@ -228,26 +227,6 @@ fn crc32_of(bytes: &[u8]) -> u32 {
     let mut crc = Crc::new();
     crc.update(bytes);
     crc.sum()
-}
-
-/// Whether `needle` stands anywhere in `bytes`.
-fn contains(bytes: &[u8], needle: &[u8]) -> bool {
-    let Some((first, rest)) = needle.split_first() else {
-        return true;
-    };
-    let mut left = bytes;
-    // `skip_until` finds a byte with the C library's `memchr`.
-    while let Ok(skipped) = left.skip_until(*first) {
-        let passed = bytes.len() - left.len();
-        let found = skipped > 0 && bytes[passed - 1] == *first;
-        if !found || left.len() < rest.len() {
-            return false;
-        }
-        if left.starts_with(rest) {
-            return true;
-        }
-    }
-    false
 }
 
 /// How many bytes the deflate data at the start of `body` has; `None` if it has no end.

@@ -405,9 +405,9 @@ fn at_the_default_level_great_variety_is_compressed_as_at_the_level_below() {
         })
         .collect();
     let stored = |level: u32, plain: &[u8]| deflate(&[plain], level, 1).0;
-    // A hundred and fifty words, of which hardly any two follow each other twice in a few kilobytes.
-    let letters = noise(1_200, 3);
-    let words: Vec<&[u8]> = letters.chunks(8).collect();
+    // A hundred and fifty words, of which hardly any two follow each other twice within a window.
+    let letters = noise(1_050, 3);
+    let words: Vec<&[u8]> = letters.chunks(7).collect();
     let speech: Vec<u8> = noise(200_000, 4)
         .chunks(2)
         .flat_map(|choice| words[(usize::from(choice[0]) << 8 | usize::from(choice[1])) % words.len()])
