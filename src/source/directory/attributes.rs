@@ -11,6 +11,10 @@ use super::header::push_xattr_record;
 /// The kernel's own limits (XATTR_LIST_MAX, XATTR_SIZE_MAX).
 const XATTR_BYTES_MAX: usize = 64 * 1024;
 
+/// How much room the list of a file's attributes gets at first, in bytes: the kernel allocates as much as it is offered, which
+/// for all of [`XATTR_BYTES_MAX`] is half of the call's time, and nearly every file has none.
+const LIST_BYTES_FIRST: usize = 1024;
+
 /// Owners remembered by name; forgotten together when there are more, which only a hostile archive brings about.
 const OWNERS_MAX: usize = 4096;
 
@@ -65,7 +69,11 @@ impl AttributeReader {
     /// The system's, and the attribute that could not be read; those before it are kept.
     pub(super) fn read(&mut self, file: BorrowedFd<'_>) -> Result<(), (String, Errno)> {
         self.records.clear();
-        let listed = match rustix::fs::flistxattr(file, &mut self.list[..]) {
+        let listed = match rustix::fs::flistxattr(file, &mut self.list[..LIST_BYTES_FIRST]) {
+            Err(Errno::RANGE) => rustix::fs::flistxattr(file, &mut self.list[..]),
+            listed => listed,
+        };
+        let listed = match listed {
             Ok(0) | Err(Errno::NOTSUP | Errno::NOSYS) => return Ok(()),
             Ok(listed) => listed,
             Err(errno) => return Err(("extended attributes".to_owned(), errno)),
@@ -193,6 +201,26 @@ mod tests {
         assert!(reader.records().is_empty());
         assert!(!is_kept(b"security.selinux") && !is_kept(b"trusted.overlay.opaque"));
         assert!(is_kept(b"security.capability") && is_kept(b"system.posix_acl_access"));
+    }
+
+    #[test]
+    fn more_attributes_than_a_file_usually_has_are_all_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let fd = file.as_file().as_fd();
+        // Names that take twice the room of the first try, and values that take next to none.
+        let names: Vec<String> = (0..10)
+            .map(|number| format!("user.{number}{}", "x".repeat(200)))
+            .collect();
+        assert!(names.concat().len() > 2 * LIST_BYTES_FIRST);
+        for name in &names {
+            rustix::fs::fsetxattr(fd, name.as_str(), b"1", rustix::fs::XattrFlags::empty()).unwrap();
+        }
+        let mut reader = AttributeReader::new();
+        reader.read(fd).unwrap();
+        for name in &names {
+            let record = format!("SCHILY.xattr.{name}=1\n");
+            assert!(memchr::memmem::find(reader.records(), record.as_bytes()).is_some());
+        }
     }
 
     #[test]
