@@ -366,6 +366,35 @@ fn an_encrypted_backup_is_checked_as_far_as_its_key_goes() {
 }
 
 #[test]
+fn what_a_manifest_claims_and_is_not_there_is_not_waited_for() {
+    const CLAIMED_BYTES: u64 = 1 << 50;
+    let scene = Scene::new();
+    let key_file = scene.folder.path().join("key.txt");
+    let key_file = key_file.to_str().unwrap();
+    scene.cli.run(["key", "generate", "--output", key_file]).success();
+    let public = scene.cli.run(["key", "public", key_file]).success();
+    scene.back_up(&["--name", "plain"]);
+    scene.back_up(&["--name", "sealed", "--recipient", public.stdout().trim()]);
+    for end in ["tar.gz.manifest.json", "tar.gz.age.manifest.json"] {
+        let path = scene.stored(end);
+        let mut manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        // As another program would write it: with one number changed, and without the seal.
+        let fields = manifest.as_object_mut().unwrap();
+        fields.remove("sealed").and(fields.remove("seal")).unwrap();
+        let objects = manifest["objects"].as_array_mut().unwrap();
+        let data = objects.iter_mut().find(|object| object["role"] == "data").unwrap();
+        data["bytes"] = CLAIMED_BYTES.into();
+        std::fs::write(&path, serde_json::to_vec(&manifest).unwrap()).unwrap();
+    }
+    for id in ["plain@latest", "sealed@latest"] {
+        let run = scene
+            .verify(&[id, "--level", "data", "--identity", key_file])
+            .exits_with(20);
+        run.stdout_has(&format!("instead of {CLAIMED_BYTES}"));
+    }
+}
+
+#[test]
 fn a_series_without_a_backup_is_no_success() {
     let scene = Scene::new();
     scene.back_up(&["--name", "web"]);

@@ -104,7 +104,8 @@ fn read_once(how: &How<'_>, data: &StoredData, names_members: bool) -> Result<(R
         &DownloadOptions::default(),
         run.cancel.clone(),
         run.reporter.clone(),
-    )?;
+    )?
+    .without_gaps();
     let streams = StreamsReader::open(reader, data.clone()).map_err(|failure| run.interruption_or(failure))?;
     let shared = Arc::new(Mutex::new(Lines {
         spool: IndexSpool::create()?,

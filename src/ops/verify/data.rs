@@ -330,7 +330,7 @@ impl<'a> Job<'a> {
     }
 
     fn read_plaintext(&self, findings: &mut Findings) -> Result<()> {
-        let streams = StreamsReader::open(self.reader()?, self.data.clone())?;
+        let streams = StreamsReader::open(self.reader()?.without_gaps(), self.data.clone())?;
         let options = InflateOptions {
             codec: self.data.codec,
             segment_ends: segment_ends(&self.data.streams),

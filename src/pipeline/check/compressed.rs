@@ -87,13 +87,39 @@ impl CompressedReader {
             Err(failure) if failure.kind() == Kind::Damaged => {
                 self.undecrypted += 1;
                 // Its bytes have digests all the same.
-                let mut rest = (&mut self.stored).take(stored_bytes - read);
-                io::copy(&mut rest, &mut io::sink()).map_err(|error| from_io("read the stored stream", error))?;
+                self.stored.skip(stored_bytes - read)?;
                 Current::Lost(compressed_bytes.unwrap_or(0))
             }
             Err(failure) => return Err(failure),
         };
         Ok(Some(number))
+    }
+
+    /// Goes past what is left of the stream, and returns how much that was.
+    ///
+    /// # Errors
+    /// The store's failures.
+    pub(super) fn skip_rest(&mut self) -> Result<u64> {
+        match &mut self.current {
+            Current::Plain(left) => {
+                let skipped = self.stored.skip(*left)?;
+                *left -= skipped;
+                Ok(skipped)
+            }
+            Current::Lost(left) => Ok(std::mem::take(left)),
+            Current::Age(age) => {
+                let begin = age.position - (age.plain.len() - age.consumed) as u64;
+                loop {
+                    self.undecrypted += age.skip_missing(&mut self.stored)?;
+                    if age.position == age.chunks.plain_bytes() {
+                        break;
+                    }
+                    self.undecrypted += age.decrypt_next(&mut self.stored).map_err(read_failure)?;
+                }
+                age.consumed = age.plain.len();
+                Ok(age.position - begin)
+            }
+        }
     }
 
     pub(super) fn into_stored(self) -> WholeReader {
@@ -131,6 +157,25 @@ impl Read for CompressedReader {
 }
 
 impl Age {
+    /// Goes past the chunks of which nothing is there, and returns how many those are.
+    fn skip_missing(&mut self, input: &mut WholeReader) -> Result<u64> {
+        let end = self.chunks.plain_bytes();
+        let missing = input.missing_bytes();
+        let rest = self.chunks.stored_range(&(self.position..end));
+        let skipped_end = match missing >= rest.end - rest.start {
+            true => end,
+            false => end.min(self.position + Chunks::plain_within(missing)),
+        };
+        if skipped_end == self.position {
+            return Ok(0);
+        }
+        let stored = self.chunks.stored_range(&(self.position..skipped_end));
+        input.skip(stored.end - stored.start)?;
+        let chunks = (skipped_end - self.position).div_ceil(CHUNK_BYTES);
+        self.position = skipped_end;
+        Ok(chunks)
+    }
+
     /// Decrypts what comes next; returns how many chunks could not be.
     fn decrypt_next(&mut self, input: &mut WholeReader) -> io::Result<u64> {
         self.consumed = 0;

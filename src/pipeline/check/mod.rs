@@ -3,7 +3,7 @@
 //! One thread reads and decrypts and cuts the compressed bytes into members, by the index;
 //! worker threads inflate; one brings the answers in order and takes the plaintext's digests; one takes MD5s.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -330,7 +330,7 @@ impl Feeder {
                 };
                 outlet.submit(place, stored, plain, expected)?;
             }
-            let left = io::copy(&mut self.input, &mut io::sink()).map_err(|error| Some(read_failure(error)))?;
+            let left = self.input.skip_rest().map_err(Some)?;
             if left > 0 {
                 let place = outlet.step(left, None);
                 outlet.pass_on(Item::Lost(place, "the index does not name it"))?;

@@ -47,7 +47,7 @@ pub struct ReadObject {
 }
 
 /// A reader of all objects, joined in order. In the place of bytes that are not there it gives zeros, so that what follows
-/// stays in its place.
+/// stays in its place, or fails, if [`WholeReader::without_gaps`] says so.
 pub struct WholeReader {
     store: Arc<dyn Store>,
     wanted: Vec<WantedObject>,
@@ -68,6 +68,7 @@ pub struct WholeReader {
     limit: u64,
     trouble: Option<String>,
     done: Vec<ReadObject>,
+    fails_at_gaps: bool,
 }
 
 impl WholeReader {
@@ -105,7 +106,15 @@ impl WholeReader {
             limit,
             trouble: None,
             done: Vec::new(),
+            fails_at_gaps: false,
         })
+    }
+
+    /// Fails as [`Kind::Damaged`] where bytes are not there, for whoever cannot go on behind a gap.
+    #[must_use]
+    pub fn without_gaps(mut self) -> Self {
+        self.fails_at_gaps = true;
+        self
     }
 
     /// Reads what is left, and says what was read of each object.
@@ -113,10 +122,7 @@ impl WholeReader {
     /// # Errors
     /// The store's failures.
     pub fn finish(mut self) -> Result<Vec<ReadObject>> {
-        while self.advance()? {
-            let left = self.unread().len();
-            self.consume(left);
-        }
+        self.skip(u64::MAX)?;
         let mut digests = self.md5.finish()?.into_iter();
         for object in &mut self.done {
             let digest = digests.next();
@@ -130,6 +136,45 @@ impl WholeReader {
             }
         }
         Ok(self.done)
+    }
+
+    /// Goes past the next `bytes`, or as many as there are, and returns how many those were. What is there is read and
+    /// digested; what is not takes no time, however much a manifest claims.
+    ///
+    /// # Errors
+    /// The store's failures.
+    pub(super) fn skip(&mut self, bytes: u64) -> Result<u64> {
+        let mut skipped = 0;
+        while skipped < bytes && self.advance()? {
+            let now = match &self.block {
+                Some(block) => (block.len() - self.consumed) as u64,
+                None => self.bytes_of_current() - self.within,
+            };
+            let now = now.min(bytes - skipped);
+            self.consume(now);
+            skipped += now;
+        }
+        Ok(skipped)
+    }
+
+    /// How many bytes from here on are known not to be there.
+    pub(super) fn missing_bytes(&self) -> u64 {
+        match self.block.as_ref().is_none_or(|block| self.consumed == block.len()) && self.within >= self.limit {
+            true => self.bytes_of_current() - self.within,
+            false => 0,
+        }
+    }
+
+    /// Why nothing can be read here.
+    fn gap(&self) -> Failure {
+        let key = self.wanted.get(self.at).map(|wanted| wanted.object.key.to_string());
+        let cut = format!(
+            "The object `{}` ends at byte {} instead of {}",
+            key.unwrap_or_default(),
+            self.within,
+            self.bytes_of_current()
+        );
+        Failure::new(Kind::Damaged, self.trouble.clone().unwrap_or(cut))
     }
 
     /// What is at hand and not yet consumed.
@@ -150,10 +195,10 @@ impl WholeReader {
             .map_or(self.within, |wanted| wanted.object.bytes)
     }
 
-    fn consume(&mut self, count: usize) {
-        self.within += count as u64;
+    fn consume(&mut self, count: u64) {
+        self.within += count;
         if self.block.is_some() {
-            self.consumed += count;
+            self.consumed += count as usize;
         }
     }
 
@@ -269,10 +314,13 @@ impl Read for WholeReader {
         if buffer.is_empty() || !self.advance().map_err(into_io)? {
             return Ok(0);
         }
+        if self.fails_at_gaps && self.missing_bytes() > 0 {
+            return Err(into_io(self.gap()));
+        }
         let unread = self.unread();
         let count = unread.len().min(buffer.len());
         buffer[..count].copy_from_slice(&unread[..count]);
-        self.consume(count);
+        self.consume(count as u64);
         Ok(count)
     }
 }

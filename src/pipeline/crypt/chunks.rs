@@ -59,6 +59,12 @@ impl Chunks {
         header_bytes + begin..header_bytes + end
     }
 
+    /// How much plaintext the whole chunks hold that fit into so many bytes of the file.
+    #[must_use]
+    pub fn plain_within(stored_bytes: u64) -> u64 {
+        stored_bytes / STORED_CHUNK_BYTES * CHUNK_BYTES
+    }
+
     /// Appends a range of the plaintext to `target`; `stored` is what the file holds in [`Chunks::stored_range`].
     ///
     /// A range that reaches to the end of the plaintext is right only if the last chunk is the last one.
