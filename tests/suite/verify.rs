@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use backup_cli::base::failure::Kind;
+use backup_cli::base::secret::{Secret, SecretSource};
 use backup_cli::ops::Run;
-use backup_cli::ops::backup::backup;
+use backup_cli::ops::backup::{BackupOptions, backup};
 use backup_cli::ops::verify::{Checked, Level, Reached, Sample, Subject, VerifyOptions, verify};
+use backup_cli::pipeline::crypt::{Keys, KeysOptions, Recipients, generate_identity};
 use backup_cli::source::directory::{DirectoryOptions, DirectorySource};
 use backup_cli::store::faulty::{Fault, FaultyStore, Method, When};
-use backup_cli::store::memory::MemoryStore;
-use backup_cli::store::{Key, Store};
+use backup_cli::store::memory::{MEMORY_LIMITS, MemoryStore};
+use backup_cli::store::{Key, Limits, Store};
 
 use crate::support::cli::{Cli, Outcome};
 use crate::support::library::{Bytes, back_up, find, options, run_at};
@@ -94,6 +96,62 @@ fn what_is_lost_and_what_is_not_is_told_by_name() {
     assert!(loss.is_known && loss.is_divisible);
     assert!(told(&checked).contains("its SHA-256 is"), "{}", told(&checked));
     assert!(told(&checked).contains("The member at bytes"), "{}", told(&checked));
+}
+
+#[test]
+fn what_is_missing_of_one_object_is_lost_and_nothing_of_the_others() {
+    let folder = fresh_folder("verify-gap");
+    let tree = folder.path().join("tree");
+    std::fs::create_dir(&tree).unwrap();
+    for (seed, name) in (1..).zip(["a", "b", "c", "d"]) {
+        std::fs::write(tree.join(name), Noise::new(seed).bytes(1_300_000)).unwrap();
+    }
+    let (secret, public) = generate_identity();
+    for recipients in [None, Some(Recipients::of_keys(&[&public.0]).unwrap())] {
+        // Objects of 800,000 bytes, of which the third holds a piece of `b` and of nothing else; what is encrypted is lost
+        // by chunks of 64 KiB, and they end in `b` as well.
+        let memory = MemoryStore::new().with_limits(Limits {
+            parts_max: 4,
+            parts_equal: true,
+            ..MEMORY_LIMITS
+        });
+        let store: Arc<dyn Store> = Arc::new(memory.clone());
+        let (mut run, _) = run_at(NOW);
+        run.keys = Keys::new(KeysOptions {
+            identity: Some(SecretSource::Text(Secret::new(secret.expose()))),
+            ..KeysOptions::default()
+        });
+        let mut source = DirectorySource::new(DirectoryOptions {
+            paths: vec![tree.clone()],
+            ..DirectoryOptions::default()
+        });
+        let options = BackupOptions {
+            recipients,
+            ..options("tree", Some(200_000))
+        };
+        backup(&store, &mut source, &options, &run).unwrap();
+        let keys = memory.keys();
+        let third = keys.iter().find(|key| key.ends_with(".part-0003")).unwrap();
+        let body = memory.body(third).unwrap();
+        assert_eq!(body.len(), 800_000);
+        let look = |level: Level| {
+            let checked = check(&store, "tree@latest", &plain_options(level), &run).unwrap();
+            let loss = checked.loss.clone().unwrap();
+            assert_eq!(loss.entries, ["tree/b"], "{}", told(&checked));
+            assert_eq!((loss.entries_lost, loss.entries_whole), (1, 4));
+            let objects: Vec<_> = checked
+                .damage
+                .iter()
+                .filter_map(|damage| damage.object.as_ref())
+                .collect();
+            assert!(objects.iter().all(|key| key.as_str() == third), "{}", told(&checked));
+        };
+        memory.set_body(third, body[..400_000].to_vec());
+        look(Level::Data);
+        look(Level::Deep);
+        store.delete(&Key::new(third.clone())).unwrap();
+        look(Level::Data);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::Run;
@@ -22,7 +23,7 @@ use crate::pipeline::inflate::{InflateOptions, MembersReader};
 use crate::pipeline::stored::StoredData;
 use crate::pipeline::streams::StreamsReader;
 use crate::source::detect::DETECT_BYTES;
-use crate::store::{ObjectMeta, Store};
+use crate::store::{Key, ObjectMeta, Store};
 
 /// A backup whose data is to be read.
 struct Job<'a> {
@@ -32,7 +33,7 @@ struct Job<'a> {
     /// The data objects with as many bytes as there are of them.
     wanted: Vec<WantedObject>,
     /// The entity tags that the store has of them.
-    etags: BTreeMap<crate::store::Key, String>,
+    etags: BTreeMap<Key, String>,
     options: &'a VerifyOptions,
     run: &'a Run,
 }
@@ -42,8 +43,8 @@ struct Job<'a> {
 struct Findings {
     read: ReadData,
     lost: LostPlaces,
-    /// What is damaged inside the data, where it is: one line for each place.
-    places: Vec<(u64, String)>,
+    /// What is damaged inside the data: where among the compressed bytes, and one line for each place.
+    places: Vec<(Range<u64>, String)>,
     members_lost: u64,
     verdict: Option<Verdict>,
 }
@@ -190,7 +191,7 @@ fn read_without_keys(
     Ok(())
 }
 
-fn wanted(key: crate::store::Key, bytes: u64, available_bytes: u64) -> WantedObject {
+fn wanted(key: Key, bytes: u64, available_bytes: u64) -> WantedObject {
     WantedObject {
         object: StoredObject {
             key,
@@ -227,8 +228,8 @@ impl<'a> Job<'a> {
             recipients: manifest.map(|manifest| manifest.recipients.clone()).unwrap_or_default(),
             keys: run.keys.clone(),
         };
-        let meta_of = |key: &crate::store::Key| metas.iter().flatten().find(|meta| meta.key == *key);
-        let record_of = |key: &crate::store::Key| {
+        let meta_of = |key: &Key| metas.iter().flatten().find(|meta| meta.key == *key);
+        let record_of = |key: &Key| {
             let objects = manifest.map(|manifest| manifest.objects.iter());
             objects.and_then(|mut objects| objects.find(|record| record.key == *key))
         };
@@ -319,7 +320,7 @@ impl<'a> Job<'a> {
             Ok(()) => Ok(findings),
             Err(failure) if failure.kind() == Kind::Damaged => {
                 findings.members_lost += 1;
-                findings.places.push((0, failure.in_one_line()));
+                findings.places.push((0..u64::MAX, failure.in_one_line()));
                 findings.lost.add(None);
                 findings.verdict = None;
                 findings.read.objects = self.reader()?.finish()?;
@@ -435,7 +436,7 @@ impl Findings {
                 "The member at bytes {} to {} of the data is damaged: {why}",
                 place.stored.start, place.stored.end
             );
-            self.places.push((place.stored.start, text));
+            self.places.push((place.stored.clone(), text));
         }
     }
 }
@@ -521,8 +522,8 @@ fn confirm(job: &Job<'_>, wanted: &WantedObject, sha256: [u8; 32]) -> Result<()>
 
 /// Compares the members and the plaintext with the manifest.
 fn judge_content(job: &Job<'_>, findings: &Findings, checked: &mut Checked) {
-    for (stored, what) in &findings.places {
-        let object = object_at(job, *stored);
+    for (place, what) in &findings.places {
+        let object = object_of(job, place, checked);
         checked.damaged(object, what.clone());
     }
     let more = findings.members_lost.saturating_sub(findings.places.len() as u64);
@@ -565,15 +566,10 @@ fn judge_content(job: &Job<'_>, findings: &Findings, checked: &mut Checked) {
     }
 }
 
-/// The object that holds a byte of the data; of an encrypted backup the first.
-fn object_at<'a>(job: &'a Job<'_>, stored: u64) -> Option<&'a crate::store::Key> {
-    let mut end = 0;
-    let mut objects = job.wanted.iter().map(|wanted| {
-        end += wanted.object.bytes;
-        (end, &wanted.object.key)
-    });
-    match job.data.is_encrypted {
-        Some(false) => objects.find(|(end, _)| stored < *end).map(|(_, key)| key),
-        _ => job.wanted.first().map(|wanted| &wanted.object.key),
-    }
+/// The object in which something lies that is damaged: of several the one that is known to be, so that no good one is named.
+fn object_of<'a>(job: &'a Job<'_>, compressed: &Range<u64>, checked: &Checked) -> Option<&'a Key> {
+    let objects = job.data.objects_of(compressed);
+    let is_told = |key: &Key| checked.damage.iter().any(|damage| damage.object.as_ref() == Some(key));
+    let told = objects.iter().find(|object| is_told(&object.key));
+    told.or(objects.first()).map(|object| &object.key)
 }

@@ -49,14 +49,7 @@ impl Chunks {
     /// Where in the file the chunks are that hold a range of the plaintext.
     #[must_use]
     pub fn stored_range(&self, plain: &Range<u64>) -> Range<u64> {
-        let begin = plain.start / CHUNK_BYTES * STORED_CHUNK_BYTES;
-        let chunk_end = plain.end.div_ceil(CHUNK_BYTES);
-        let end = match chunk_end * CHUNK_BYTES <= self.plain_bytes {
-            true => chunk_end * STORED_CHUNK_BYTES,
-            false => self.plain_bytes + chunk_end * TAG_BYTES,
-        };
-        let header_bytes = self.unlocked.header_bytes();
-        header_bytes + begin..header_bytes + end
+        chunks_of(self.unlocked.header_bytes(), self.plain_bytes, plain)
     }
 
     /// How much plaintext the whole chunks hold that fit into so many bytes of the file.
@@ -107,6 +100,29 @@ impl Chunks {
         };
         copy().map_err(|error| from_io(format!("decrypt {}", self.what), damaged_payload(error, &self.what)))
     }
+}
+
+/// Where in an age file of `file_bytes` in all the chunks are that hold a range of its `plain_bytes`, for whoever has no key;
+/// `None` if the two lengths cannot belong together.
+#[must_use]
+pub(in crate::pipeline) fn stored_range_in(
+    file_bytes: u64,
+    plain_bytes: u64,
+    plain: &Range<u64>,
+) -> Option<Range<u64>> {
+    let tags_bytes = plain_bytes.div_ceil(CHUNK_BYTES).max(1) * TAG_BYTES;
+    let header_bytes = file_bytes.checked_sub(plain_bytes)?.checked_sub(tags_bytes)?;
+    Some(chunks_of(header_bytes, plain_bytes, plain))
+}
+
+fn chunks_of(header_bytes: u64, plain_bytes: u64, plain: &Range<u64>) -> Range<u64> {
+    let begin = plain.start / CHUNK_BYTES * STORED_CHUNK_BYTES;
+    let chunk_end = plain.end.div_ceil(CHUNK_BYTES);
+    let end = match chunk_end * CHUNK_BYTES <= plain_bytes {
+        true => chunk_end * STORED_CHUNK_BYTES,
+        false => plain_bytes + chunk_end * TAG_BYTES,
+    };
+    header_bytes + begin..header_bytes + end
 }
 
 /// A file of which only the header and some bytes are at hand.

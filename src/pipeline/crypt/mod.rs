@@ -10,6 +10,7 @@ mod recipients;
 mod sealer;
 
 pub use chunks::Chunks;
+pub(super) use chunks::stored_range_in;
 pub use keys::{Ask, Keys, KeysOptions, PublicKey, generate_identity, protect};
 pub use open::{OpenReader, Sealed, Unlocked, is_age, read_header};
 pub use recipients::{PASSPHRASE_RECIPIENT, Recipients};
