@@ -6,18 +6,19 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::Run;
-use super::super::plaintext::{segment_ends, sha256_from_hex, streams_by_name, streams_of};
+use super::super::plaintext::{segment_ends, streams_by_name, streams_of};
 use super::super::reveal::{judge_key, reveal};
 use super::content::{Content, Verdict};
-use super::etag::{judge_etag, part_bytes_of};
+use super::etag::part_bytes_of;
 use super::index::{IndexFacts, MemberTable, read_facts};
+use super::judge::{judge_content, judge_objects};
 use super::loss::{LostPlaces, find_loss};
 use super::quick::is_frozen;
 use super::{Checked, Level, Reached, VerifyOptions};
 use crate::base::failure::{Failure, Kind, Result, from_io, into_io};
-use crate::catalog::manifest::{Manifest, ObjectRecord};
+use crate::catalog::manifest::Manifest;
 use crate::catalog::selection::Chosen;
-use crate::pipeline::check::{Checker, MemberPlace, ReadData, ReadObject, ReadStream, Step, WantedObject, WholeReader};
+use crate::pipeline::check::{Checker, MemberPlace, ReadData, ReadStream, Step, WantedObject, WholeReader};
 use crate::pipeline::download::{DownloadOptions, StoredObject};
 use crate::pipeline::inflate::{InflateOptions, MembersReader};
 use crate::pipeline::stored::StoredData;
@@ -26,27 +27,27 @@ use crate::source::detect::DETECT_BYTES;
 use crate::store::{Key, ObjectMeta, Store};
 
 /// A backup whose data is to be read.
-struct Job<'a> {
-    store: &'a Arc<dyn Store>,
-    chosen: &'a Chosen,
-    data: StoredData,
+pub(super) struct Job<'a> {
+    pub(super) store: &'a Arc<dyn Store>,
+    pub(super) chosen: &'a Chosen,
+    pub(super) data: StoredData,
     /// The data objects with as many bytes as there are of them.
-    wanted: Vec<WantedObject>,
+    pub(super) wanted: Vec<WantedObject>,
     /// The entity tags that the store has of them.
-    etags: BTreeMap<Key, String>,
-    options: &'a VerifyOptions,
-    run: &'a Run,
+    pub(super) etags: BTreeMap<Key, String>,
+    pub(super) options: &'a VerifyOptions,
+    pub(super) run: &'a Run,
 }
 
 /// What one pass over the data has found.
 #[derive(Default)]
-struct Findings {
-    read: ReadData,
-    lost: LostPlaces,
+pub(super) struct Findings {
+    pub(super) read: ReadData,
+    pub(super) lost: LostPlaces,
     /// What is damaged inside the data: where among the compressed bytes, and one line for each place.
-    places: Vec<(Range<u64>, String)>,
-    members_lost: u64,
-    verdict: Option<Verdict>,
+    pub(super) places: Vec<(Range<u64>, String)>,
+    pub(super) members_lost: u64,
+    pub(super) verdict: Option<Verdict>,
 }
 
 /// What ends so is never empty: the least stream of each has some bytes.
@@ -439,137 +440,4 @@ impl Findings {
             self.places.push((place.stored.clone(), text));
         }
     }
-}
-
-/// Compares the objects that were read with the manifest; returns how many are damaged.
-fn judge_objects(job: &Job<'_>, read: &[ReadObject], checked: &mut Checked) -> Result<u64> {
-    checked.amount.stored_bytes += read.iter().map(|object| object.bytes).sum::<u64>();
-    let mut damaged = 0;
-    for (wanted, read) in job.wanted.iter().zip(read) {
-        let key = &wanted.object.key;
-        let manifest = job.chosen.manifest.as_ref();
-        let record: Option<&ObjectRecord> =
-            manifest.and_then(|manifest| manifest.objects.iter().find(|record| record.key == *key));
-        let is_told = checked.damage.iter().any(|damage| damage.object.as_ref() == Some(key));
-        let (Some(sha256), Some(md5)) = (read.sha256, read.md5) else {
-            damaged += 1;
-            if !is_told {
-                let why = read
-                    .trouble
-                    .clone()
-                    .unwrap_or_else(|| format!("The object `{key}` is cut short"));
-                checked.damaged(Some(key), why);
-            }
-            continue;
-        };
-        let (Some(record), Some(manifest)) = (record, manifest) else {
-            continue;
-        };
-        let is_right = sha256 == sha256_from_hex(&record.sha256, manifest)?;
-        if let (Some(parts_md5), Some(etag)) = (read.parts_md5, job.etags.get(key)) {
-            judge_etag(
-                key,
-                is_right,
-                &format!("{}-{}", hex::encode(parts_md5), record.parts),
-                etag,
-                checked,
-            );
-        }
-        if !is_right {
-            damaged += 1;
-            confirm(job, wanted, sha256)?;
-            checked.damaged(
-                Some(key),
-                format!(
-                    "The content of the object `{key}` is not what was backed up: its SHA-256 is {} instead of {}",
-                    hex::encode(sha256),
-                    record.sha256
-                ),
-            );
-        } else if !hex::encode(md5).eq_ignore_ascii_case(&record.md5) {
-            checked.damaged(
-                job.chosen.found.manifest_key.as_ref(),
-                format!(
-                    "The manifest names a wrong MD5 of `{key}`: {} instead of {}",
-                    record.md5,
-                    hex::encode(md5)
-                ),
-            );
-        }
-    }
-    Ok(damaged)
-}
-
-/// Reads an object once more: only what is wrong in the same way twice is damage where it lies.
-fn confirm(job: &Job<'_>, wanted: &WantedObject, sha256: [u8; 32]) -> Result<()> {
-    let reader = WholeReader::new(
-        job.store.clone(),
-        vec![wanted.clone()],
-        &DownloadOptions::default(),
-        job.run.cancel.clone(),
-        job.run.reporter.clone(),
-    )?;
-    let again = reader.finish()?;
-    match again.first().and_then(|object| object.sha256) {
-        Some(second) if second == sha256 => Ok(()),
-        _ => Err(Failure::new(
-            Kind::Failed,
-            format!("`{}` has other bytes each time it is read", wanted.object.key),
-        )
-        .hint("The network, a proxy or this machine's memory changes them on the way: check it from another machine")),
-    }
-}
-
-/// Compares the members and the plaintext with the manifest.
-fn judge_content(job: &Job<'_>, findings: &Findings, checked: &mut Checked) {
-    for (place, what) in &findings.places {
-        let object = object_of(job, place, checked);
-        checked.damaged(object, what.clone());
-    }
-    let more = findings.members_lost.saturating_sub(findings.places.len() as u64);
-    checked.damage_count += more;
-    let Some(manifest) = job.chosen.manifest.as_ref().filter(|_| findings.members_lost == 0) else {
-        return;
-    };
-    let data_key = &job.chosen.found.data_key;
-    let streams = &findings.read.streams;
-    for (number, (expected, found)) in job.data.streams.iter().zip(streams).enumerate() {
-        let differs = expected.plain_sha256.is_some() && expected.plain_sha256 != found.plain_sha256;
-        if differs {
-            checked.damaged(
-                Some(data_key),
-                format!(
-                    "The plaintext of stream {} has another SHA-256 than was backed up",
-                    number + 1
-                ),
-            );
-        }
-    }
-    for (what, expected, found) in [
-        ("streams", job.data.streams.len() as u64, streams.len() as u64),
-        (
-            "members",
-            manifest.members,
-            streams.iter().map(|stream| stream.members).sum(),
-        ),
-        (
-            "bytes of plaintext",
-            manifest.plain_bytes,
-            streams.iter().map(|stream| stream.plain_bytes).sum(),
-        ),
-    ] {
-        // Without an index nothing tells where what is not compressed was cut.
-        let is_unknown = what == "members" && found == 0;
-        if expected != found && !is_unknown {
-            checked.damaged(Some(data_key), format!("It has {found} {what} instead of {expected}"));
-        }
-    }
-}
-
-/// The object in which something lies that is damaged: of several the one that is known to be, so that no good one is named.
-fn object_of<'a>(job: &'a Job<'_>, compressed: &Range<u64>, checked: &Checked) -> Option<&'a Key> {
-    let objects = job.data.objects_of(compressed);
-    let is_told = |key: &Key| checked.damage.iter().any(|damage| damage.object.as_ref() == Some(key));
-    let told = objects.iter().find(|object| is_told(&object.key));
-    told.or(objects.first()).map(|object| &object.key)
 }

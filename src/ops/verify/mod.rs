@@ -24,6 +24,7 @@ mod data;
 mod etag;
 mod guards;
 mod index;
+mod judge;
 mod loss;
 mod quick;
 mod remember;
