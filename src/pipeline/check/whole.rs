@@ -165,16 +165,17 @@ impl WholeReader {
         }
     }
 
-    /// Why nothing can be read here.
+    /// That nothing can be read here, and why, if it was not known beforehand.
     fn gap(&self) -> Failure {
-        let key = self.wanted.get(self.at).map(|wanted| wanted.object.key.to_string());
-        let cut = format!(
-            "The object `{}` ends at byte {} instead of {}",
-            key.unwrap_or_default(),
-            self.within,
-            self.bytes_of_current()
-        );
-        Failure::new(Kind::Damaged, self.trouble.clone().unwrap_or(cut))
+        let place = match self.wanted.get(self.at) {
+            Some(wanted) => format!("byte {} of the object `{}`", self.within, wanted.object.key),
+            None => "its end".to_owned(),
+        };
+        let failure = Failure::new(Kind::Damaged, format!("The data breaks off at {place}"));
+        match &self.trouble {
+            Some(trouble) => failure.caused_by(anyhow::anyhow!(trouble.clone())),
+            None => failure,
+        }
     }
 
     /// What is at hand and not yet consumed.
