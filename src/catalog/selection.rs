@@ -261,7 +261,7 @@ fn by_age(
             Kind::Damaged,
             format!("Every {what} in `{}` was found damaged", store.url()),
         )
-        .hint(format!("What is not lost can be restored by name, for example `{id}`"))
+        .hint(format!("Name one to use what is left of it, for example `{id}`"))
         .hint(format!(
             "`backup-cli show {id}` tells what was found; {answer} takes that back"
         )));

@@ -9,7 +9,7 @@ use super::assemble::{layout, of_first_store, open_store, open_store_at};
 use super::context::Context;
 pub use crate::base::clock::{DayTime, parse_time};
 use crate::base::failure::{Failure, Kind, Result};
-use crate::catalog::listing::Found;
+use crate::catalog::listing::{Found, contradiction};
 use crate::catalog::notes::{KnownDamage, known_damage, notes_beside};
 use crate::catalog::selection::{BackupRef, Choice, Chosen, OnDamage, choose_with, key_of};
 use crate::ops::Run;
@@ -217,10 +217,16 @@ pub fn warn_if_damaged(target: &Target, context: &Context) -> Result<()> {
         },
     };
     if let Some(known) = known {
-        context.console.warning(&format!(
-            "{} What is not lost of it can be restored.",
-            damage_of(&found.id, &known)
-        ));
+        let manifest = target.chosen.manifest.as_ref();
+        let can_be_read = manifest.is_none_or(|manifest| contradiction(found, manifest).is_none());
+        let more = match can_be_read {
+            true => " What is not lost of it can be restored.",
+            // Whoever reads it is told why not.
+            false => "",
+        };
+        context
+            .console
+            .warning(&format!("{}{more}", damage_of(&found.id, &known)));
     }
     Ok(())
 }

@@ -72,10 +72,16 @@ fn loss_in_words(loss: &Loss, id: &str) -> String {
                 text.push_str(&format!("    and {more} more\n"));
             }
             if loss.entries_whole > 0 {
-                text.push_str(&format!(
-                "  Not lost: {}. Choose among them: `backup-cli restore {id} PATH --to DIR`, or --table for a dump.\n",
-                count(loss.entries_whole, "other entry", "other entries")
-                ));
+                let whole = count(loss.entries_whole, "other entry", "other entries");
+                text.push_str(&match loss.is_readable {
+                    true => format!(
+                        "  Not lost: {whole}. Choose among them: `backup-cli restore {id} PATH --to DIR`, or --table for a dump.\n"
+                    ),
+                    false => format!(
+                        "  Not lost: {whole}. No restore reads a backup of which an object is cut or gone; bring that back, or read \
+                         with gunzip, tar and age what stands before the gap.\n"
+                    ),
+                });
             }
         }
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::support::cli::Cli;
 use crate::support::fault_s3::{FaultS3, Op};
+use crate::support::place::files_below;
 use crate::support::server::fresh_folder;
 use crate::support::trees::{Compare, Noise, assert_same_tree};
 
@@ -134,4 +135,58 @@ fn find_file(folder: &Path, ending: &str) -> std::path::PathBuf {
         }
     }
     panic!("no `{ending}` in `{}`", folder.display());
+}
+
+#[test]
+fn what_verify_says_of_the_rest_of_a_damaged_backup_is_so() {
+    let folder = fresh_folder("rest-of-damaged");
+    let tree = make_tree(folder.path());
+    let store = folder.path().join("store");
+    let cli = Cli::new().env("BACKUP_STORE", &store);
+    let _ = cli.run([Path::new("backup"), &tree]).success();
+    let data = files_below(&store).into_iter().find(|name| name.ends_with(".tar.gz"));
+    let data = store.join(data.expect("the data"));
+    let id = data
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .strip_suffix(".tar.gz")
+        .unwrap();
+    let whole = std::fs::read(&data).unwrap();
+    let wanted = |target: &str| {
+        let to = folder.path().join(target);
+        cli.run(["restore", id, "tree/small/wanted", "--to", to.to_str().unwrap()])
+    };
+
+    // A bit of the second file: all others come back by their paths, as is said.
+    let mut flipped = whole.clone();
+    flipped[4 << 20] ^= 1;
+    std::fs::write(&data, &flipped).unwrap();
+    let verified = cli.run(["verify", id]).exits_with(20);
+    verified.stdout_has("Choose among them").stdout_has("    tree/a/two\n");
+    wanted("flipped")
+        .success()
+        .stderr_has("What is not lost of it can be restored");
+    let restored = std::fs::read(folder.path().join("flipped/tree/small/wanted")).unwrap();
+    assert_eq!(restored, std::fs::read(tree.join("small/wanted")).unwrap());
+
+    // Cut behind what is wanted: nothing reads it, and nothing is promised.
+    std::fs::write(&data, &whole[..whole.len() - 1000]).unwrap();
+    let verified = cli
+        .run(["verify", id])
+        .exits_with(20)
+        .stdout_has("Not lost: ")
+        .stdout_has("No restore reads a backup of which an object is cut or gone");
+    assert!(
+        !verified.stdout().contains("Choose among them"),
+        "{}",
+        verified.stdout()
+    );
+    let refused = wanted("cut")
+        .exits_with(20)
+        .stderr_has("Damage stands since")
+        .stderr_has("bytes instead of");
+    assert!(!refused.stderr().contains("can be restored"), "{}", refused.stderr());
+    assert!(!folder.path().join("cut").exists());
 }

@@ -93,7 +93,7 @@ fn what_is_lost_and_what_is_not_is_told_by_name() {
     assert_eq!(loss.entries, ["tree/b"], "{}", told(&checked));
     assert_eq!((loss.entries_lost, loss.entries_whole), (1, 3));
     assert_eq!(loss.older.as_deref(), Some("tree_backup_20260130_020000"));
-    assert!(loss.is_known && loss.is_divisible);
+    assert!(loss.is_known && loss.is_divisible && loss.is_readable);
     assert!(told(&checked).contains("its SHA-256 is"), "{}", told(&checked));
     assert!(told(&checked).contains("The member at bytes"), "{}", told(&checked));
 }
@@ -139,12 +139,11 @@ fn what_is_missing_of_one_object_is_lost_and_nothing_of_the_others() {
             let loss = checked.loss.clone().unwrap();
             assert_eq!(loss.entries, ["tree/b"], "{}", told(&checked));
             assert_eq!((loss.entries_lost, loss.entries_whole), (1, 4));
-            let objects: Vec<_> = checked
-                .damage
-                .iter()
-                .filter_map(|damage| damage.object.as_ref())
-                .collect();
-            assert!(objects.iter().all(|key| key.as_str() == third), "{}", told(&checked));
+            assert!(!loss.is_readable);
+            let objects: Vec<_> = checked.damage.iter().map(|damage| damage.object.as_ref()).collect();
+            assert!(objects.len() > 1, "{}", told(&checked));
+            let is_third = |key: &Option<&Key>| key.is_some_and(|key| key.as_str() == third);
+            assert!(objects.iter().all(is_third), "{}", told(&checked));
         };
         memory.set_body(third, body[..400_000].to_vec());
         look(Level::Data);
@@ -449,6 +448,9 @@ fn what_a_manifest_claims_and_is_not_there_is_not_waited_for() {
             .verify(&[id, "--level", "data", "--identity", key_file])
             .exits_with(20);
         run.stdout_has(&format!("instead of {CLAIMED_BYTES}"));
+        scene
+            .verify(&[id, "--level", "deep", "--identity", key_file])
+            .exits_with(20);
     }
 }
 

@@ -8,7 +8,7 @@ use super::super::ls::{IndexItem, read_index};
 use super::{Checked, quick};
 use crate::base::failure::Result;
 use crate::catalog::index::{Entry, EntryKind};
-use crate::catalog::listing::{load_manifest, scan};
+use crate::catalog::listing::{contradiction, load_manifest, scan};
 use crate::catalog::selection::Chosen;
 use crate::store::Store;
 
@@ -67,6 +67,8 @@ pub struct Loss {
     pub entries_whole: u64,
     /// Whether single files or tables can be had without the rest.
     pub is_divisible: bool,
+    /// Whether a restore reads it: not while a data object is gone or has another length than it had.
+    pub is_readable: bool,
     /// Whether it is known at all which they are.
     pub is_known: bool,
     /// The next older backup of the series of which all is there.
@@ -84,8 +86,10 @@ pub(super) fn find_loss(
     index_is_good: bool,
     run: &Run,
 ) -> Result<Loss> {
+    let manifest = chosen.manifest.as_ref();
     let mut loss = Loss {
         plain_bytes: places.bytes(),
+        is_readable: manifest.is_none_or(|manifest| contradiction(&chosen.found, manifest).is_none()),
         is_known: index_is_good && !places.is_vague,
         older: next_older(store, chosen, run)?,
         ..Loss::default()
